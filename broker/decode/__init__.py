@@ -1,0 +1,1 @@
+"""Bytes to columns: pure functions from records to a `Batch`."""

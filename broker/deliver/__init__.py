@@ -1,0 +1,1 @@
+"""What leaves: encoded topics and everything behind them."""

@@ -1,0 +1,110 @@
+"""Every error Nuncius raises on purpose.
+
+::
+
+    NunciusError
+    ├── UsageError            the caller asked for something that cannot be   (exit status 2, HTTP 400)
+    │   ├── SettingsError     a setting is unknown, missing or of the wrong kind
+    │   ├── ExpressionError   a filter expression is wrong; carries the position
+    │   ├── FilterError       a filter file is wrong
+    │   └── DeclarationError  a stream declaration is wrong
+    ├── NotFoundError         nothing by that name                              (exit status 1, HTTP 404)
+    ├── PoisonError           these bytes can never be processed: dead-lettered, with stage and reason
+    │   ├── DecodeError       the bytes are not what they should be
+    │   └── SchemaUnavailableError  the schema the bytes were written with cannot be had
+    ├── SkyMapError           a sky map is refused, and why; the notice goes on without it
+    └── TransientError        Kafka or the database is away: waited out, never dead-lettered
+        ├── LogUnavailableError
+        └── StoreUnavailableError
+
+Third-party errors are mapped to these at one seam each: `broker.stream.kafka`, `broker.store.engine`, `broker.decode`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DeclarationError",
+    "DecodeError",
+    "ExpressionError",
+    "FilterError",
+    "LogUnavailableError",
+    "NotFoundError",
+    "NunciusError",
+    "PoisonError",
+    "SchemaUnavailableError",
+    "SettingsError",
+    "SkyMapError",
+    "StoreUnavailableError",
+    "TransientError",
+    "UsageError",
+]
+
+
+class NunciusError(Exception):
+    """Root of all; its text names the thing, the place and the remedy."""
+
+
+class UsageError(NunciusError):
+    """The caller asked for something that cannot be."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, missing or of the wrong kind."""
+
+
+class ExpressionError(UsageError):
+    """A filter expression is wrong.
+
+    Parameters
+    ----------
+    message
+        What is wrong and what would be right.
+    line, column
+        1-based place in the expression; 0 where it has none.
+    """
+
+    def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:
+        place = f"line {line}, column {column}: " if line else ""
+        super().__init__(place + message)
+        self.line = line
+        self.column = column
+
+
+class FilterError(UsageError):
+    """A filter file is wrong."""
+
+
+class DeclarationError(UsageError):
+    """A stream declaration is wrong."""
+
+
+class NotFoundError(NunciusError):
+    """Nothing by that name."""
+
+
+class PoisonError(NunciusError):
+    """These bytes can never be processed."""
+
+
+class DecodeError(PoisonError):
+    """The bytes are not what they should be."""
+
+
+class SchemaUnavailableError(PoisonError):
+    """The schema the bytes were written with cannot be had."""
+
+
+class SkyMapError(NunciusError):
+    """A sky map is refused, and why."""
+
+
+class TransientError(NunciusError):
+    """A fault that passes: wait and do it again."""
+
+
+class LogUnavailableError(TransientError):
+    """The log cannot be reached."""
+
+
+class StoreUnavailableError(TransientError):
+    """The database or the archive cannot be reached."""

@@ -1,0 +1,1 @@
+"""Bytes from outside, appended to ``raw.<stream>`` exactly as received."""

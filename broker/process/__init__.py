@@ -1,0 +1,1 @@
+"""The steps an alert goes through, each ``Batch -> Batch``."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the sky, and nothing of the service."""

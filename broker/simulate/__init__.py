@@ -1,0 +1,1 @@
+"""Packets of true shape and size, from a seed."""

@@ -1,0 +1,1 @@
+"""The database, the packet archive, the frames and the catalogues."""

@@ -1,0 +1,1 @@
+"""The log protocol, its two engines, and the loop."""

@@ -1,0 +1,71 @@
+"""Structured logs and metrics."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = [
+    "ALERTS",
+    "BATCH_SECONDS",
+    "DEAD_LETTERS",
+    "HALTED",
+    "INGESTED",
+    "LAG",
+    "MATCHES",
+    "RETRIES",
+    "STEP_SECONDS",
+    "configure",
+    "get_logger",
+]
+
+LogFormat = Literal["console", "json"]
+
+INGESTED = Counter("nuncius_ingested_total", "Records appended to raw topics", ["stream"])
+ALERTS = Counter("nuncius_alerts_total", "Alerts through process, by what became of them", ["stream", "outcome"])
+MATCHES = Counter("nuncius_matches_total", "Alerts picked", ["filter"])
+DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream", "stage"])
+RETRIES = Counter("nuncius_retries_total", "Batches done again after a fault that passes", ["fault"])
+HALTED = Gauge("nuncius_stream_halted", "1 where a stream is stopped because too much of it is rejected", ["stream"])
+LAG = Gauge("nuncius_lag_records", "Records still to read", ["topic", "partition"])
+BATCH_SECONDS = Histogram(
+    "nuncius_batch_seconds", "Poll to commit", buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+)
+STEP_SECONDS = Counter("nuncius_step_seconds_total", "Time spent", ["step"])
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Logger of a module."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def configure(level: str = "info", fmt: LogFormat = "console") -> None:
+    """Write logs to standard error, so that standard output stays what a command prints.
+
+    Parameters
+    ----------
+    level
+        Least severity shown.
+    fmt
+        ``console`` for people, ``json`` for machines.
+    """
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer() if fmt == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,64 @@
+"""Names of our topics and of the headers on their records."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DEAD_LETTER",
+    "HEADER_ALERT_ID",
+    "HEADER_CONTENT_TYPE",
+    "HEADER_DEAD_OFFSET",
+    "HEADER_DEAD_PARTITION",
+    "HEADER_DEAD_REASON",
+    "HEADER_DEAD_STAGE",
+    "HEADER_DEAD_TOPIC",
+    "HEADER_FILTER",
+    "HEADER_FILTER_VERSION",
+    "HEADER_ORIGIN",
+    "HEADER_RECEIVED",
+    "RAW_PATTERN",
+    "alerts",
+    "matched",
+    "raw",
+    "stream_of",
+]
+
+DEAD_LETTER = "dead-letter"
+RAW_PATTERN = r"^raw\..+"
+
+# On raw.<stream>: where the bytes came from ("kafka://host/topic/partition/offset", "file:name#member"), what they are, and
+# when we had them (ISO 8601 UTC).
+HEADER_ORIGIN = "nuncius.origin"
+HEADER_CONTENT_TYPE = "content-type"
+HEADER_RECEIVED = "nuncius.received"
+
+# On alerts.* and matched.*.
+HEADER_ALERT_ID = "nuncius.alert_id"
+HEADER_FILTER = "nuncius.filter"
+HEADER_FILTER_VERSION = "nuncius.filter_version"
+
+# On dead-letter: the reason, the stage it failed at, and the raw record it is.
+HEADER_DEAD_REASON = "nuncius.reason"
+HEADER_DEAD_STAGE = "nuncius.stage"
+HEADER_DEAD_TOPIC = "nuncius.topic"
+HEADER_DEAD_PARTITION = "nuncius.partition"
+HEADER_DEAD_OFFSET = "nuncius.offset"
+
+
+def raw(stream: str) -> str:
+    """Topic of a stream's bytes as received."""
+    return f"raw.{stream}"
+
+
+def alerts(stream: str) -> str:
+    """Topic of all a stream's alerts."""
+    return f"alerts.{stream}"
+
+
+def matched(filter_name: str) -> str:
+    """Topic of the alerts a filter picked."""
+    return f"matched.{filter_name}"
+
+
+def stream_of(topic: str) -> str:
+    """Stream of a ``raw.`` or ``alerts.`` topic."""
+    return topic.split(".", 1)[1]
