@@ -1,1 +1,195 @@
-"""Settings: a TOML file, overridden by the environment."""
+"""Settings: a TOML file, overridden by environment variables, nothing unknown let through.
+
+``NUNCIUS_LOG__ENGINE=kafka`` is ``engine = "kafka"`` in table ``[log]``. Relative paths are taken from the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from broker.errors import SettingsError
+
+__all__ = ["PREFIX", "Settings", "Source", "load"]
+
+PREFIX = "NUNCIUS_"
+# Read by the command line and the tests themselves, not settings.
+NOT_SETTINGS = {"NUNCIUS_DATA", "NUNCIUS_CONFIG"}
+TESTS_PREFIX = "NUNCIUS_TEST_"
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Table(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogTable(Table):
+    """The log alerts travel on."""
+
+    engine: Literal["embedded", "kafka"] = "embedded"
+    bootstrap_servers: str = ""
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)  # librdkafka's own: SASL, TLS, ...
+    durable: bool = True  # embedded: survive loss of power, not only of the process
+    partitions: Count = 4
+    replication: Count = 1
+    retention_hours: Positive | None = 168.0
+    compression: Literal["producer", "none", "lz4", "zstd", "snappy", "gzip"] = "producer"
+
+
+class StoreTable(Table):
+    """Where what alerts say is kept; empty means in the data folder."""
+
+    url: SecretStr = SecretStr("")  # sqlite:///... or postgresql+psycopg://...
+    archive: str = ""  # a folder or any fsspec URL
+    durable: bool = True
+
+
+class ProcessTable(Table):
+    """The loop."""
+
+    group: str = "nuncius-process"
+    max_records: Count = 2000
+    max_bytes: Count = 64 << 20
+    linger: Annotated[float, Field(ge=0, le=5)] = 0.02  # seconds a small batch waits for more
+    halt_minimum: Count = 1000  # a stream halts when of its last alerts, at least so many,
+    halt_fraction: Fraction = 0.5  # more than this part were rejected
+
+
+class PublishTable(Table):
+    """What leaves."""
+
+    packets: bool = False  # embed the original bytes in alerts.* and matched.*
+    registry: str = ""  # URL of an external schema registry to register our schemas in; empty: our API answers
+
+
+class AssociateTable(Table):
+    """Alerts against live sky maps: hours before and after an event that an alert may be, and how far out on its map."""
+
+    level: Fraction = 0.99
+    gw: tuple[float, float] = (0.0, 168.0)
+    em: tuple[float, float] = (0.0, 72.0)
+    neutrino: tuple[float, float] = (0.0, 168.0)
+
+
+class ServeTable(Table):
+    """The HTTP face."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+
+
+class OutputTable(Table):
+    """Logs of the service itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class SchemasTable(Table):
+    """Where writer schemas of framed packets come from: the registry of each stream, then the installed packages."""
+
+    registries: dict[str, str] = Field(default_factory=dict)  # stream -> URL, user:password@ in it where needed
+
+
+class Source(Table):
+    """An upstream to take alerts from: table ``[ingest.<name>]``."""
+
+    kind: Literal["kafka", "gcn", "hop"]
+    topics: tuple[str, ...]
+    stream: str = ""  # empty: told by content
+    bootstrap_servers: str = ""
+    group: str = ""
+    start: Literal["earliest", "latest"] = "earliest"
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    domain: str = "gcn.nasa.gov"
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__")
+
+    log: LogTable = LogTable()
+    store: StoreTable = StoreTable()
+    process: ProcessTable = ProcessTable()
+    publish: PublishTable = PublishTable()
+    associate: AssociateTable = AssociateTable()
+    serve: ServeTable = ServeTable()
+    output: OutputTable = OutputTable()
+    schemas: SchemasTable = SchemasTable()
+    ingest: dict[str, Source] = Field(default_factory=dict)
+    filters: str = ""  # folder of filters; empty: those that come with Nuncius
+    streams: str = ""  # folder of stream declarations beside those that come with Nuncius
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  a .env file is one place too many
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        file = settings_cls.model_config.get("toml_file")
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
+
+
+def load(file: Path | None) -> Settings:
+    """Read the file, if any, and the environment.
+
+    Raises
+    ------
+    SettingsError
+        Naming every key that is unknown or wrong, and where it stands.
+    """
+    _refuse_unknown_variables()
+    if file is not None:
+        _readable(file)
+    configured = type("FileSettings", (Settings,), {"model_config": {**Settings.model_config, "toml_file": file}})
+    try:
+        loaded: Settings = configured()
+    except ValidationError as error:
+        place = f"{file} and the environment" if file else "the environment"
+        raise SettingsError(f"settings in {place}: " + "; ".join(map(_describe, error.errors()))) from error
+    return loaded
+
+
+def _readable(file: Path) -> None:
+    try:
+        tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"no settings file {file}: make it, or leave out --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS or name.startswith(TESTS_PREFIX):
+            continue
+        if name.split("__")[0].upper() not in known:
+            raise SettingsError(f"environment variable {name} sets nothing: the tables are {', '.join(Settings.model_fields)}")
+
+
+def _describe(error: object) -> str:
+    assert isinstance(error, dict)
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a setting (see `nuncius config show` for all there are)"
+    return f"{key}: {error['msg']}"
