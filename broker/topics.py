@@ -14,6 +14,7 @@ __all__ = [
     "HEADER_FILTER",
     "HEADER_FILTER_VERSION",
     "HEADER_ORIGIN",
+    "HEADER_OVERSIZE",
     "HEADER_RECEIVED",
     "RAW_PATTERN",
     "alerts",
@@ -30,6 +31,8 @@ RAW_PATTERN = r"^raw\..+"
 HEADER_ORIGIN = "nuncius.origin"
 HEADER_CONTENT_TYPE = "content-type"
 HEADER_RECEIVED = "nuncius.received"
+# On raw.<stream>, where the bytes were too many for a record: where all of them are. Such a record is rejected.
+HEADER_OVERSIZE = "nuncius.oversize"
 
 # On alerts.* and matched.*.
 HEADER_ALERT_ID = "nuncius.alert_id"

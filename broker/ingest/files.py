@@ -1,0 +1,158 @@
+"""Files, folders and tarballs, told by their content, into ``raw.<stream>``."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from broker.errors import UsageError
+from broker.ingest.raw import Bounds, Received, Sniff, read_bounded, to_message
+from broker.record import Message
+from broker.telemetry import INGESTED, get_logger
+from broker.topics import stream_of
+
+__all__ = ["EXTENSIONS", "Ingested", "count_files", "ingest_files", "read_paths"]
+
+log = get_logger(__name__)
+
+EXTENSIONS = frozenset({".avro", ".xml", ".json", ".bin", ".fits", ".fit", ".fz", ".gz", ".eml"})
+BATCH_RECORDS = 500
+BATCH_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What went in: records by stream, and the files passed over because nothing in them is an alert."""
+
+    records: dict[str, int]
+    skipped: tuple[str, ...]
+
+
+def count_files(paths: Iterable[Path]) -> int:
+    """How many files there are below the paths; a tarball counts as one."""
+    return sum(1 for path in paths for _ in _walk(path))
+
+
+def read_paths(paths: Iterable[Path], bounds: Bounds) -> Iterator[tuple[Received, bool]]:
+    """Bytes of every file and tarball member, and whether each was asked for by name or by its extension.
+
+    Folders are read in order of name; symbolic links to folders are not followed.
+
+    Raises
+    ------
+    UsageError
+        Where a path does not exist.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"no file or folder {path}")
+        for file in _walk(path):
+            if _is_tarball(file):
+                yield from _members(file, bounds)
+            else:
+                yield _whole(file, bounds), file == path or _is_expected(file)
+
+
+def ingest_files(
+    paths: Iterable[Path],
+    append: Callable[[list[Message]], None],
+    sniff: Sniff,
+    bounds: Bounds,
+    on_batch: Callable[[str, int], None] = lambda _origin, _records: None,
+) -> Ingested:
+    """Append everything below the paths that is an alert, or should have been one.
+
+    A file of no known extension whose content is no alert is passed over; one of a known extension goes to ``raw.unknown``, to
+    be rejected there with its bytes.
+
+    Parameters
+    ----------
+    append
+        Puts messages into the log, durably.
+    sniff
+        Tells what bytes are.
+    on_batch
+        Told of each batch: the last origin and how many records.
+    """
+    records: dict[str, int] = {}
+    skipped: list[str] = []
+
+    def messages() -> Iterator[Message]:
+        for received, expected in read_paths(paths, bounds):
+            kind = sniff(received.value)
+            if kind is None and not expected:
+                skipped.append(received.origin)
+                log.info("passed over: not an alert of any kind known", origin=received.origin)
+            else:
+                yield to_message(received, kind, bounds)
+
+    for batch in _batches(messages()):
+        append(batch)
+        for message in batch:
+            stream = stream_of(message.topic)
+            records[stream] = records.get(stream, 0) + 1
+            INGESTED.labels(stream).inc()
+        on_batch(batch[-1].headers[0][1].decode(), len(batch))
+    return Ingested(records, tuple(skipped))
+
+
+def _is_expected(file: Path) -> bool:
+    return file.suffix.lower() in EXTENSIONS
+
+
+def _whole(file: Path, bounds: Bounds) -> Received:
+    with file.open("rb") as stream:
+        return read_bounded(stream, f"file:{file}", bounds)
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for entry in sorted(path.iterdir()):
+        if entry.is_file() or (entry.is_dir() and not entry.is_symlink()):
+            yield from _walk(entry)
+
+
+def _is_tarball(file: Path) -> bool:
+    with file.open("rb") as stream:
+        head = stream.read(6)
+    compressed = head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"))
+    return (compressed or _has_ustar(file)) and tarfile.is_tarfile(file)
+
+
+def _has_ustar(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(257)
+        return stream.read(5) == b"ustar"
+
+
+def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
+    try:
+        with tarfile.open(file, "r|*") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    yield read_bounded(content, f"file:{file}#{member.name}", bounds), _is_expected(Path(member.name))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        # What came before the damage is in; the tarball itself then goes the way of all that cannot be read.
+        log.warning("tarball is damaged: what could be read of it is in", file=str(file), error=str(error))
+        yield _whole(file, bounds), True
+
+
+def _batches(messages: Iterator[Message]) -> Iterator[list[Message]]:
+    while batch := list(islice(_until_full(messages), BATCH_RECORDS)):
+        yield batch
+
+
+def _until_full(messages: Iterator[Message]) -> Iterator[Message]:
+    size = 0
+    for message in messages:
+        yield message
+        size += len(message.value)
+        if size >= BATCH_BYTES:
+            return

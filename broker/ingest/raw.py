@@ -1,0 +1,99 @@
+"""A received thing as a message for ``raw.<stream>``: the bytes untouched, where they came from in the headers."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from broker import topics
+from broker.record import Headers, Message
+
+__all__ = ["UNKNOWN", "Bounds", "Kind", "Received", "Sniff", "read_bounded", "to_message"]
+
+UNKNOWN = "unknown"
+OVERSIZE_KEPT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What some bytes are: the stream they belong to and their content type."""
+
+    stream: str
+    content_type: str
+
+
+Sniff = Callable[[bytes], Kind | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many bytes a record may have, and the folder that keeps whole what has more."""
+
+    max_bytes: int
+    keep: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Bytes from outside.
+
+    Parameters
+    ----------
+    value
+        As received.
+    origin
+        Where from: ``kafka://host/topic/partition/offset`` or ``file:name``, ``file:name#member``.
+    key, headers
+        The upstream's own.
+    """
+
+    value: bytes
+    origin: str
+    key: bytes | None = None
+    headers: Headers = ()
+
+
+def read_bounded(stream: BinaryIO, origin: str, bounds: Bounds) -> Received:
+    """What a file holds, without ever holding more of it in memory than a record may have.
+
+    Bytes over the bound do not fit the log: they go whole to a file of their own, and a record with the first 64 KiB and the
+    name of that file goes on in their place, to be rejected by ``process`` like anything else that cannot be read.
+    """
+    value = stream.read(bounds.max_bytes + 1)
+    if len(value) <= bounds.max_bytes:
+        return Received(value, origin)
+    file, size = _put_aside(value, stream, bounds.keep)
+    reason = f"{size} bytes, more than the {bounds.max_bytes} a record may have; all of them are in {file}"
+    return Received(value[:OVERSIZE_KEPT], origin, headers=((topics.HEADER_OVERSIZE, reason.encode()),))
+
+
+def to_message(received: Received, kind: Kind | None, bounds: Bounds) -> Message:
+    """Message for the raw topic of its stream; ``raw.unknown`` where nobody knows what it is."""
+    kind = kind or Kind(UNKNOWN, "application/octet-stream")
+    if len(received.value) > bounds.max_bytes:
+        short = read_bounded(BytesIO(received.value), received.origin, bounds)
+        received = Received(short.value, received.origin, received.key, short.headers + received.headers)
+    ours: Headers = (
+        (topics.HEADER_ORIGIN, received.origin.encode()),
+        (topics.HEADER_CONTENT_TYPE, kind.content_type.encode()),
+        (topics.HEADER_RECEIVED, datetime.now(UTC).isoformat(timespec="microseconds").encode()),
+    )
+    return Message(topics.raw(kind.stream), received.value, received.key, ours + received.headers)
+
+
+def _put_aside(head: bytes, rest: BinaryIO, folder: Path) -> tuple[Path, int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
+        partial.write(head)
+        shutil.copyfileobj(rest, partial, 1 << 20)
+        size = partial.tell()
+    with Path(partial.name).open("rb") as written:
+        name = hashlib.file_digest(written, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return Path(partial.name).replace(folder / name), size
