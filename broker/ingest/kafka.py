@@ -158,8 +158,9 @@ def _received(upstream: Upstream, message: confluent_kafka.Message) -> Received:
     return Received(message.value() or b"", origin, message.key(), _headers(message.headers()))
 
 
-def _headers(headers: Iterable[tuple[str, str | bytes | None]] | None) -> Headers:
-    return tuple((name, value.encode() if isinstance(value, str) else value or b"") for name, value in headers or ())
+def _headers(headers: Mapping[str, str | bytes | None] | Iterable[tuple[str, str | bytes | None]] | None) -> Headers:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return tuple((name, value.encode() if isinstance(value, str) else value or b"") for name, value in pairs)
 
 
 def _hop(upstream: Upstream, stop: threading.Event) -> Iterator[Batch]:

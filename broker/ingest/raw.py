@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from broker import topics
 from broker.record import Headers, Message
@@ -60,7 +60,7 @@ class Received:
     headers: Headers = ()
 
 
-def read_bounded(stream: BinaryIO, origin: str, bounds: Bounds) -> Received:
+def read_bounded(stream: IO[bytes], origin: str, bounds: Bounds) -> Received:
     """What a file holds, without ever holding more of it in memory than a record may have.
 
     Bytes over the bound do not fit the log: they go whole to a file of their own, and a record with the first 64 KiB and the
@@ -88,7 +88,7 @@ def to_message(received: Received, kind: Kind | None, bounds: Bounds) -> Message
     return Message(topics.raw(kind.stream), received.value, received.key, ours + received.headers)
 
 
-def _put_aside(head: bytes, rest: BinaryIO, folder: Path) -> tuple[Path, int]:
+def _put_aside(head: bytes, rest: IO[bytes], folder: Path) -> tuple[Path, int]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
         partial.write(head)
