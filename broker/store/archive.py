@@ -1,0 +1,5 @@
+from typing import NamedTuple
+class Address(NamedTuple):
+    file: str
+    offset: int
+    length: int

@@ -1,0 +1,224 @@
+"""Tables of the database.
+
+Instants are whole microseconds since the Unix epoch, UTC, in 64-bit integers: exact, and the same on both engines. Ids compare
+by bytes on both engines, so that a page ends at the same place on either.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "ALERT_COMMON",
+    "alerts",
+    "claims",
+    "counters",
+    "event_notices",
+    "events",
+    "ledger",
+    "matches",
+    "metadata",
+    "schemas_seen",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+Id = Text().with_variant(Text(collation="C"), "postgresql")
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+ALERT_COMMON: tuple[Column[object], ...] = (
+    Column("stream", Id, nullable=False),
+    Column("object_id", Id),
+    Column("time", BigInteger),
+    Column("ra", Float(53)),
+    Column("dec", Float(53)),
+    Column("ra_dec_error", Float(53)),
+    Column("containment_probability", Float(53)),
+    Column("hpx", BigInteger),
+    Column("mag", Float(53)),
+    Column("mag_err", Float(53)),
+    Column("band", Text),
+    Column("reliability", Float(53)),
+    Column("positive", Boolean),
+    Column("event_name", Id),
+    Column("messenger", Text),
+    Column("mission", Text),
+    Column("instrument", Text),
+    Column("alert_type", Text),
+    Column("alert_tense", Text),
+    Column("far", Float(53)),
+    Column("p_astro", Float(53)),
+    Column("classification", Text),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", Id, primary_key=True),
+    *ALERT_COMMON,
+    # What pages are ordered by: the alert's time, or when we had it where it has none.
+    Column("sort_time", BigInteger, nullable=False),
+    Column("annotations", JSON),
+    Column("skymaps", JSON),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("unit", Integer, nullable=False),
+    Column("archive_file", Text),
+    Column("archive_offset", BigInteger),
+    Column("archive_length", BigInteger),
+    Column("digest", LargeBinary),
+    Column("received", BigInteger, nullable=False),
+    Column("processed", BigInteger, nullable=False),
+    Index("ix_alerts_object_id", "object_id"),
+    Index("ix_alerts_hpx", "hpx"),
+    Index("ix_alerts_stream_time", "stream", "sort_time", "alert_id"),
+    Index("ix_alerts_time", "sort_time", "alert_id"),
+)
+
+# Who owns an alert id: its first origin. Asked before anything else is written.
+claims = Table(
+    "claims",
+    metadata,
+    Column("alert_id", Id, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("digest", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+matches = Table(
+    "matches",
+    metadata,
+    Column("seq", Serial, Identity(), primary_key=True),
+    Column("filter", Id, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("alert_id", Id, ForeignKey("alerts.alert_id", ondelete="CASCADE"), nullable=False),
+    Column("time", BigInteger, nullable=False),  # when it was picked
+    UniqueConstraint("alert_id", "filter", "version"),
+    Index("ix_matches_filter_seq", "filter", "seq"),
+    sqlite_autoincrement=True,  # a sequence number is never given twice, whatever is deleted
+)
+
+# What is known of an event now. Its history is in event_notices, one row a revision.
+events = Table(
+    "events",
+    metadata,
+    Column("event_name", Id, primary_key=True),
+    Column("stream", Id, nullable=False),
+    Column("messenger", Text),
+    Column("mission", Text),
+    Column("instrument", Text),
+    Column("time", BigInteger),
+    Column("ra", Float(53)),
+    Column("dec", Float(53)),
+    Column("ra_dec_error", Float(53)),
+    Column("containment_probability", Float(53)),
+    Column("alert_type", Text),
+    Column("alert_tense", Text),
+    Column("state", Text, nullable=False),  # active or retracted
+    Column("far", Float(53)),
+    Column("p_astro", Float(53)),
+    Column("classification", Text),
+    Column("revision", Integer, nullable=False),  # the latest
+    Column("alert_id", Id, nullable=False),  # of the latest revision
+    Column("map_path", Text),
+    Column("map_revision", Integer),
+    Column("area50", Float(53)),  # square degrees
+    Column("area90", Float(53)),
+    Column("distmean", Float(53)),  # Mpc
+    Column("diststd", Float(53)),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Index("ix_events_time", "time"),
+    Index("ix_events_updated", "updated", "event_name"),
+)
+
+event_notices = Table(
+    "event_notices",
+    metadata,
+    Column("event_name", Id, ForeignKey("events.event_name", ondelete="CASCADE"), nullable=False),
+    Column("revision", Integer, nullable=False),  # from 1, as they came
+    Column("alert_id", Id, nullable=False),
+    Column("stream", Id, nullable=False),
+    Column("messenger", Text),
+    Column("mission", Text),
+    Column("instrument", Text),
+    Column("time", BigInteger),
+    Column("ra", Float(53)),
+    Column("dec", Float(53)),
+    Column("ra_dec_error", Float(53)),
+    Column("containment_probability", Float(53)),
+    Column("alert_type", Text),
+    Column("alert_tense", Text),
+    Column("far", Float(53)),
+    Column("p_astro", Float(53)),
+    Column("classification", Text),
+    Column("map_path", Text),
+    Column("area50", Float(53)),
+    Column("area90", Float(53)),
+    Column("distmean", Float(53)),
+    Column("diststd", Float(53)),
+    Column("received", BigInteger, nullable=False),
+    PrimaryKeyConstraint("event_name", "revision"),
+    UniqueConstraint("alert_id"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("topic", Id, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("last_offset", BigInteger, nullable=False),
+    Column("stream", Id, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("published", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("matched", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("topic", "partition", "first_offset"),
+)
+
+schemas_seen = Table(
+    "schemas_seen",
+    metadata,
+    Column("stream", Id, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    PrimaryKeyConstraint("stream", "fingerprint"),
+)
+
+# Whole numbers that only grow; a reader that sees the same one need not read again.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
