@@ -1,0 +1,279 @@
+"""Probability maps of the sky: what is kept of one, and what can be asked of it.
+
+A map is a sorted list of half-open ranges of order-29 NESTED HEALPix indices, each with its probability density and its
+credible level: the probability of the smallest credible region that holds it. Both are computed once, when the map arrives, so
+that a point costs one binary search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from broker.errors import SkyMapError
+from broker.science import circle, distance
+from broker.science.sky import CELL_AREA, NPIX29, ORDER, merge_ranges
+
+__all__ = ["Facts", "SkyMap", "area", "build", "coarse_cells", "credible_ranges", "distance_moments", "from_cone", "levels_at"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+NORMALISED: Final = 1e-3
+"""A map whose sum departs from 1 by no more is normalised."""
+RENORMALISABLE: Final = 0.05
+"""One that departs by no more is scaled to 1; beyond, it is something else than a probability map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a map's header says of it.
+
+    Parameters
+    ----------
+    order
+        Finest HEALPix order of the map.
+    name, time, creator, instruments
+        As written (``OBJECT``, ``DATE-OBS``, ``CREATOR``, ``INSTRUME``); empty where absent.
+    distmean, diststd
+        Mean and standard deviation of the distance in Mpc as the header gives them.
+    total
+        Sum of the probabilities as they came, before they were scaled to 1.
+    """
+
+    order: int = ORDER
+    name: str = ""
+    time: str = ""
+    creator: str = ""
+    instruments: str = ""
+    distmean: float | None = None
+    diststd: float | None = None
+    total: float = 1.0
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the map summed to 1 as it came."""
+        return abs(self.total - 1.0) <= NORMALISED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SkyMap:
+    """A probability map. All arrays have one element a range; none is to be written to.
+
+    Parameters
+    ----------
+    start, stop
+        Order-29 NESTED indices, half-open, sorted, not overlapping; sky outside them has no probability.
+    prob
+        Probability of the range; they sum to 1.
+    density
+        Probability per steradian.
+    level
+        Credible level, 0 to 1. Ranges of one density share the upper end of theirs; 1 where the density is 0.
+    distmu, distsigma, distnorm
+        Parameters of the conditional distance distribution in Mpc, Mpc and Mpc^-2 (see `broker.science.distance`), or ``None``.
+    facts
+        What the header says.
+    """
+
+    start: IntArray
+    stop: IntArray
+    prob: FloatArray
+    density: FloatArray
+    level: FloatArray
+    distmu: FloatArray | None = None
+    distsigma: FloatArray | None = None
+    distnorm: FloatArray | None = None
+    facts: Facts = field(default_factory=Facts)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @property
+    def is_3d(self) -> bool:
+        """Whether it says how far as well as where."""
+        return self.distmu is not None
+
+
+def build(
+    start: IntArray,
+    stop: IntArray,
+    density: FloatArray,
+    facts: Facts | None = None,
+    distances: tuple[FloatArray, FloatArray, FloatArray] | None = None,
+) -> SkyMap:
+    """Map from ranges and their densities, checked, scaled to 1, sorted, with credible levels.
+
+    Parameters
+    ----------
+    start, stop : ndarray of int64, shape (n,)
+        Order-29 NESTED half-open ranges in any order.
+    density : ndarray, shape (n,)
+        Probability per steradian.
+    distances : tuple of ndarray, each of shape (n,), optional
+        DISTMU, DISTSIGMA, DISTNORM.
+
+    Raises
+    ------
+    SkyMapError
+        It cannot be a probability map; the text says why.
+    """
+    facts = facts or Facts()
+    _check_values(density)
+    by_place = np.argsort(start, kind="stable")
+    start, stop, density = start[by_place], stop[by_place], density[by_place]
+    if start.size == 0:
+        raise SkyMapError("sky map has no cells")
+    if start[0] < 0 or stop[-1] > NPIX29 or (stop <= start).any():
+        raise SkyMapError("sky map has cells that are not on the sphere")
+    overlaps = int((start[1:] < stop[:-1]).sum())
+    if overlaps:
+        raise SkyMapError(f"sky map has {overlaps} cells that overlap others: its cells must tile the sky once")
+    solid = (stop - start) * CELL_AREA
+    prob = density * solid
+    total = float(prob.sum())
+    if not np.isfinite(total) or total <= 0.0:
+        raise SkyMapError(f"sky map cannot be normalised: its probabilities sum to {total:g}")
+    if abs(total - 1.0) > RENORMALISABLE:
+        raise SkyMapError(f"sky map is not normalised: its probabilities sum to {total:.6g} instead of 1")
+    prob, density = prob / total, density / total
+    mu, sigma, norm = (column[by_place] for column in distances) if distances else (None, None, None)
+    return SkyMap(start, stop, prob, density, _levels(density, prob), mu, sigma, norm, replace(facts, total=total))
+
+
+def _check_values(density: FloatArray) -> None:
+    bad = int((~np.isfinite(density)).sum())
+    if bad:
+        raise SkyMapError(f"sky map has {bad} cells whose probability is not a finite number")
+    negative = int((density < 0.0).sum())
+    if negative:
+        raise SkyMapError(f"sky map has {negative} cells of negative probability")
+
+
+def _levels(density: FloatArray, prob: FloatArray) -> FloatArray:
+    """Cumulative probability in order of falling density; ties share its upper end, whatever order they are stored in."""
+    falling = np.argsort(-density, kind="stable")
+    cumulative = np.cumsum(prob[falling])
+    ordered = density[falling]
+    last = np.flatnonzero(np.concatenate([ordered[1:] != ordered[:-1], [True]]))
+    upper = np.repeat(cumulative[last], np.diff(np.concatenate([[-1], last])))
+    level = np.empty_like(density)
+    level[falling] = np.minimum(upper, 1.0)
+    level[density == 0.0] = 1.0
+    return level
+
+
+def levels_at(skymap: SkyMap, hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Credible level and density at points.
+
+    Parameters
+    ----------
+    hpx : array_like of int64, shape (n,)
+        Order-29 NESTED indices; negative for no position.
+
+    Returns
+    -------
+    level, density : ndarray, shape (n,)
+        1 and 0 outside the map; NaN where there is no position.
+    """
+    index = np.asarray(hpx, np.int64)
+    row = np.searchsorted(skymap.start, index, side="right") - 1
+    held = (row >= 0) & (index < skymap.stop[row])
+    level = np.where(held, skymap.level[row], 1.0)
+    density = np.where(held, skymap.density[row], 0.0)
+    nowhere = index < 0
+    level[nowhere] = np.nan
+    density[nowhere] = np.nan
+    return level, density
+
+
+def area(skymap: SkyMap, probability: float) -> float:
+    """Square degrees of the smallest region that holds a probability.
+
+    The region ends inside a cell of the map: that cell counts by the share of its probability that is needed.
+
+    Parameters
+    ----------
+    probability : float
+        0 to 1.
+    """
+    falling = np.argsort(-skymap.density, kind="stable")
+    solid = (skymap.stop - skymap.start)[falling] * CELL_AREA
+    held = skymap.density[falling] > 0.0
+    cumulative = np.concatenate([[0.0], np.cumsum(skymap.prob[falling][held])])
+    reach = np.concatenate([[0.0], np.cumsum(solid[held])])
+    return float(np.interp(probability, cumulative / cumulative[-1], reach) * np.degrees(1.0) ** 2)
+
+
+def credible_ranges(skymap: SkyMap, level: float) -> IntArray:
+    """Order-29 ranges of the cells whose credible level is no more than `level`, and of the densest at least.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, 2)
+        Sorted, joined where they touch.
+    """
+    inside = (skymap.level <= level) | (skymap.density == skymap.density.max())
+    return merge_ranges(skymap.start[inside], skymap.stop[inside])
+
+
+def coarse_cells(skymap: SkyMap, level: float, order: int) -> IntArray:
+    """Cells of a coarse order that touch the region of a credible level: whatever lies in none of them need not be looked up.
+
+    Returns
+    -------
+    ndarray of int64
+        NESTED indices of that order, sorted.
+    """
+    ranges = credible_ranges(skymap, level)
+    shift = 2 * (ORDER - order)
+    first, last = ranges[:, 0] >> shift, (ranges[:, 1] - 1) >> shift
+    joined = merge_ranges(first, last + 1)
+    return np.concatenate([np.arange(begin, end, dtype=np.int64) for begin, end in joined])
+
+
+def distance_moments(skymap: SkyMap) -> tuple[float, float] | None:
+    """Mean and standard deviation of the distance over the whole sky in Mpc; ``None`` for a map without distances.
+
+    From the header where it has both, else from the marginal distribution of the cells.
+    """
+    if skymap.facts.distmean is not None and skymap.facts.diststd is not None:
+        return skymap.facts.distmean, skymap.facts.diststd
+    if skymap.distmu is None or skymap.distsigma is None:
+        return None
+    return distance.marginal_moments(skymap.prob, skymap.distmu, skymap.distsigma)
+
+
+def from_cone(ra: float, dec: float, radius: float, containment: float = 0.9) -> SkyMap:
+    """Map of a position with a circular error: the Gaussian of the sphere (von Mises-Fisher).
+
+    Parameters
+    ----------
+    ra, dec : float
+        Degrees, ICRS.
+    radius : float
+        Degrees; holds the probability `containment`.
+    containment : float
+        Between 0 and 1, exclusive.
+
+    Raises
+    ------
+    SkyMapError
+        The position is off the sphere, or the radius or the containment is impossible.
+
+    References
+    ----------
+    Fisher (1953), Proc. R. Soc. A 217, 295.
+    """
+    if not (np.isfinite(ra) and abs(dec) <= 90.0):
+        raise SkyMapError(f"error circle at ra {ra}, dec {dec} is off the sphere")
+    if not (0.0 < radius <= 180.0 and 0.0 < containment < 1.0):
+        raise SkyMapError(f"error circle of radius {radius} degrees holding {containment} is impossible")
+    start, stop, density, order = circle.gaussian_cells(ra, dec, radius, containment)
+    return build(start, stop, density, Facts(order=order))
