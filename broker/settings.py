@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from broker.errors import SettingsError
@@ -44,6 +44,13 @@ class LogTable(Table):
     replication: Count = 1
     retention_hours: Positive | None = 168.0
     compression: Literal["producer", "none", "lz4", "zstd", "snappy", "gzip"] = "producer"
+    max_message_bytes: Count = 32 << 20  # larger things are kept beside the log and rejected
+
+    @model_validator(mode="after")
+    def _reachable(self) -> LogTable:
+        if self.engine == "kafka" and not self.bootstrap_servers:
+            raise ValueError("engine kafka needs bootstrap_servers, such as localhost:9092")
+        return self
 
 
 class StoreTable(Table):

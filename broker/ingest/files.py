@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO, cast
 
 from broker.errors import UsageError
 from broker.ingest.raw import Bounds, Received, Sniff, read_bounded, to_message
@@ -20,6 +24,11 @@ __all__ = ["EXTENSIONS", "Ingested", "count_files", "ingest_files", "read_paths"
 log = get_logger(__name__)
 
 EXTENSIONS = frozenset({".avro", ".xml", ".json", ".bin", ".fits", ".fit", ".fz", ".gz", ".eml"})
+COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    b"\x1f\x8b": lambda file: cast("IO[bytes]", gzip.open(file)),
+    b"BZh": lambda file: cast("IO[bytes]", bz2.open(file)),
+    b"\xfd7zXZ\x00": lambda file: cast("IO[bytes]", lzma.open(file)),
+}
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
 
@@ -120,28 +129,28 @@ def _walk(path: Path) -> Iterator[Path]:
 
 def _is_tarball(file: Path) -> bool:
     with file.open("rb") as stream:
-        head = stream.read(6)
-    compressed = head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"))
-    return (compressed or _has_ustar(file)) and tarfile.is_tarfile(file)
-
-
-def _has_ustar(file: Path) -> bool:
-    with file.open("rb") as stream:
-        stream.seek(257)
-        return stream.read(5) == b"ustar"
+        head = stream.read(262)
+    return (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar") and tarfile.is_tarfile(file)
 
 
 def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
     try:
-        with tarfile.open(file, "r|*") as archive:
+        # Decompressed here because tarfile takes a compressed file that ends too early for one that ends.
+        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None:
                     yield read_bounded(content, f"file:{file}#{member.name}", bounds), _is_expected(Path(member.name))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         # What came before the damage is in; the tarball itself then goes the way of all that cannot be read.
         log.warning("tarball is damaged: what could be read of it is in", file=str(file), error=str(error))
         yield _whole(file, bounds), True
+
+
+def _decompressed(file: Path) -> IO[bytes]:
+    with file.open("rb") as stream:
+        head = stream.read(6)
+    return next((opener(file) for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None) or file.open("rb")
 
 
 def _batches(messages: Iterator[Message]) -> Iterator[list[Message]]:

@@ -71,7 +71,7 @@ def read_bounded(stream: IO[bytes], origin: str, bounds: Bounds) -> Received:
         return Received(value, origin)
     file, size = _put_aside(value, stream, bounds.keep)
     reason = f"{size} bytes, more than the {bounds.max_bytes} a record may have; all of them are in {file}"
-    return Received(value[:OVERSIZE_KEPT], origin, headers=((topics.HEADER_OVERSIZE, reason.encode()),))
+    return Received(value[: min(OVERSIZE_KEPT, bounds.max_bytes)], origin, headers=((topics.HEADER_OVERSIZE, reason.encode()),))
 
 
 def to_message(received: Received, kind: Kind | None, bounds: Bounds) -> Message:

@@ -1,0 +1,117 @@
+"""Files, folders and tarballs: what goes in, under which stream, with which bytes."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from broker import topics
+from broker.errors import UsageError
+from broker.ingest.files import count_files, ingest_files
+from broker.ingest.raw import Bounds, Kind
+from broker.record import Message
+
+
+def sniff(data: bytes) -> Kind | None:
+    return Kind("voevent", "application/xml") if data.startswith(b"<?xml") else None
+
+
+def headers(message: Message) -> dict[str, str]:
+    return {name: value.decode() for name, value in message.headers}
+
+
+@pytest.fixture
+def bounds(tmp_path: Path) -> Bounds:
+    return Bounds(1000, tmp_path / "oversize")
+
+
+def run(paths: list[Path], bounds: Bounds) -> tuple[list[Message], dict[str, int], tuple[str, ...]]:
+    taken: list[Message] = []
+    ingested = ingest_files(paths, taken.extend, sniff, bounds)
+    return taken, ingested.records, ingested.skipped
+
+
+def test_content_tells_the_stream_and_an_unreadable_packet_is_kept(tmp_path: Path, bounds: Bounds) -> None:
+    folder = tmp_path / "in" / "deep"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_bytes(b"<?xml a")  # XML whatever its name says
+    (folder / "b.avro").write_bytes(b"")  # empty, but named as a packet: must be accounted for
+    (folder / "notes.md").write_bytes(b"not an alert")
+    taken, records, skipped = run([tmp_path / "in"], bounds)
+    assert [(message.topic, message.value) for message in taken] == [("raw.voevent", b"<?xml a"), ("raw.unknown", b"")]
+    assert records == {"voevent": 1, "unknown": 1}
+    assert skipped == (f"file:{folder / 'notes.md'}",)
+    assert headers(taken[0])[topics.HEADER_ORIGIN] == f"file:{folder / 'a.txt'}"
+    assert headers(taken[0])[topics.HEADER_CONTENT_TYPE] == "application/xml"
+    assert headers(taken[0])[topics.HEADER_RECEIVED].endswith("+00:00")
+
+
+def test_a_file_asked_for_by_name_is_never_passed_over(tmp_path: Path, bounds: Bounds) -> None:
+    file = tmp_path / "notes.md"
+    file.write_bytes(b"not an alert")
+    taken, records, skipped = run([file], bounds)
+    assert records == {"unknown": 1}
+    assert taken[0].value == b"not an alert"
+    assert skipped == ()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tarball_members_are_files(tmp_path: Path, bounds: Bounds, mode: str) -> None:
+    file = tmp_path / "month.bin"
+    with tarfile.open(file, mode) as archive:  # type: ignore[call-overload]
+        for number in range(700):
+            info = tarfile.TarInfo(f"events/{number}.xml")
+            content = f"<?xml {number}".encode()
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    taken, records, _ = run([file], bounds)
+    assert records == {"voevent": 700}
+    assert [message.value for message in taken] == [f"<?xml {number}".encode() for number in range(700)]
+    assert headers(taken[-1])[topics.HEADER_ORIGIN] == f"file:{file}#events/699.xml"
+
+
+def test_a_damaged_tarball_gives_what_can_be_read_and_is_itself_kept(tmp_path: Path) -> None:
+    file = tmp_path / "month.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for number in range(50):
+            info = tarfile.TarInfo(f"{number}.xml")
+            content = b"<?xml " + bytes(str(number), "ascii") * 5000
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    taken, records, _ = run([file], Bounds(1 << 20, tmp_path / "oversize"))
+    assert 0 < records["voevent"] < 50
+    assert taken[-1].topic == "raw.unknown"
+    assert taken[-1].value == whole[: len(whole) // 2]
+
+
+def test_oversize_bytes_are_put_aside_whole_and_named(tmp_path: Path, bounds: Bounds) -> None:
+    file = tmp_path / "big.xml"
+    content = b"<?xml" + bytes(range(256)) * 4000
+    file.write_bytes(content)
+    taken, _, _ = run([file], bounds)
+    assert taken[0].value == content[:1000]
+    reason = headers(taken[0])[topics.HEADER_OVERSIZE]
+    assert reason.startswith(f"{len(content)} bytes, more than the 1000 a record may have")
+    kept = Path(reason.rsplit(" ", 1)[1])
+    assert kept.read_bytes() == content
+    run([file], bounds)
+    assert list(bounds.keep.iterdir()) == [kept]  # the same bytes again take no more room
+
+
+def test_a_path_that_is_not_there(tmp_path: Path, bounds: Bounds) -> None:
+    with pytest.raises(UsageError, match="no file or folder"):
+        run([tmp_path / "nowhere"], bounds)
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path, bounds: Bounds) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.xml").write_bytes(b"<?xml")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    assert count_files([folder]) == 1
+    assert run([folder], bounds)[1] == {"voevent": 1}
