@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 from broker.errors import UsageError
 from broker.ingest.raw import Bounds, Received, Sniff, read_bounded, to_message
@@ -24,10 +24,10 @@ __all__ = ["EXTENSIONS", "Ingested", "count_files", "ingest_files", "read_paths"
 log = get_logger(__name__)
 
 EXTENSIONS = frozenset({".avro", ".xml", ".json", ".bin", ".fits", ".fit", ".fz", ".gz", ".eml"})
-COMPRESSIONS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda file: cast("IO[bytes]", gzip.open(file)),
-    b"BZh": lambda file: cast("IO[bytes]", bz2.open(file)),
-    b"\xfd7zXZ\x00": lambda file: cast("IO[bytes]", lzma.open(file)),
+COMPRESSIONS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
@@ -150,7 +150,9 @@ def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
 def _decompressed(file: Path) -> IO[bytes]:
     with file.open("rb") as stream:
         head = stream.read(6)
-    return next((opener(file) for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None) or file.open("rb")
+    opener = next((opener for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None)
+    plain: IO[bytes] = opener(file) if opener else file.open("rb")
+    return plain
 
 
 def _batches(messages: Iterator[Message]) -> Iterator[list[Message]]:
