@@ -119,7 +119,7 @@ def as_dict(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _annotations(frame: pl.DataFrame) -> pl.Series:
-    """The scalars that are neither common nor private, one JSON object a row; columns that are empty throughout are left out."""
+    """The scalars that are neither common nor private, one JSON object a row; columns without a single value are left out."""
     names = [
         name
         for name, dtype in frame.schema.items()

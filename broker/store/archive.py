@@ -1,5 +1,151 @@
-from typing import NamedTuple
+"""The archive: packets exactly as received, each found by (file, offset, length).
+
+A file is an uncompressed Avro object container that any Avro reader opens, one block a batch, and an address points straight at
+the packet's bytes inside it. Files are made by day and rolled by size, and each belongs to one writer: processes never share
+one. On a local folder a batch is appended in place, and the tail that a crash tears is cut off by `repair`. Stores that cannot
+append (S3 and the like, by any fsspec URL) get one object a batch, whole or not at all: set batches accordingly large there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+
+from broker.errors import NotFoundError, StoreUnavailableError, UsageError
+from broker.record import Record
+from broker.store import ocf
+from broker.store.tail import LocalFile, repair
+
+__all__ = ["Address", "Archive", "repair"]
+
+
 class Address(NamedTuple):
+    """Where a packet's bytes are.
+
+    Parameters
+    ----------
+    file
+        Path below the archive's root, with slashes.
+    offset, length
+        Bytes.
+    """
+
     file: str
     offset: int
     length: int
+
+
+class Archive:
+    """Append-only store of packets; use one a process, from one thread, and `close` it.
+
+    Parameters
+    ----------
+    root
+        Folder, or any fsspec URL.
+    writer
+        Name of the process, part of its files' names.
+    roll_bytes
+        Size at which a new file is begun.
+    durable
+        Wait for the disk before `append` returns, so that what it wrote survives a power cut.
+    options
+        Passed to fsspec.
+    """
+
+    def __init__(
+        self, root: str, writer: str, *, roll_bytes: int = 1 << 30, durable: bool = True, options: dict[str, Any] | None = None
+    ) -> None:
+        self._writer = re.sub(r"[^A-Za-z0-9_]+", "_", writer) or "writer"
+        self._roll_bytes = roll_bytes
+        self._durable = durable
+        try:
+            self._fs, path = fsspec.core.url_to_fs(root, **(options or {}))
+        except (ValueError, ImportError) as error:
+            raise UsageError(f"archive {root!r} cannot be opened ({error}): give a folder or an fsspec URL") from error
+        self._root = path.rstrip("/")
+        self._local = "file" in ((self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol)
+        self._file: LocalFile | None = None
+
+    def append(self, records: Sequence[Record]) -> list[Address]:
+        """Keep a batch's packets.
+
+        Returns
+        -------
+        list of Address
+            One a record; on return the bytes are where they say.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The disk is full or the store is away; nothing of the batch is left behind.
+        """
+        if not records:
+            return []
+        block = ocf.block(records)
+        try:
+            name, base = self._append_local(block) if self._local else self._append_remote(block)
+        except OSError as error:
+            self.close()
+            raise StoreUnavailableError(
+                f"the archive at {self._root} cannot be written ({error}): it will be tried again"
+            ) from error
+        return [Address(name, base + at, len(record.value)) for at, record in zip(block.starts, records, strict=True)]
+
+    def read(self, address: Address) -> bytes:
+        """A packet's bytes; nothing else of the file is read.
+
+        Raises
+        ------
+        NotFoundError
+            The file is gone or shorter than the address.
+        StoreUnavailableError
+            The store is away.
+        """
+        path = f"{self._root}/{address.file}"
+        try:
+            if self._local:
+                with Path(path).open("rb") as file:
+                    data = os.pread(file.fileno(), address.length, address.offset)
+            else:
+                data = self._fs.cat_file(path, start=address.offset, end=address.offset + address.length)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"the archive has no file {address.file}: was it moved from {self._root}?") from error
+        except OSError as error:
+            raise StoreUnavailableError(f"the archive at {self._root} cannot be read ({error})") from error
+        if len(data) != address.length:
+            raise NotFoundError(f"{address.file} ends before byte {address.offset + address.length}: is it cut short?")
+        return bytes(data)
+
+    def close(self) -> None:
+        """End the file that is being written; the next batch begins another."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _name(self, day: str) -> str:
+        # Nanoseconds and a random word: no two files ever have the same name, whoever writes them.
+        return f"{day}/{self._writer}-{time.time_ns():x}-{secrets.token_hex(3)}.avro"
+
+    def _append_local(self, block: ocf.Block) -> tuple[str, int]:
+        day = datetime.now(UTC).strftime("%Y/%m/%d")
+        if self._file is not None and (self._file.size >= self._roll_bytes or not self._file.name.startswith(day)):
+            self.close()
+        if self._file is None:
+            self._file = LocalFile(Path(self._root), self._name(day), durable=self._durable)
+        return self._file.name, self._file.append(block)
+
+    def _append_remote(self, block: ocf.Block) -> tuple[str, int]:
+        name = self._name(datetime.now(UTC).strftime("%Y/%m/%d"))
+        start = ocf.header(sync := secrets.token_bytes(ocf.SYNC_SIZE))
+        path = f"{self._root}/{name}"
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        self._fs.pipe_file(path, b"".join([start, *block.parts, sync]))
+        return name, len(start)

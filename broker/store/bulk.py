@@ -44,7 +44,7 @@ def upsert(conn: Connection, table: Table, frame: pl.DataFrame, *, replace: bool
     frame = frame.sort(keys)
     names = tuple(frame.columns)
     if conn.dialect.name == "postgresql" and frame.height > _FEW_ROWS:
-        _copy(conn, table, frame, _conflict(table, names, keys, replace=replace))
+        _copy(conn, table, frame, _conflict(names, keys, replace=replace))
     else:
         marker = "?" if conn.dialect.name == "sqlite" else "%s"
         conn.exec_driver_sql(_insert(table, names, keys, marker, replace=replace), frame.rows())
@@ -55,7 +55,7 @@ def _quoted(names: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _conflict(table: Table, names: tuple[str, ...], keys: tuple[str, ...], *, replace: bool) -> str:
+def _conflict(names: tuple[str, ...], keys: tuple[str, ...], *, replace: bool) -> str:
     others = [name for name in names if name not in keys]
     if not replace or not others:
         return f"ON CONFLICT ({_quoted(keys)}) DO NOTHING"
@@ -66,7 +66,7 @@ def _conflict(table: Table, names: tuple[str, ...], keys: tuple[str, ...], *, re
 @lru_cache(maxsize=64)
 def _insert(table: Table, names: tuple[str, ...], keys: tuple[str, ...], marker: str, *, replace: bool) -> str:
     values = ", ".join([marker] * len(names))
-    conflict = _conflict(table, names, keys, replace=replace)
+    conflict = _conflict(names, keys, replace=replace)
     return f'INSERT INTO "{table.name}" ({_quoted(names)}) VALUES ({values}) {conflict}'  # noqa: S608 - our own names
 
 

@@ -59,6 +59,7 @@ def claim(store: Store, ids: Sequence[str], origins: Sequence[Origin], digests: 
     StoreUnavailableError
         The database is away; nothing is claimed.
     """
+    ids = [alert_id.replace("\0", "") for alert_id in ids]  # as `broker.store.bulk.clean` does
     wanted: dict[str, _Row] = {}
     for alert_id, (topic, partition, offset), digest in zip(ids, origins, digests, strict=True):
         if alert_id not in wanted:
@@ -68,8 +69,8 @@ def claim(store: Store, ids: Sequence[str], origins: Sequence[Origin], digests: 
     rows = sorted(wanted.values(), key=_by_id)  # in one order, so that two processes never wait for each other in a circle
     with transaction(store) as conn:
         others = _claim_sqlite(conn, rows) if store.dialect == "sqlite" else _claim_postgresql(conn, rows)
-    for alert_id, *owner in others:
-        wanted[alert_id] = (alert_id, *owner)
+    for owner in others:
+        wanted[owner[0]] = owner
     return [Claim((row[1], row[2], row[3]), row[4]) for row in map(wanted.__getitem__, ids)]
 
 
@@ -80,7 +81,8 @@ def _by_id(row: _Row) -> str:
 def _claim_sqlite(conn: Connection, rows: list[_Row]) -> list[_Row]:
     """Owners of the ids asked for, or none where all of them were free."""
     inserted = conn.exec_driver_sql(
-        'INSERT INTO claims (alert_id, topic, "partition", "offset", digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING', rows
+        'INSERT INTO claims (alert_id, topic, "partition", "offset", digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+        rows,
     ).rowcount
     if inserted == len(rows):
         return []
@@ -89,7 +91,7 @@ def _claim_sqlite(conn: Connection, rows: list[_Row]) -> list[_Row]:
         'SELECT alert_id, topic, "partition", "offset", digest FROM claims WHERE alert_id IN (SELECT value FROM json_each(?))',
         (asked,),
     )
-    return [tuple(row) for row in found]
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
 
 
 def _claim_postgresql(conn: Connection, rows: list[_Row]) -> list[_Row]:

@@ -12,7 +12,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def now() -> int:
-    """This instant."""
+    """The present instant."""
     return time.time_ns() // 1000
 
 

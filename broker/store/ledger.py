@@ -1,0 +1,171 @@
+"""The ledger: for every batch, received = published + duplicate + rejected.
+
+An entry is a batch's part of one partition. A batch done again after a crash may have other bounds, so writing an entry removes
+those of its partition that begin at the same offset or later: they belong to work that was never committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+
+from broker.store import tables
+from broker.store.engine import Store, connection
+from broker.store.times import now
+
+__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "record", "totals"]
+
+_COUNTED = ("received", "published", "duplicate", "rejected", "matched")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Alerts, by what became of them; ``matched`` counts among the published those that some filter picked."""
+
+    received: int = 0
+    published: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    matched: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether everything is accounted for."""
+        return self.received == self.published + self.duplicate + self.rejected
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, name) - getattr(other, name) for name in _COUNTED))
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in _COUNTED))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What became of one partition's part of a batch.
+
+    Parameters
+    ----------
+    topic, partition
+        The raw one.
+    first_offset, last_offset
+        Inclusive. Where the log skips offsets (Kafka's transaction markers), `first_offset` is the position the batch was
+        polled from, so that one entry begins where another ended.
+    stream, counts
+        Of these records.
+    """
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    stream: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums of the ledger; also the mark that later sums are taken since."""
+
+    overall: Counts = Counts()
+    by_stream: Mapping[str, Counts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in the ledger that does not add up.
+
+    Parameters
+    ----------
+    kind
+        ``sum``: more or fewer came out than went in; ``gap``: offsets no entry covers; ``overlap``: offsets two entries cover.
+    topic, partition, offset
+        The entry it was seen at, by its first offset.
+    text
+        In words.
+    """
+
+    kind: Literal["sum", "gap", "overlap"]
+    topic: str
+    partition: int
+    offset: int
+    text: str
+
+
+def record(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Write a batch's entries in the transaction of what they count."""
+    if not entries:
+        return
+    row = tables.ledger.c
+    at = now()
+    parts: dict[tuple[str, int], int] = {}
+    for entry in entries:
+        place = (entry.topic, entry.partition)
+        parts[place] = min(entry.first_offset, parts.get(place, entry.first_offset))
+    undone = (
+        and_(row.topic == topic, row.partition == part, row.first_offset >= first) for (topic, part), first in parts.items()
+    )
+    conn.execute(delete(tables.ledger).where(or_(*undone)))
+    conn.execute(insert(tables.ledger), [_row(entry, at) for entry in entries])
+
+
+def totals(store: Store, since: Totals | None = None) -> Totals:
+    """Sums over all entries, or what has come on top of earlier sums.
+
+    Parameters
+    ----------
+    since
+        Taken before, by the same function; streams that have not moved since are left out.
+    """
+    row = tables.ledger.c
+    sums = (func.coalesce(func.sum(row[name]), 0) for name in _COUNTED)
+    with connection(store) as conn:
+        rows = conn.execute(select(row.stream, *sums).group_by(row.stream).order_by(row.stream)).all()
+    streams = {found[0]: Counts(*map(int, found[1:])) for found in rows}
+    if since is not None:
+        moved = {name: counts - since.by_stream.get(name, Counts()) for name, counts in streams.items()}
+        streams = {name: counts for name, counts in moved.items() if counts != Counts()}
+    return Totals(sum(streams.values(), Counts()), streams)
+
+
+def check(store: Store) -> list[Fault]:
+    """Everything in the ledger that does not add up; none is as it should be.
+
+    A first offset above zero is no fault: the log may have let go of what was before.
+    """
+    row = tables.ledger.c
+    faults: list[Fault] = []
+    with connection(store) as conn:
+        stream = conn.execute(select(tables.ledger).order_by(row.topic, row.partition, row.first_offset))
+        before: tuple[str, int, int] | None = None
+        for found in stream.yield_per(10_000):
+            counts = Counts(*(getattr(found, name) for name in _COUNTED))
+            if not counts.balanced:
+                faults.append(_fault("sum", found, f"{counts} does not add up"))
+            if before is not None and before[:2] == (found.topic, found.partition):
+                expected = before[2] + 1
+                if found.first_offset > expected:
+                    faults.append(_fault("gap", found, f"offsets {expected} to {found.first_offset - 1} are in no entry"))
+                elif found.first_offset < expected:
+                    faults.append(_fault("overlap", found, f"offsets {found.first_offset} to {before[2]} are in two entries"))
+            before = (found.topic, found.partition, found.last_offset)
+    return faults
+
+
+def _fault(kind: Literal["sum", "gap", "overlap"], found: object, text: str) -> Fault:
+    place = Fault(kind, found.topic, found.partition, found.first_offset, "")  # type: ignore[attr-defined]
+    return replace(place, text=f"{place.topic} partition {place.partition}, offset {place.offset}: {text}")
+
+
+def _row(entry: Entry, at: int) -> dict[str, object]:
+    return {
+        "topic": entry.topic,
+        "partition": entry.partition,
+        "first_offset": entry.first_offset,
+        "last_offset": entry.last_offset,
+        "stream": entry.stream,
+        "at": at,
+    } | {name: getattr(entry.counts, name) for name in _COUNTED}
