@@ -13,6 +13,7 @@ __all__ = [
     "ALERTS",
     "BATCH_SECONDS",
     "DEAD_LETTERS",
+    "FILTER_ERRORS",
     "HALTED",
     "INGESTED",
     "LAG",
@@ -28,6 +29,7 @@ LogFormat = Literal["console", "json"]
 INGESTED = Counter("nuncius_ingested_total", "Records appended to raw topics", ["stream"])
 ALERTS = Counter("nuncius_alerts_total", "Alerts through process, by what became of them", ["stream", "outcome"])
 MATCHES = Counter("nuncius_matches_total", "Alerts picked", ["filter"])
+FILTER_ERRORS = Counter("nuncius_filter_errors_total", "Batches a filter failed on", ["filter"])
 DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream", "stage"])
 RETRIES = Counter("nuncius_retries_total", "Batches done again after a fault that passes", ["fault"])
 HALTED = Gauge("nuncius_stream_halted", "1 where a stream is stopped because too much of it is rejected", ["stream"])

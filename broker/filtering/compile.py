@@ -1,0 +1,243 @@
+"""Syntax tree of a filter expression to a Polars expression, with names and kinds checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+
+import polars as pl
+from sqlglot import exp
+
+from broker.filtering import values
+from broker.filtering.arithmetic import ARITHMETIC
+from broker.filtering.calls import call
+from broker.filtering.like import like
+from broker.filtering.parse import chain, fail
+from broker.filtering.scope import Operand, Scope, agree, instant, spell
+from broker.filtering.values import Value
+
+__all__ = ["compile_node", "conjunction"]
+
+_LARGEST = 2**63
+
+
+def conjunction(exprs: Sequence[pl.Expr], join: Callable[[pl.Expr, pl.Expr], pl.Expr] = and_) -> pl.Expr:
+    """Expressions joined in a balanced tree, so that a long chain stays shallow."""
+    while len(exprs) > 1:
+        exprs = [reduce(join, exprs[start : start + 2]) for start in range(0, len(exprs), 2)]
+    return exprs[0]
+
+
+def compile_node(node: exp.Expr, scope: Scope) -> Value:
+    """What a part of the tree is worth.
+
+    Raises
+    ------
+    ExpressionError
+        It names what is not there, mixes kinds, or is nothing that a filter can hold.
+    """
+    compiler = _NODES.get(type(node))
+    if compiler is None:
+        what = "a subquery" if node.find(exp.Query) is not None else f"{node.key.upper()!r}"
+        return fail(
+            f"{what} cannot be used in a filter: it sees one alert's columns, operators and functions", node, scope.text
+        )
+    return compiler(node, scope)
+
+
+def _column(node: exp.Expr, scope: Scope) -> Value:
+    return scope.column(_dotted(node, scope), node)
+
+
+def _dotted(node: exp.Expr, scope: Scope) -> str:
+    if isinstance(node, exp.Column):
+        parts = node.parts
+        if all(isinstance(part, exp.Identifier) for part in parts):
+            return ".".join(part.name for part in parts)
+    elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        return f"{_dotted(node.this, scope)}.{node.expression.name}"
+    elif isinstance(node, exp.Bracket) and len(node.expressions) == 1:
+        key = node.expressions[0]
+        if isinstance(key, exp.Literal) and key.is_string:
+            return f"{_dotted(node.this, scope)}.{key.name}"
+    return fail("not a column: write a name such as mag or candidate.rb", node, scope.text)
+
+
+def _literal(node: exp.Expr, scope: Scope) -> Value:
+    if node.is_string:
+        return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
+    try:
+        worth: int | float = int(node.name)
+    except ValueError:
+        try:
+            worth = float(node.name)
+        except ValueError:
+            return fail(f"not a number: {node.name[:40]!r}", node, scope.text)
+    if isinstance(worth, int) and worth < _LARGEST:
+        return Value(pl.lit(worth, dtype=pl.Int64), "integer", worth)
+    return Value(pl.lit(float(worth), dtype=pl.Float64), "number", float(worth))
+
+
+def _boolean(node: exp.Expr, _: Scope) -> Value:
+    return Value(pl.lit(bool(node.this)), "boolean")
+
+
+def _interval(node: exp.Expr, scope: Scope) -> Value:
+    unit = node.args.get("unit")
+    amount = node.this.name if isinstance(node.this, exp.Literal) else ""
+    span = values.duration(amount, unit.name if unit is not None else "")
+    if span is None:
+        fail("not an interval: write INTERVAL '3 days', in weeks, days, hours, minutes or seconds", node, scope.text)
+    return Value(pl.lit(span), "duration")
+
+
+def _cast(node: exp.Expr, scope: Scope) -> Value:
+    named = isinstance(node.this, exp.Literal) and node.args["to"].this.name.startswith(("TIMESTAMP", "DATE"))
+    if not named:
+        fail("CAST cannot be used in a filter: numbers and texts are not turned into each other", node, scope.text)
+    return instant(node.this, scope)
+
+
+def _compiled(node: exp.Expr, scope: Scope, *keys: str) -> list[Operand]:
+    return [(node.args[key], compile_node(node.args[key], scope)) for key in keys]
+
+
+def _arithmetic(node: exp.Expr, scope: Scope) -> Value:
+    keys = ("this",) if isinstance(node, exp.Unary) else ("this", "expression")
+    return ARITHMETIC[type(node)](node, scope, _compiled(node, scope, *keys))
+
+
+def _call(node: exp.Expr, scope: Scope) -> Value:
+    return call(node, scope, [(part, compile_node(part, scope)) for part in node.expressions])
+
+
+def _compare(join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[exp.Expr, Scope], Value]:
+    def compiler(node: exp.Expr, scope: Scope) -> Value:
+        (left, right), _ = agree(node, scope, *_compiled(node, scope, "this", "expression"))
+        if "null" in (left.kind, right.kind):
+            return values.null()
+        return Value(join(left.expr, right.expr), "boolean")
+
+    return compiler
+
+
+def _null_safe(node: exp.Expr, scope: Scope) -> Value:
+    (left, right), _ = agree(node, scope, *_compiled(node, scope, "this", "expression"))
+    return Value(left.expr.eq_missing(right.expr), "boolean")
+
+
+def _truth(node: exp.Expr, scope: Scope) -> pl.Expr:
+    value = compile_node(node, scope)
+    if value.kind not in {"boolean", "null", "any"}:
+        fail(f"{spell(node)} is {values.words(value.kind)}, not a condition: compare it with something", node, scope.text)
+    return value.expr.cast(pl.Boolean) if value.kind == "null" else value.expr
+
+
+def _logic(kind: type[exp.And | exp.Or], join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[exp.Expr, Scope], Value]:
+    def compiler(node: exp.Expr, scope: Scope) -> Value:
+        return Value(conjunction([_truth(operand, scope) for operand in chain(node, kind)], join), "boolean")
+
+    return compiler
+
+
+def _not(node: exp.Expr, scope: Scope) -> Value:
+    return Value(~_truth(node.this, scope), "boolean")
+
+
+def _is(node: exp.Expr, scope: Scope) -> Value:
+    right = node.expression
+    if isinstance(right, exp.Null):
+        return Value(compile_node(node.this, scope).expr.is_null(), "boolean")
+    if isinstance(right, exp.Boolean):
+        truth = _truth(node.this, scope)
+        return Value((truth if right.this else ~truth).fill_null(value=False), "boolean")
+    return fail("IS takes NULL, NOT NULL, TRUE or FALSE; compare with =", node, scope.text)
+
+
+def _between(node: exp.Expr, scope: Scope) -> Value:
+    (value, low, high), _ = agree(node, scope, *_compiled(node, scope, "this", "low", "high"))
+    if value.kind == "null":
+        return values.null()
+    unknown = pl.lit(None, dtype=pl.Boolean)
+    above = unknown if low.kind == "null" else value.expr >= low.expr
+    below = unknown if high.kind == "null" else value.expr <= high.expr
+    return Value(above & below, "boolean")
+
+
+def _in(node: exp.Expr, scope: Scope) -> Value:
+    if node.args.get("query") is not None or node.args.get("field") is not None or not node.expressions:
+        fail("IN takes a list of values in brackets", node, scope.text)
+    operands = [(part, compile_node(part, scope)) for part in (node.this, *node.expressions)]
+    (value, *listed), kind = agree(node, scope, *operands)
+    if value.kind == "null":
+        return values.null()
+    known = [entry for entry in listed if entry.kind != "null"]
+    if known and kind in {"string", "integer"} and all(entry.literal is not None for entry in known):
+        found = value.expr.is_in([entry.literal for entry in known])
+    elif known:
+        found = conjunction([value.expr == entry.expr for entry in known], or_)
+    else:
+        return values.null()
+    return Value(found if len(known) == len(listed) else found | pl.lit(None, dtype=pl.Boolean), "boolean")
+
+
+def _like(node: exp.Expr, scope: Scope) -> Value:
+    escape = ""
+    if isinstance(node, exp.Escape):
+        escape, node = node.expression.name, node.this
+        if len(escape) != 1 or not isinstance(node, exp.Like | exp.ILike):
+            fail("ESCAPE goes with LIKE and takes one character", node, scope.text)
+    value, pattern = compile_node(node.this, scope), node.expression
+    if value.kind not in {"string", "any", "null"}:
+        fail(f"LIKE compares texts; {spell(node.this)} is {values.words(value.kind)}", node, scope.text)
+    if not (isinstance(pattern, exp.Literal) and pattern.is_string):
+        fail("the pattern of LIKE must be written out", node, scope.text)
+    if value.kind == "null":
+        return values.null()
+    return Value(like(value.expr, pattern.name, escape, ignore_case=isinstance(node, exp.ILike)), "boolean")
+
+
+def _case(node: exp.Expr, scope: Scope) -> Value:
+    branches = node.args["ifs"]
+    default = node.args.get("default")
+    operand = node.args.get("this")
+    tests = [_truth(exp.EQ(this=operand, expression=b.this) if operand is not None else b.this, scope) for b in branches]
+    parts = [b.args["true"] for b in branches] + ([default] if default is not None else [])
+    results, kind = agree(node, scope, *((part, compile_node(part, scope)) for part in parts))
+    value = results[len(tests)].expr if default is not None else pl.lit(None)
+    for test, result in zip(reversed(tests), reversed(results[: len(tests)]), strict=True):
+        value = pl.when(test).then(result.expr).otherwise(value)
+    return Value(value, kind)
+
+
+_NODES: Mapping[type[exp.Expr], Callable[[exp.Expr, Scope], Value]] = {
+    exp.Column: _column,
+    exp.Dot: _column,
+    exp.Bracket: _column,
+    exp.Literal: _literal,
+    exp.Boolean: _boolean,
+    exp.Null: lambda _, __: values.null(),
+    exp.Paren: lambda node, scope: compile_node(node.this, scope),
+    exp.Interval: _interval,
+    exp.Cast: _cast,
+    exp.And: _logic(exp.And, and_),
+    exp.Or: _logic(exp.Or, or_),
+    exp.Not: _not,
+    exp.EQ: _compare(lambda a, b: a == b),
+    exp.NEQ: _compare(lambda a, b: a != b),
+    exp.GT: _compare(lambda a, b: a > b),
+    exp.GTE: _compare(lambda a, b: a >= b),
+    exp.LT: _compare(lambda a, b: a < b),
+    exp.LTE: _compare(lambda a, b: a <= b),
+    exp.NullSafeEQ: _null_safe,
+    exp.Is: _is,
+    exp.Between: _between,
+    exp.In: _in,
+    exp.Like: _like,
+    exp.ILike: _like,
+    exp.Escape: _like,
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
+    exp.Case: _case,
+    exp.Anonymous: _call,
+}

@@ -1,0 +1,122 @@
+"""Filter expressions: SQL conditions over an alert's columns, compiled to Polars.
+
+NULL is handled as in SQL: a comparison with it is unknown, and what is unknown does not match. Division by zero, the root or
+logarithm of a negative number and NaN are null. ``/`` does not truncate; sums and products are made in double precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from broker.errors import ExpressionError
+from broker.filtering.compile import compile_node, conjunction
+from broker.filtering.parse import Parsed, fail, parse
+from broker.filtering.scope import DTypes, Scope
+from broker.filtering.values import words
+
+__all__ = ["Clause", "Expression", "Output", "compile_expression", "compile_output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One of the conditions that an expression joins by AND at its top.
+
+    Parameters
+    ----------
+    text
+        As written.
+    expr
+        Boolean, null where unknown.
+    """
+
+    text: str
+    expr: pl.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled filter expression.
+
+    Parameters
+    ----------
+    text
+        As written.
+    expr
+        Boolean, never null: what is unknown is false.
+    columns
+        Names it reads.
+    clauses
+        Its top-level AND-clauses, in order.
+    """
+
+    text: str
+    expr: pl.Expr
+    columns: frozenset[str]
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A compiled value, for what a filter sends along."""
+
+    expr: pl.Expr
+    columns: frozenset[str]
+
+
+def compile_expression(sql: str | Parsed, columns: DTypes | None = None, *, lenient: bool = False) -> Expression:
+    """Compile a SQL condition.
+
+    Parameters
+    ----------
+    sql
+        The condition, or what `broker.filtering.parse.parse` made of it.
+    columns
+        Types of the columns there are, by dotted name: other names are refused, and so are comparisons of text with
+        numbers. ``None`` takes any name; only the common columns then have a known type.
+    lenient
+        Names that are not in `columns` are null instead of refused.
+
+    Raises
+    ------
+    ExpressionError
+        With the line and column of the offending word.
+
+    Examples
+    --------
+    >>> expression = compile_expression("mag < 19 AND candidate.rb > 0.5")
+    >>> sorted(expression.columns)
+    ['candidate.rb', 'mag']
+    >>> [clause.text for clause in expression.clauses]
+    ['mag < 19', 'candidate.rb > 0.5']
+    """
+    parsed = parse(sql) if isinstance(sql, str) else sql
+    scope = Scope(parsed.text, columns, lenient)
+    clauses = []
+    try:
+        for text, tree in parsed.clauses:
+            value = compile_node(tree, scope)
+            if value.kind not in {"boolean", "null", "any"}:
+                fail(f"{text[:60]} is {words(value.kind)}, not a condition: compare it with something", tree, parsed.text)
+            clauses.append(Clause(text, value.expr.cast(pl.Boolean) if value.kind == "null" else value.expr))
+    except RecursionError as error:
+        raise ExpressionError("the expression is nested too deep: split the filter") from error
+    whole = conjunction([clause.expr for clause in clauses]).fill_null(value=False)
+    return Expression(parsed.text, whole, frozenset(scope.used), tuple(clauses))
+
+
+def compile_output(sql: str, columns: DTypes | None = None, *, lenient: bool = False) -> Output:
+    """Compile a SQL value such as ``skymap_level()`` or ``candidate.magpsf - candidate.magnr``.
+
+    Raises
+    ------
+    ExpressionError
+        As `compile_expression`.
+    """
+    parsed = parse(sql)
+    scope = Scope(parsed.text, columns, lenient)
+    if len(parsed.clauses) == 1:
+        value = compile_node(parsed.clauses[0][1], scope)
+        return Output(value.expr, frozenset(scope.used))
+    return Output(compile_expression(parsed, columns, lenient=lenient).expr, compile_expression(parsed).columns)

@@ -1,0 +1,74 @@
+"""The step that asks every filter about every alert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from broker.alert import COMMON, HISTORY, Batch, Step
+from broker.filtering import definition
+from broker.filtering.definition import FilterSpec
+from broker.filtering.evaluate import Plan, evaluate, make_plan
+from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
+
+__all__ = ["select", "wanted"]
+
+_log = get_logger(__name__)
+
+_OURS = ("lightcurve.", "skymap.")
+"""What the broker adds to every stream: not to be looked for in packets."""
+
+
+_MOST_PLANS = 64
+
+
+def wanted(filters: Sequence[FilterSpec], stream: str) -> frozenset[str]:
+    """Names to decode from a stream's packets beside the common columns.
+
+    A filter that names a light-curve feature wants the history the feature is made of.
+    """
+    names = definition.wanted(filters, stream)
+    history = HISTORY if any(name.startswith("lightcurve.") for name in names) else ()
+    return frozenset(
+        name for name in names if name not in COMMON and name != "skymaps" and not name.startswith(_OURS)
+    ) | frozenset(history)
+
+
+def select(filters: Sequence[FilterSpec]) -> Step:
+    """Step that fills `Batch.matches` with the rows each filter picks, leaving out filters that pick none.
+
+    All filters of the stream are evaluated in one pass. A column that the frame does not have is null; a filter that
+    fails is logged once for each kind of frame and counted, and the others go on.
+    """
+    plans: dict[tuple[str, tuple[tuple[str, pl.DataType], ...]], Plan] = {}
+    told: set[tuple[str, str, str]] = set()
+
+    def step(batch: Batch) -> Batch:
+        key = (batch.stream, tuple(batch.frame.schema.items()))
+        if key not in plans:
+            if len(plans) >= _MOST_PLANS:  # frames whose columns keep changing must not fill the memory
+                plans.clear()
+            plans[key] = make_plan([spec for spec in filters if spec.sees(batch.stream)], batch.frame.schema)
+
+        def fault(name: str, message: str) -> None:
+            FILTER_ERRORS.labels(name).inc()
+            if (batch.stream, name, message) not in told:
+                told.add((batch.stream, name, message))
+                _log.error("filter failed", filter=name, stream=batch.stream, reason=message)
+
+        if not batch.frame.height:
+            return batch
+        return replace(batch, matches=_rows(evaluate(plans[key], batch.frame, fault)))
+
+    return step
+
+
+def _rows(masks: dict[str, pl.Series]) -> dict[str, npt.NDArray[np.int64]]:
+    matches = {name: mask.arg_true().to_numpy().astype(np.int64) for name, mask in masks.items() if mask.any()}
+    for name, rows in matches.items():
+        MATCHES.labels(name).inc(len(rows))
+    return matches
