@@ -12,6 +12,7 @@
     ├── PoisonError           these bytes can never be processed: dead-lettered, with stage and reason
     │   ├── DecodeError       the bytes are not what they should be
     │   └── SchemaUnavailableError  the schema the bytes were written with cannot be had
+    ├── FencedError           a newer publisher has taken this one's name; only a restart helps
     ├── SkyMapError           a sky map is refused, and why; the notice goes on without it
     └── TransientError        Kafka or the database is away: waited out, never dead-lettered
         ├── LogUnavailableError
@@ -26,6 +27,7 @@ __all__ = [
     "DeclarationError",
     "DecodeError",
     "ExpressionError",
+    "FencedError",
     "FilterError",
     "LogUnavailableError",
     "NotFoundError",
@@ -92,6 +94,10 @@ class DecodeError(PoisonError):
 
 class SchemaUnavailableError(PoisonError):
     """The schema the bytes were written with cannot be had."""
+
+
+class FencedError(NunciusError):
+    """A newer publisher has taken this one's name."""
 
 
 class SkyMapError(NunciusError):

@@ -6,7 +6,7 @@ what is written here. Faults that pass are raised as `LogUnavailableError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -57,17 +57,32 @@ class Consumer(Protocol):
     def positions(self) -> dict[TopicPartition, int]:
         """Offset of the next record of each partition read so far."""
 
+    def lost(self) -> frozenset[TopicPartition]:
+        """Partitions taken away since this was last asked, even if given back meanwhile: somebody else does their records.
+
+        What the last `poll` returned was read as owner; records of these partitions from earlier polls are to be forgotten.
+        """
+
+    def committed(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The group's positions of those partitions, without the ones it has none of; none for group ``None``."""
+
+    def pause(self, places: Iterable[TopicPartition]) -> None:
+        """Return no more records of these partitions. A partition that is lost and given back is paused no longer."""
+
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Read that partition from `offset` on."""
 
     def seek_to_time(self, timestamp: int) -> None:
-        """Read every assigned partition from its first record at or after `timestamp` (ms, UTC) on."""
+        """Read every assigned partition from its first record at or after `timestamp` (ms, UTC) on.
+
+        Before the first partitions are assigned, it holds for those when they come.
+        """
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Keep the group's positions (offset of the next record), at once and durably."""
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Records behind the end, by assigned partition."""
+        """Records behind the end, by assigned partition; and by partitions just made that nobody of the group has read."""
 
     def close(self) -> None:
         """Leave the group."""
@@ -82,7 +97,18 @@ class Publisher(Protocol):
         consumer: Consumer | None = None,
         offsets: Mapping[TopicPartition, int] | None = None,
     ) -> None:
-        """All or nothing: a reader sees every message and the group's new offsets, or none of them."""
+        """All or nothing: a reader sees every message and the group's new offsets, or none of them.
+
+        With nothing to publish it settles what an earlier failure left open; `Consumer.committed` then tells how that ended.
+
+        Raises
+        ------
+        LogUnavailableError
+            The fault may pass, or a partition among `offsets` is another member's by now. Whether the messages are published is
+            open until settled.
+        FencedError
+            A newer publisher has the name.
+        """
 
     def close(self) -> None:
         """Let go of the transaction id."""
