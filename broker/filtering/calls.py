@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import polars as pl
 from sqlglot import exp
 
+from broker.filtering import skyfunctions as sky
 from broker.filtering import values
 from broker.filtering.functions import FUNCTIONS, NOT_FUNCTIONS, Function, Parameter
 from broker.filtering.parse import fail, nearest
@@ -41,9 +43,16 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
     if any(value.kind == "null" for value in here.values()):
         return values.null()
     try:
-        return Value(function.make(args, lambda column: here[column].expr), result)
+        return Value(function.make(args, lambda column: _needed(column, here, scope)), result)
     except ValueError as error:
         return fail(f"{name}: {error}", node, scope.text)
+
+
+def _needed(column: str, here: Mapping[str, Value], scope: Scope) -> pl.Expr:
+    if column in here:
+        return here[column].expr
+    axes = dict(zip(("_x", "_y", "_z"), sky.vector(here["ra"].expr, here["dec"].expr), strict=True))
+    return scope.share(column, axes[column].fill_nan(None))
 
 
 def _given(function: Function, column: str, count: int) -> bool:

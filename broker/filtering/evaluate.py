@@ -26,6 +26,8 @@ class Plan:
     ----------
     exprs
         Condition by filter name.
+    shared
+        Columns to make first: what the conditions have in common.
     faults
         What is wrong, by name, with filters that this schema does not suit.
     suspects
@@ -33,6 +35,7 @@ class Plan:
     """
 
     exprs: Mapping[str, pl.Expr]
+    shared: Mapping[str, pl.Expr]
     faults: Mapping[str, str]
     suspects: set[str] = field(default_factory=set)
 
@@ -40,13 +43,14 @@ class Plan:
 def make_plan(filters: Sequence[FilterSpec], schema: DTypes) -> Plan:
     """Compile filters; columns that are not in `schema` are null."""
     exprs: dict[str, pl.Expr] = {}
+    shared: dict[str, pl.Expr] = {}
     faults: dict[str, str] = {}
     for spec in filters:
         try:
-            exprs[spec.name] = compile_expression(spec.parsed, schema, lenient=True).expr
+            exprs[spec.name] = compile_expression(spec.parsed, schema, lenient=True, shared=shared).expr
         except ExpressionError as error:
             faults[spec.name] = str(error)
-    return Plan(exprs, faults)
+    return Plan(exprs, shared, faults)
 
 
 def evaluate(plan: Plan, frame: pl.DataFrame, fault: Fault) -> dict[str, pl.Series]:
@@ -57,6 +61,7 @@ def evaluate(plan: Plan, frame: pl.DataFrame, fault: Fault) -> dict[str, pl.Seri
     """
     for name, message in plan.faults.items():
         fault(name, message)
+    frame = frame.with_columns(expr.alias(name) for name, expr in plan.shared.items())
     names = [name for name in plan.exprs if name not in plan.suspects]
     masks = _run(plan, frame, names, fault)
     for name in sorted(plan.suspects):

@@ -65,7 +65,13 @@ class Output:
     columns: frozenset[str]
 
 
-def compile_expression(sql: str | Parsed, columns: DTypes | None = None, *, lenient: bool = False) -> Expression:
+def compile_expression(
+    sql: str | Parsed,
+    columns: DTypes | None = None,
+    *,
+    lenient: bool = False,
+    shared: dict[str, pl.Expr] | None = None,
+) -> Expression:
     """Compile a SQL condition.
 
     Parameters
@@ -77,6 +83,8 @@ def compile_expression(sql: str | Parsed, columns: DTypes | None = None, *, leni
         numbers. ``None`` takes any name; only the common columns then have a known type.
     lenient
         Names that are not in `columns` are null instead of refused.
+    shared
+        Takes what many expressions have in common: columns to be made, or made again, before any of them is evaluated.
 
     Raises
     ------
@@ -92,7 +100,7 @@ def compile_expression(sql: str | Parsed, columns: DTypes | None = None, *, leni
     ['mag < 19', 'candidate.rb > 0.5']
     """
     parsed = parse(sql) if isinstance(sql, str) else sql
-    scope = Scope(parsed.text, columns, lenient)
+    scope = Scope(parsed.text, columns, lenient, shared=shared)
     clauses = []
     try:
         for text, tree in parsed.clauses:

@@ -14,6 +14,7 @@ from broker.filtering.values import Kind, Value, finite, number
 __all__ = ["FUNCTIONS", "NOT_FUNCTIONS", "Function", "Parameter"]
 
 Column = Callable[[str], pl.Expr]
+"""A column the function needs: one of the alert's, or ``_x``, ``_y``, ``_z``, the unit vector towards it."""
 Make = Callable[[Sequence[Value], Column], pl.Expr]
 
 
@@ -91,13 +92,14 @@ def _round(args: Sequence[Value], _: Column) -> pl.Expr:
 
 
 def _separation(args: Sequence[Value], column: Column) -> pl.Expr:
-    first, second = ([column("ra"), column("dec")], args) if len(args) == 2 else ([number(arg) for arg in args[:2]], args[2:])
-    return sky.separation(first[0], first[1], number(second[0]), number(second[1]))
+    degrees = [number(arg) for arg in args]
+    here = (column("_x"), column("_y"), column("_z")) if len(degrees) == 2 else sky.vector(degrees[0], degrees[1])
+    return sky.separation(here, sky.vector(degrees[-2], degrees[-1]))
 
 
 def _cone(args: Sequence[Value], column: Column) -> pl.Expr:
     ra, dec, radius = (float(arg.literal or 0.0) for arg in args)
-    return sky.in_cone(column("ra"), column("dec"), (ra, dec), radius)
+    return sky.in_cone((column("_x"), column("_y"), column("_z")), (ra, dec), radius)
 
 
 def _skymap(field: str) -> Make:
@@ -109,8 +111,8 @@ def _in_skymap(args: Sequence[Value], column: Column) -> pl.Expr:
     return _skymap("credible_level")(event, column) <= float(level.literal or 0.0)
 
 
-def _here(apply: Callable[[pl.Expr, pl.Expr], pl.Expr], about: str) -> Function:
-    return Function(((),), "number", lambda _, column: apply(column("ra"), column("dec")), about, columns=_HERE)
+def _here(apply: Callable[[sky.Vector], pl.Expr], about: str) -> Function:
+    return Function(((),), "number", lambda _, column: apply((column("_x"), column("_y"), column("_z"))), about, columns=_HERE)
 
 
 def _when(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:

@@ -36,12 +36,16 @@ class Scope:
         A name that is not among `columns` is null instead of an error.
     used
         Names met so far.
+    shared
+        Where to put what many expressions have in common, by column name, to be made once before them; with ``None`` each
+        expression stands alone.
     """
 
     text: str
     columns: DTypes | None = None
     lenient: bool = False
     used: set[str] = field(default_factory=set)
+    shared: dict[str, pl.Expr] | None = None
 
     def column(self, name: str, node: exp.Expr) -> Value:
         """The column of that name."""
@@ -51,12 +55,19 @@ class Scope:
         dtype = (_ALWAYS if self.columns is None else self.columns).get(name)
         if dtype is not None:
             kind, column = values.kind_of(dtype), pl.col(name)
-            return Value(column.fill_nan(None) if dtype.is_float() else column, kind)
+            return Value(self.share(name, column.fill_nan(None)) if dtype.is_float() else column, kind)
         if self.columns is None:
             return Value(pl.col(name), "any")
         if self.lenient:
             return values.null()
         return fail(f"unknown column {name!r}{nearest(name, sorted(self.columns))}", node, self.text)
+
+    def share(self, name: str, expr: pl.Expr) -> pl.Expr:
+        """`expr`, or the column that will hold it."""
+        if self.shared is None:
+            return expr
+        self.shared[name] = expr
+        return pl.col(name)
 
 
 def instant(node: exp.Expr, scope: Scope) -> Value:

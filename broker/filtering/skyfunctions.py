@@ -12,7 +12,18 @@ import polars as pl
 
 from broker.filtering.like import like_to_regex
 
-__all__ = ["ecliptic_latitude", "galactic_latitude", "galactic_longitude", "in_cone", "jd", "mjd", "separation", "skymap"]
+__all__ = [
+    "Vector",
+    "ecliptic_latitude",
+    "galactic_latitude",
+    "galactic_longitude",
+    "in_cone",
+    "jd",
+    "mjd",
+    "separation",
+    "skymap",
+    "vector",
+]
 
 Vector = tuple[pl.Expr, pl.Expr, pl.Expr]
 
@@ -27,52 +38,56 @@ _ECLIPTIC_POLE = (-1.0207044725484357e-07, -0.39777699444043040, 0.9174821299149
 
 _MJD_OF_EPOCH = 40587.0
 _JD_OF_MJD = 2400000.5
+_ARCSECOND = math.radians(1.0 / 3600.0)
 
 
-def _vector(ra: pl.Expr, dec: pl.Expr) -> Vector:
+def vector(ra: pl.Expr, dec: pl.Expr) -> Vector:
+    """Unit vector towards a position in degrees."""
     a, d = ra.radians(), dec.radians()
     return d.cos() * a.cos(), d.cos() * a.sin(), d.sin()
 
 
-def _along(axis: Sequence[float], ra: pl.Expr, dec: pl.Expr) -> pl.Expr:
-    x, y, z = _vector(ra, dec)
-    return axis[0] * x + axis[1] * y + axis[2] * z
+def _dot(a: Vector, b: Sequence[float]) -> pl.Expr:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _norm_squared(a: Vector, b: Vector, sign: float) -> pl.Expr:
+def _norm(a: Vector, b: Vector, sign: float) -> pl.Expr:
     (ax, ay, az), (bx, by, bz) = a, b
-    return (ax + sign * bx) ** 2 + (ay + sign * by) ** 2 + (az + sign * bz) ** 2
+    return ((ax + sign * bx) ** 2 + (ay + sign * by) ** 2 + (az + sign * bz) ** 2).sqrt()
 
 
-def separation(ra: pl.Expr, dec: pl.Expr, ra0: pl.Expr, dec0: pl.Expr) -> pl.Expr:
+def separation(u: Vector, v: Vector) -> pl.Expr:
     """Angle between two directions, degrees: ``2 atan2(|u - v|, |u + v|)`` (Kahan 2006)."""
-    u, v = _vector(ra, dec), _vector(ra0, dec0)
-    half = pl.arctan2(_norm_squared(u, v, -1.0).sqrt(), _norm_squared(u, v, 1.0).sqrt())
-    return (2.0 * half).degrees()
+    return (2.0 * pl.arctan2(_norm(u, v, -1.0), _norm(u, v, 1.0))).degrees()
 
 
-def in_cone(ra: pl.Expr, dec: pl.Expr, center: tuple[float, float], radius: float) -> pl.Expr:
-    """True within `radius` degrees of `center` (degrees): the chord is compared, exact for the smallest radii."""
-    a, d = math.radians(center[0]), math.radians(center[1])
-    fixed = (pl.lit(math.cos(d) * math.cos(a)), pl.lit(math.cos(d) * math.sin(a)), pl.lit(math.sin(d)))
-    chord_squared = (2.0 * math.sin(math.radians(min(max(radius, 0.0), 180.0)) / 2.0)) ** 2
-    return _norm_squared(_vector(ra, dec), fixed, -1.0) <= chord_squared
+def in_cone(here: Vector, center: tuple[float, float], radius: float) -> pl.Expr:
+    """True within `radius` degrees of `center` (degrees).
+
+    The cosine is compared, good to a few microarcseconds from one arcsecond up; below that the chord is.
+    """
+    a, d, r = math.radians(center[0]), math.radians(center[1]), math.radians(min(max(radius, 0.0), 180.0))
+    axis = (math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d))
+    if r > _ARCSECOND:
+        return _dot(here, axis) >= math.cos(r)
+    x, y, z = (pl.lit(part) for part in axis)
+    return _norm(here, (x, y, z), -1.0) <= 2.0 * math.sin(r / 2.0)
 
 
-def galactic_latitude(ra: pl.Expr, dec: pl.Expr) -> pl.Expr:
+def galactic_latitude(here: Vector) -> pl.Expr:
     """Galactic latitude b, degrees."""
-    return _along(_GALACTIC[2], ra, dec).clip(-1.0, 1.0).arcsin().degrees()
+    return _dot(here, _GALACTIC[2]).clip(-1.0, 1.0).arcsin().degrees()
 
 
-def galactic_longitude(ra: pl.Expr, dec: pl.Expr) -> pl.Expr:
+def galactic_longitude(here: Vector) -> pl.Expr:
     """Galactic longitude l, degrees from 0 to 360."""
-    angle = pl.arctan2(_along(_GALACTIC[1], ra, dec), _along(_GALACTIC[0], ra, dec)).degrees()
+    angle = pl.arctan2(_dot(here, _GALACTIC[1]), _dot(here, _GALACTIC[0])).degrees()
     return pl.when(angle < 0).then(angle + 360.0).otherwise(angle)
 
 
-def ecliptic_latitude(ra: pl.Expr, dec: pl.Expr) -> pl.Expr:
+def ecliptic_latitude(here: Vector) -> pl.Expr:
     """Latitude above the mean ecliptic of J2000, degrees."""
-    return _along(_ECLIPTIC_POLE, ra, dec).clip(-1.0, 1.0).arcsin().degrees()
+    return _dot(here, _ECLIPTIC_POLE).clip(-1.0, 1.0).arcsin().degrees()
 
 
 def mjd(time: pl.Expr) -> pl.Expr:
