@@ -156,7 +156,7 @@ def make_field(
     limit = np.array(survey.depth)[which] + np.minimum(rng.normal(0, 0.15, len(mjd)), 0.3)
     # A share of the sources is below the limit at any one visit; moving ones and artefacts come once.
     once = sum(mix.get(name, 0.0) for name in _TURN) / sum(mix.values())
-    count = round(alerts_per_visit / (0.62 * (1 - once) + once / len(visits)))
+    count = round(alerts_per_visit / (0.7 * (1 - once) + once / len(visits)))
     sources = make_sources(
         rng, count, centre, survey.radius, float(visits[0]), limit=float(np.median(limit)), galaxies=galaxies, mix=mix
     )
