@@ -1,0 +1,46 @@
+"""Opaque tokens that say where a reader is: the place on a list, or the positions in the log."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from typing import Any
+
+from broker.errors import UsageError
+
+__all__ = ["decode", "encode"]
+
+_LARGEST = 1 << 20
+
+
+def encode(value: Any) -> str:
+    """Token of a JSON value, fit for an address or a header."""
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(zlib.compress(text, 1)).decode("ascii").rstrip("=")
+
+
+def decode(token: str, name: str) -> Any:
+    """Value of a token.
+
+    Parameters
+    ----------
+    name
+        What it was given as, for the message.
+
+    Raises
+    ------
+    UsageError
+        We did not make it.
+    """
+    try:
+        packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        inflate = zlib.decompressobj()
+        text = inflate.decompress(packed, _LARGEST)
+        if not inflate.eof:
+            raise ValueError("longer than any of ours")
+        return json.loads(text)
+    except (ValueError, binascii.Error, zlib.error, RecursionError) as error:
+        message = f"{name} is not one of ours: leave it out to start anew"
+        raise UsageError(message) from error

@@ -1,0 +1,50 @@
+// The page of an alert.
+
+import { byId, clockTime, el, fixed, get, objectPath } from "./common.js";
+import { address, crossmatches, facts, failed, filtersOf, outside, position, stamps } from "./details.js";
+import { lightCurve } from "./lightcurve.js";
+
+const id = byId("page").dataset.alert;
+
+async function curve(alert) {
+  if (alert.object_id === null || alert.mag === null) return;
+  byId("curve-panel").hidden = false;
+  byId("curve-link").replaceChildren(el("a", { href: objectPath(alert.object_id) }, `All of ${alert.object_id}`));
+  const found = await get(address("objects", alert.object_id, "lightcurve"));
+  lightCurve(byId("curve"), found.points, Date.parse(alert.time) / 86400000 + 40587);
+}
+
+async function show() {
+  const alert = await get(address("alerts", id));
+  byId("packet").href = address("alerts", id, "packet");
+  byId("where").textContent = alert.ra === null ? "" : position(alert.ra, alert.dec);
+  byId("links").replaceChildren(...outside(alert.ra, alert.dec));
+  facts(byId("facts"), [
+    ["Stream", alert.stream], ["Object", alert.object_id === null ? null : el("a", { href: objectPath(alert.object_id) }, alert.object_id)], ["Time (UTC)", clockTime(alert.time)],
+    ["Magnitude", alert.mag === null ? null : `${alert.band ?? ""} ${fixed(alert.mag, 3)} ± ${fixed(alert.mag_err, 3)}`], ["Reliability", fixed(alert.reliability, 3)],
+    ["Error radius", alert.ra_dec_error === null ? null : `${alert.ra_dec_error.toPrecision(3)}°`], ["Messenger", alert.messenger], ["Mission", alert.mission],
+    ["Instrument", alert.instrument], ["Type", alert.alert_type], ["Tense", alert.alert_tense], ["False alarm rate", alert.far === null ? null : `${alert.far.toExponential(2)} Hz (one in ${(1 / alert.far / 31557600).toPrecision(3)} years)`],
+    ["Class", alert.classification], ["Received", clockTime(alert.received)], ["Picked by", filtersOf(alert)],
+  ]);
+  crossmatches(alert);
+  if (Object.keys(alert.cutouts ?? {}).length) {
+    byId("stamps-panel").hidden = false;
+    stamps(byId("stamps"), alert);
+  }
+  if (alert.mag === null) byId("fields").open = true;
+  await curve(alert);
+}
+
+let asked = false;
+byId("fields").addEventListener("toggle", async () => {
+  if (asked) return;
+  asked = true;
+  try {
+    const fields = await get(address("alerts", id, "fields"));
+    // Images and maps are long and say nothing to the eye.
+    byId("fields-text").textContent = JSON.stringify(fields, (_, value) => (typeof value === "string" && value.length > 2000 ? `… ${value.length} characters` : value), 2);
+  } catch (error) {
+    byId("fields-text").textContent = error.message;
+  }
+});
+show().catch(failed);

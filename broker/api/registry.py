@@ -1,0 +1,154 @@
+"""The read side of the Confluent Schema Registry protocol: stock deserialisers pointed at us read our topics.
+
+See <https://docs.confluent.io/platform/current/schema-registry/develop/api.html>. Errors are in that protocol's own shape.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, FastAPI, Query, Request
+from fastapi.responses import JSONResponse
+
+from broker.api.services import PublishedSchema, Services
+
+__all__ = ["install"]
+
+MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+class _Answer(JSONResponse):
+    media_type = MEDIA_TYPE
+
+
+class RegistryError(Exception):
+    """An error in the registry's own terms.
+
+    Parameters
+    ----------
+    code
+        Five digits, of which the first three are the HTTP status.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _no_subject(subject: str) -> RegistryError:
+    return RegistryError(40401, f"Subject '{subject}' not found.")
+
+
+def _of_subject(services: Services, subject: str) -> dict[int, PublishedSchema]:
+    found = {schema.version: schema for schema in services.schemas if schema.subject == subject}
+    if not found:
+        raise _no_subject(subject)
+    return found
+
+
+def _version(services: Services, subject: str, version: str) -> PublishedSchema:
+    known = _of_subject(services, subject)
+    if version in {"latest", "-1"}:
+        return known[max(known)]
+    if not (version.isascii() and version.isdigit() and 0 < int(version[:12]) < 2**31):
+        raise RegistryError(42202, f"The specified version '{version}' is not a valid version id.")
+    if int(version) not in known:
+        raise RegistryError(40402, f"Version {version} not found.")
+    return known[int(version)]
+
+
+def _by_id(services: Services, schema_id: int) -> list[PublishedSchema]:
+    found = [schema for schema in services.schemas if schema.id == schema_id]
+    if not found:
+        raise RegistryError(40403, f"Schema {schema_id} not found")
+    return found
+
+
+def _text(schema: PublishedSchema) -> dict[str, Any]:
+    kind = {} if schema.type == "AVRO" else {"schemaType": schema.type}
+    return {"schema": schema.schema, **kind}
+
+
+def _full(schema: PublishedSchema) -> dict[str, Any]:
+    return {"subject": schema.subject, "version": schema.version, "id": schema.id, **_text(schema)}
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return one == other or json.loads(one) == json.loads(other)
+    except ValueError:
+        return False
+
+
+def _router(services: Services) -> APIRouter:
+    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer)
+
+    @routes.get("/schemas/types")
+    def types() -> list[str]:
+        return ["JSON", "AVRO"]
+
+    @routes.get("/schemas/ids/{schema_id}")
+    def by_id(schema_id: int) -> dict[str, Any]:
+        return _text(_by_id(services, schema_id)[0])
+
+    @routes.get("/schemas/ids/{schema_id}/versions")
+    def versions_of_id(schema_id: int) -> list[dict[str, Any]]:
+        return [{"subject": schema.subject, "version": schema.version} for schema in _by_id(services, schema_id)]
+
+    @routes.get("/schemas/ids/{schema_id}/subjects")
+    def subjects_of_id(schema_id: int) -> list[str]:
+        return sorted({schema.subject for schema in _by_id(services, schema_id)})
+
+    @routes.get("/subjects")
+    def subjects(
+        prefix: Annotated[str, Query(alias="subjectPrefix", description="What the subject begins with")] = ":*:",
+    ) -> list[str]:
+        start = "" if prefix == ":*:" else prefix
+        return sorted({schema.subject for schema in services.schemas if schema.subject.startswith(start)})
+
+    @routes.get("/subjects/{subject}/versions")
+    def versions(subject: str) -> list[int]:
+        return sorted(_of_subject(services, subject))
+
+    @routes.get("/subjects/{subject}/versions/{version}")
+    def version(subject: str, version: str) -> dict[str, Any]:
+        return _full(_version(services, subject, version))
+
+    @routes.get("/subjects/{subject}/versions/{version}/schema")
+    def bare(subject: str, version: str) -> Any:
+        return json.loads(_version(services, subject, version).schema)
+
+    @routes.post("/subjects/{subject}")
+    def lookup(subject: str, body: Annotated[dict[str, Any], Body(examples=[{"schema": '"string"'}])]) -> dict[str, Any]:
+        known = _of_subject(services, subject)
+        wanted = body.get("schema")
+        if not isinstance(wanted, str):
+            raise RegistryError(42201, "Invalid schema: the body has no 'schema' text.")
+        for schema in known.values():
+            if _same(schema.schema, wanted):
+                return _full(schema)
+        raise RegistryError(40403, "Schema not found")
+
+    @routes.get("/config")
+    def config() -> dict[str, str]:
+        return {"compatibilityLevel": "BACKWARD"}
+
+    @routes.get("/mode")
+    def mode() -> dict[str, str]:
+        return {"mode": "READONLY"}
+
+    return routes
+
+
+def _on_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RegistryError)
+    return _Answer({"error_code": error.code, "message": str(error)}, error.code // 100)
+
+
+def install(app: FastAPI, services: Services) -> None:
+    """Serve the protocol at the root, where clients given our address look, and under ``/registry``."""
+    routes = _router(services)
+    app.include_router(routes, prefix="/registry")
+    app.include_router(routes, include_in_schema=False)
+    app.add_exception_handler(RegistryError, _on_error)

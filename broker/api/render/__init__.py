@@ -1,0 +1,1 @@
+"""Answers in formats other than JSON."""

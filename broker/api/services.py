@@ -1,0 +1,128 @@
+"""What the API is handed: everything it serves comes through here, put together by wiring.
+
+The store and the log are read directly; whatever needs decoding, or lies with other parts, is a plain callable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import polars as pl
+
+from broker.filtering.definition import FilterSpec
+from broker.store.engine import Store
+from broker.store.search import Cone
+from broker.stream.log import Log
+
+__all__ = ["Cell", "ExpressionQuery", "PublishedSchema", "Services"]
+
+Cell = tuple[int, int]
+"""A HEALPix cell: order and NESTED index."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionQuery:
+    """A search by filter expression over the kept frames.
+
+    Parameters
+    ----------
+    where
+        Boolean expression in the language of the filters.
+    streams
+        Those to search; none means all.
+    columns
+        Columns wanted besides the common ones.
+    limit
+        Rows at most.
+    alert_ids, object_id, cone, start, end
+        What else must hold; `start` is included, `end` is not.
+    before
+        Time and id of the last row already had: give those that come after it, newest first, ties by falling id.
+    """
+
+    where: str
+    streams: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    limit: int = 100
+    alert_ids: tuple[str, ...] = ()
+    object_id: str | None = None
+    cone: Cone | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    before: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSchema:
+    """A schema our topics are written with.
+
+    Parameters
+    ----------
+    id
+        The number that stands in front of each message.
+    subject, version
+        Its name, and which edition of it.
+    schema
+        The Avro schema, or the JSON schema, as text.
+    """
+
+    id: int
+    subject: str
+    version: int
+    schema: str
+    type: Literal["AVRO", "JSON"] = "AVRO"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the API serves from.
+
+    Parameters
+    ----------
+    store, log
+        Read directly.
+    packet
+        The bytes an alert came in, exactly, by alert id. `NotFoundError` where there is no such alert.
+    packet_fields
+        The packet decoded, by alert id.
+    cutout
+        FITS bytes by alert id and kind (``science``, ``template``, ``difference``); ``None`` where the packet has none.
+    light_curve
+        By object id: columns ``time`` (MJD, UTC), ``mag``, ``mag_err``, ``band``, ``kind`` (``detection``, ``forced`` or
+        ``limit``), and whatever more the survey gives, such as ``flux``. Empty for an object without one.
+    query
+        Alerts by expression, ordered by falling time and id: the common columns, those asked for, those the expression names.
+    status
+        Ledger totals, lag, halted streams, uptime, rates; see `broker.api.status.Status` for the shape.
+    filters
+        Those that are live.
+    schemas
+        Those our topics are written with.
+    region
+        By event name and credible level: the HEALPix cells of its latest map inside that level, coarse enough to draw.
+        Empty where the event has no map.
+    version
+        Ours.
+    live_readers
+        Live streams served at once; one more is asked to come back later.
+    heartbeat
+        Seconds of silence on a live stream after which it says it is alive.
+    """
+
+    store: Store
+    log: Log
+    packet: Callable[[str], bytes]
+    packet_fields: Callable[[str], Mapping[str, Any]]
+    cutout: Callable[[str, str], bytes | None]
+    light_curve: Callable[[str], pl.DataFrame]
+    query: Callable[[ExpressionQuery], pl.DataFrame]
+    status: Callable[[], Mapping[str, Any]]
+    filters: Callable[[], Sequence[FilterSpec]]
+    schemas: Sequence[PublishedSchema] = ()
+    region: Callable[[str, float], Sequence[Cell]] = lambda _event, _level: ()
+    version: str = "0"
+    live_readers: int = 64
+    heartbeat: float = 15.0

@@ -1,0 +1,128 @@
+"""``status``, ``health`` and ``metrics``: how the service does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+from sqlalchemy import text
+
+from broker.api.problems import RESPONSES
+from broker.api.services import Services
+from broker.api.values import plain
+from broker.errors import TransientError
+from broker.store.engine import connection
+
+__all__ = ["Status", "metrics", "router"]
+
+
+class Sums(BaseModel):
+    """What became of the alerts that came in."""
+
+    received: int = 0
+    published: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    matched: int | None = None
+
+    @computed_field(description="Whether received = published + duplicate + rejected")  # type: ignore[prop-decorator]
+    @property
+    def balanced(self) -> bool:
+        """Whether every alert is accounted for."""
+        return self.received == self.published + self.duplicate + self.rejected
+
+
+class Ledger(BaseModel):
+    """Totals, and the same by stream."""
+
+    total: Sums = Field(default_factory=Sums)
+    streams: dict[str, Sums] = Field(default_factory=dict)
+
+
+class Lag(BaseModel):
+    """How far a reader is behind."""
+
+    group: str
+    topic: str
+    partition: int
+    records: int
+
+
+class Status(BaseModel):
+    """How the service does; what wiring gives beyond these goes out as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str
+    uptime: float | None = Field(default=None, description="Seconds")
+    ledger: Ledger = Field(default_factory=Ledger)
+    lag: list[Lag] = Field(default_factory=list)
+    halted: list[str] = Field(default_factory=list, description="Streams stopped because too much of them was rejected")
+    rates: dict[str, float] = Field(default_factory=dict, description="Alerts a second by stream, of late")
+
+
+class Health(BaseModel):
+    """Whether we live, and whether we can serve."""
+
+    alive: bool = True
+    ready: bool
+    parts: dict[str, str] = Field(description="`ok`, or what is wrong", examples=[{"store": "ok", "log": "ok"}])
+
+
+def _probe(services: Services) -> dict[str, str]:
+    def store() -> None:
+        with connection(services.store) as conn:
+            conn.execute(text("SELECT 1"))
+
+    probes = {"store": store, "log": services.log.topics}
+    parts = {}
+    for name, probe in probes.items():
+        try:
+            probe()
+            parts[name] = "ok"
+        except TransientError:
+            parts[name] = "unavailable"
+    return parts
+
+
+def metrics() -> Response:
+    """Figures for Prometheus."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def router(services: Services) -> APIRouter:
+    """Routes of this resource."""
+    routes = APIRouter(tags=["service"])
+
+    @routes.get("/status", responses=RESPONSES)
+    def status() -> Status:
+        """Ledger, lag, halted streams: whether every alert is accounted for, and how far readers are behind."""
+        given: Mapping[str, Any] = services.status()
+        shown = Status.model_validate({**given, "version": services.version})
+        for name, value in (shown.model_extra or {}).items():
+            setattr(shown, name, plain(value, name))
+        return shown
+
+    @routes.get("/health", responses={503: {"model": Health, "description": "Alive, but not able to serve"}})
+    def health(response: Response) -> Health:
+        """Readiness: 200 where database and log can be reached, else 503."""
+        parts = _probe(services)
+        ready = set(parts.values()) == {"ok"}
+        response.status_code = 200 if ready else 503
+        return Health(ready=ready, parts=parts)
+
+    @routes.get("/health/live")
+    def live() -> Health:
+        """Liveness: 200 whenever we can answer at all."""
+        return Health(ready=True, parts={})
+
+    routes.add_api_route(
+        "/metrics",
+        metrics,
+        response_class=Response,
+        responses={200: {"description": "Prometheus text format", "content": {"text/plain": {}}}},
+    )
+    return routes
