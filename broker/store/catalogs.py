@@ -1,0 +1,272 @@
+"""Catalogues: tables of the sky, sorted by HEALPix index, built once and memory-mapped by every process that matches.
+
+A catalogue is a folder of ``.npy`` columns and a ``meta.json``. Its rows are sorted by tier of match radius and within a tier
+by order-29 index, so that a search round an alert looks no further than the largest radius of the tier.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from broker.errors import NotFoundError, UsageError
+from broker.science.sky import cone_ranges, radec_to_hpx, separation
+from broker.store.catalog_sources import PACKAGES, Progress, SourceTable, read_gaia, read_glade, read_ngc
+from broker.store.catalog_tables import read_table
+
+__all__ = ["Catalog", "Tier", "add", "build", "known", "near", "open_all", "open_catalog", "take"]
+
+_FORMAT: Final = 1
+_TIER_FACTOR: Final = 4.0
+_READERS: Final = {"ngc": read_ngc, "glade": read_glade, "gaia": read_gaia}
+_TAKEN: Final = frozenset({"candidate", "class", "grb", "gw", "history", "lightcurve", "neutrino", "skymap", "skymaps"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rows ``start`` to ``stop`` of a catalogue, whose match radii are no more than ``radius`` degrees."""
+
+    start: int
+    stop: int
+    radius: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """An open catalogue; its arrays are memory-mapped and read-only, one element a row.
+
+    Parameters
+    ----------
+    name
+        Prefix of the columns it adds to alerts.
+    hpx
+        Order-29 NESTED indices, sorted within each tier.
+    ra, dec
+        Degrees, ICRS.
+    radius
+        Degrees around the object within which an alert is matched to it.
+    ident
+        Name or number of the object.
+    columns
+        What else is kept of it.
+    meta
+        ``source``, ``version``, ``match``, ``licence``, ``citation``, ``built``, ``units``.
+    """
+
+    name: str
+    path: Path
+    hpx: npt.NDArray[np.int64]
+    ra: npt.NDArray[np.float64]
+    dec: npt.NDArray[np.float64]
+    radius: npt.NDArray[np.float32]
+    ident: npt.NDArray[Any]
+    columns: Mapping[str, npt.NDArray[Any]]
+    tiers: tuple[Tier, ...]
+    meta: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return int(self.hpx.size)
+
+
+def known() -> tuple[str, ...]:
+    """Names of the catalogues that come from packages."""
+    return tuple(PACKAGES)
+
+
+def add(
+    root: Path,
+    name: str,
+    source: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    radius: float = 2.0,
+    columns: Sequence[str] | None = None,
+) -> Catalog:
+    """Build a catalogue, or build it anew, and open it.
+
+    Parameters
+    ----------
+    root
+        Folder of catalogues.
+    name
+        ``ngc``, ``glade`` and ``gaia`` are known; any other name needs a `source` with columns of positions.
+    source
+        For the known ones, the file or the wheel of their package where that is not installed.
+    progress
+        Called with how much of the source is read and how much there is.
+    radius, columns
+        Of a table of the user's: arcseconds within which alerts match, and which columns to keep.
+
+    Raises
+    ------
+    NotFoundError
+        The package or the file is not there; the text says what to install.
+    UsageError
+        The name or the file cannot be used.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) or name in _TAKEN:
+        raise UsageError(f"catalogue name {name!r}: a lower-case letter, then letters, digits and _, and not a name of ours")
+    if name in _READERS:
+        table = _READERS[name](source, progress)
+    elif source is None:
+        raise NotFoundError(
+            f"no catalogue {name!r} comes with a package ({', '.join(_READERS)} do): name a file to build it from"
+        )
+    else:
+        table = read_table(name, source, radius=radius, columns=columns)
+    return build(root, name, table)
+
+
+def build(root: Path, name: str, table: SourceTable) -> Catalog:
+    """Write a catalogue in place of what has its name, and open it; rows that have no position on the sphere are left out.
+
+    Raises
+    ------
+    UsageError
+        No row has a position.
+    """
+    hpx = radec_to_hpx(table.ra, table.dec)
+    placed = np.flatnonzero(hpx >= 0)
+    if placed.size == 0:
+        raise UsageError(f"catalogue {name!r}: no row has a position on the sphere")
+    radius = table.radius[placed] / 3600.0
+    tier = np.ceil(np.log(radius / radius.min()) / np.log(_TIER_FACTOR) - 1e-9).astype(np.int64)
+    order = np.lexsort((hpx[placed], tier))
+    rows, radius, tier = placed[order], radius[order], tier[order]
+    bounds = np.flatnonzero(np.diff(tier, prepend=-1, append=-1))
+    tiers = [[start, stop, float(np.float32(radius[start:stop].max()))] for start, stop in itertools.pairwise(bounds.tolist())]
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "hpx": hpx[rows],
+        "ra": table.ra[rows].astype(np.float64) % 360.0,
+        "dec": table.dec[rows].astype(np.float64),
+        "radius": radius.astype(np.float32),
+        "ident": table.ident[rows],
+        **{f"column.{column}": values[rows] for column, values in table.columns.items()},
+    }
+    meta = {
+        "format": _FORMAT,
+        "name": name,
+        "rows": int(rows.size),
+        "without_position": int(hpx.size - placed.size),
+        "columns": list(table.columns),
+        "units": dict(table.units),
+        "tiers": tiers,
+        "built": datetime.now(UTC).isoformat(timespec="seconds"),
+        **table.facts,
+    }
+    _replace(root, name, arrays, meta)
+    return open_catalog(root, name)
+
+
+def _replace(root: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write beside, then swap: who has the old one open keeps reading it; who opens sees the old one or the new."""
+    root.mkdir(parents=True, exist_ok=True)
+    fresh, old = root / f".{name}.{os.getpid()}.new", root / f".{name}.{os.getpid()}.old"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        for column, values in arrays.items():
+            np.save(fresh / f"{column}.npy", np.ascontiguousarray(values), allow_pickle=False)
+        (fresh / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False), encoding="utf-8")
+        if (root / name).exists():
+            (root / name).rename(old)
+        fresh.rename(root / name)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def open_catalog(root: Path, name: str) -> Catalog:
+    """Open one catalogue.
+
+    Raises
+    ------
+    NotFoundError
+        It has not been built.
+    UsageError
+        Its folder is damaged.
+    """
+    path = root / name
+    if not (path / "meta.json").is_file():
+        raise NotFoundError(f"no catalogue {name!r} under {root}: `nuncius catalog add {name}` builds it")
+    try:
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != _FORMAT:
+            message = f"format {meta['format']} instead of {_FORMAT}"
+            raise ValueError(message)  # noqa: TRY301 - one remedy for every kind of damage
+        columns = {column: _mapped(path, f"column.{column}", meta["rows"]) for column in meta["columns"]}
+        hpx, ra, dec, radius, ident = (_mapped(path, part, meta["rows"]) for part in ("hpx", "ra", "dec", "radius", "ident"))
+        tiers = tuple(Tier(int(start), int(stop), float(reach)) for start, stop, reach in meta["tiers"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"catalogue {name!r} under {root} is damaged ({error}): `nuncius catalog add {name}` builds it anew"
+        raise UsageError(message) from error
+    return Catalog(name, path, hpx, ra, dec, radius, ident, columns, tiers, meta)
+
+
+def _mapped(path: Path, part: str, rows: int) -> npt.NDArray[Any]:
+    # a plain array over the mapping: numpy's own memmap class is slower to slice and no different to read
+    values = np.asarray(np.load(path / f"{part}.npy", mmap_mode="r", allow_pickle=False))
+    if values.shape != (rows,):
+        message = f"{part} has shape {values.shape} instead of ({rows},)"
+        raise ValueError(message)
+    return values
+
+
+def open_all(root: Path) -> list[Catalog]:
+    """Every catalogue built under `root`, by name; none where the folder is not there."""
+    if not root.is_dir():
+        return []
+    names = sorted(path.name for path in root.iterdir() if not path.name.startswith(".") and (path / "meta.json").is_file())
+    return [open_catalog(root, name) for name in names]
+
+
+def near(catalog: Catalog, ra: float, dec: float, radius: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Rows within a cone, nearest first, whatever their match radius.
+
+    Parameters
+    ----------
+    ra, dec, radius
+        Degrees.
+
+    Returns
+    -------
+    rows, separation : ndarray
+        Row numbers, and degrees.
+    """
+    found = [np.empty(0, np.int64)]
+    for tier in catalog.tiers:
+        hpx = catalog.hpx[tier.start : tier.stop]
+        bounds = np.searchsorted(hpx, cone_ranges(ra, dec, radius)) + tier.start
+        found += [np.arange(start, stop, dtype=np.int64) for start, stop in bounds]
+    rows = np.concatenate(found)
+    apart = separation(ra, dec, catalog.ra[rows], catalog.dec[rows])
+    order = np.argsort(apart, kind="stable")
+    order = order[apart[order] <= radius]
+    return rows[order], apart[order]
+
+
+def take(catalog: Catalog, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Those rows as columns ``id``, and the catalogue's own; null where the catalogue has no value; ids are text."""
+    columns = {"id": _series(catalog.ident[rows]).cast(pl.String)}
+    for name, values in catalog.columns.items():
+        columns[name] = _series(values[rows])
+    return pl.DataFrame(columns)
+
+
+def _series(values: npt.NDArray[Any]) -> pl.Series:
+    if values.dtype.kind == "S":
+        return pl.Series(values.astype(object), dtype=pl.Binary).cast(pl.String).replace("", None)
+    series = pl.Series(values)
+    return series.fill_nan(None) if series.dtype.is_float() else series
