@@ -11,6 +11,7 @@ __all__ = [
     "HEADER_DEAD_REASON",
     "HEADER_DEAD_STAGE",
     "HEADER_DEAD_TOPIC",
+    "HEADER_DEAD_UNITS",
     "HEADER_FILTER",
     "HEADER_FILTER_VERSION",
     "HEADER_ORIGIN",
@@ -45,6 +46,7 @@ HEADER_DEAD_STAGE = "nuncius.stage"
 HEADER_DEAD_TOPIC = "nuncius.topic"
 HEADER_DEAD_PARTITION = "nuncius.partition"
 HEADER_DEAD_OFFSET = "nuncius.offset"
+HEADER_DEAD_UNITS = "nuncius.units"  # how many of the record's alerts were rejected
 
 
 def raw(stream: str) -> str:

@@ -146,12 +146,12 @@ class Handle:
     def wait(self, seen: bytes, seconds: float) -> None:
         """Return when the bell no longer shows `seen`, or after so many seconds.
 
-        Looking costs a tenth of a microsecond and waking up some ten, so a nap of a millisecond costs an idle reader about a
+        Looking costs a tenth of a microsecond and waking up some ten, so naps of two milliseconds cost an idle reader about a
         hundredth of a core.
         """
         until = time.monotonic() + seconds
         while self._bell[:8] == seen and (left := until - time.monotonic()) > 0:
-            time.sleep(min(0.001, left))
+            time.sleep(min(0.002, left))
 
     def close(self) -> None:
         """Close the files."""

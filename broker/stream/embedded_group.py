@@ -9,13 +9,13 @@ unless it says otherwise.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 from broker.errors import LogUnavailableError
 from broker.record import TopicPartition
 from broker.stream.embedded_write import now
+from broker.stream.log import subscribes
 
 __all__ = [
     "balance",
@@ -28,7 +28,6 @@ __all__ = [
     "leave",
     "matching",
     "partitions_of",
-    "subscribes",
 ]
 
 
@@ -41,11 +40,6 @@ def group_id(db: sqlite3.Connection, name: str) -> int:
 def group_version(db: sqlite3.Connection, group: int) -> int:
     """Changes whenever members must look at their shares again. Needs no transaction."""
     return int(db.execute("SELECT version FROM groups WHERE id = ?", (group,)).fetchone()[0])
-
-
-def subscribes(patterns: Sequence[str], topic: str) -> bool:
-    """Whether a subscription has that topic: named, or matched from its start by a pattern that begins with ``^``."""
-    return any(re.match(pattern, topic) if pattern.startswith("^") else pattern == topic for pattern in patterns)
 
 
 def partitions_of(db: sqlite3.Connection) -> dict[int, TopicPartition]:

@@ -6,13 +6,14 @@ what is written here. Faults that pass are raised as `LogUnavailableError`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from broker.record import Message, Record, TopicPartition
 
-__all__ = ["Consumer", "Log", "Publisher", "Start", "TopicSpec"]
+__all__ = ["Consumer", "Log", "Publisher", "Start", "TopicSpec", "subscribes"]
 
 Start = Literal["earliest", "latest"]
 
@@ -40,6 +41,11 @@ class TopicSpec:
     compression: str = "producer"
     replication: int = 1
     max_message_bytes: int = 8_388_608
+
+
+def subscribes(patterns: Sequence[str], topic: str) -> bool:
+    """Whether a subscription has that topic: named, or matched from its start by a pattern that begins with ``^``."""
+    return any(re.match(pattern, topic) if pattern.startswith("^") else pattern == topic for pattern in patterns)
 
 
 class Consumer(Protocol):
