@@ -1,0 +1,117 @@
+"""Who sent a VOEvent, of what type it is and which event it speaks of: from its ivorn and a few well-known parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.decode.notice import name_event
+from broker.decode.notice_params import Param
+from broker.decode.notice_types import NoticeType, notice_types
+
+__all__ = ["Origin", "authority", "is_test_event", "origin_of", "stream_of_ivorn"]
+
+_GCN = "nasa.gsfc.gcn"
+_GW = "gwnet"
+_MISSIONS = {"swift": "Swift", "fermi": "Fermi", "konus": "Konus-Wind", "calet": "CALET", "sk_sn": "Super-Kamiokande"}
+_GIVEN_NAMES = (
+    "GraceID",
+    "event_name",
+    "Event_name",
+    "alert identifier",
+    "gsaweb_params.Name",
+    "asassn_params.id_assasn",
+    "asassn_params.id_other",
+    "Asteroid params.CSSID",
+    "Burst_Id",
+)
+_NUMBERS = ("TrigID", "Trigger_Number", "TRIGGER_NUM", "Event_ID", "Trigger_ID")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a VOEvent before its parameters are read in full.
+
+    Parameters
+    ----------
+    known
+        Whether its notice type is one of GCN's, so that an empty `alert_type` means it reports no event.
+    coords
+        What its position is: ``source``, ``pointing``, ``none``, or empty if the type does not say.
+    """
+
+    mission: str | None
+    instrument: str | None
+    messenger: str | None
+    event_name: str | None
+    alert_type: str | None
+    notice_type: str | None
+    coords: str
+    containment: float | None
+    test: bool
+    known: bool
+
+
+def authority(ivorn: str) -> str:
+    """What comes between ``ivo://`` and ``#``: ``nasa.gsfc.gcn/SWIFT``; without ``#``, its first two parts."""
+    before, mark, _ = ivorn.removeprefix("ivo://").partition("#")
+    return before.strip("/") if mark else "/".join(before.split("/")[:2])
+
+
+def stream_of_ivorn(ivorn: str) -> str:
+    """Stream by authority: ``gcn`` for nasa.gsfc.gcn, ``lvk`` for gwnet, else ``voevent``."""
+    host = authority(ivorn).partition("/")[0].lower()
+    if host == _GCN or host.startswith(_GCN + "."):
+        return "gcn"
+    return "lvk" if host == _GW else "voevent"
+
+
+def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
+    """Origin of the event with that ivorn and those parameters."""
+    stream = stream_of_ivorn(ivorn)
+    kind = _type(params) if stream in {"gcn", "lvk"} else None
+    if stream == "lvk":
+        instrument = params["Instruments"].text if "Instruments" in params else None
+        mission, messenger = "LVK", "GW"
+    else:
+        path = authority(ivorn).partition("/")[2] if stream == "gcn" else authority(ivorn)
+        mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
+        instrument = kind.instrument if kind else None
+        messenger = (kind.messenger if kind else None) or ""
+    event = None if kind and kind.alert_type is None else _event_name(mission, params)
+    return Origin(
+        mission=mission or None,
+        instrument=instrument or None,
+        messenger=messenger or None,
+        event_name=event,
+        alert_type=kind.alert_type if kind else None,
+        notice_type=kind.name if kind else None,
+        coords=kind.coords if kind else "",
+        containment=kind.containment if kind else None,
+        test=bool(kind and kind.test) or is_test_event(event if stream == "lvk" else None),
+        known=kind is not None,
+    )
+
+
+def is_test_event(name: str | None) -> bool:
+    """Whether a superevent's name is that of a test (T) or of mock data (M)."""
+    return bool(name) and name is not None and name[0] in "MT" and name[1:2] in {"S", "G"}
+
+
+def _type(params: Mapping[str, Param]) -> NoticeType | None:
+    text = params["Packet_Type"].text if "Packet_Type" in params else ""
+    return notice_types().get(int(text)) if text.isdecimal() else None
+
+
+def _event_name(mission: str, params: Mapping[str, Param]) -> str | None:
+    for name in _GIVEN_NAMES:
+        if name in params and (event := name_event(None, params[name].text)):
+            return event
+    run, number = (params[name].text if name in params else "" for name in ("run_id", "event_id"))
+    if run and number:  # IceCube and HAWC: an event has its number within a run
+        return None if name_event(None, number) is None else name_event(mission, f"{run}_{number}")
+    for name in _NUMBERS:
+        text = params[name].text if name in params else ""
+        if not text.startswith("0x") and (event := name_event(mission, text)):
+            return event
+    return None
