@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +15,17 @@ from broker.errors import UsageError
 from broker.science.sky import cone_ranges, separation
 from broker.store import tables
 from broker.store.alerts import as_dict, select_alerts
+from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
 from broker.store.times import to_micros
 
-__all__ = ["MAX_CANDIDATES", "MAX_LIMIT", "MAX_RADIUS", "NOT_REAL", "AlertQuery", "Cone", "Page", "search"]
+__all__ = ["MAX_CANDIDATES", "MAX_LIMIT", "MAX_RADIUS", "AlertQuery", "Cone", "Page", "search"]
 
 MAX_RADIUS = 90.0
 """Degrees."""
 MAX_LIMIT = 10_000
 MAX_CANDIDATES = 1_000_000
 """Alerts a cone search is ready to compare."""
-NOT_REAL = ("test", "injection", "commanded")
-"""Values of ``alert_tense`` that stand for nothing on the sky."""
-
 _CHUNK = 500  # ids asked for at once: far below the number of variables a statement may have
 
 
@@ -139,7 +134,7 @@ def _conditions(query: AlertQuery) -> list[ColumnElement[bool]]:
     if query.filter is not None:
         found.append(exists().where(match.alert_id == alert.alert_id, match.filter == query.filter))
     if query.real_only:
-        found.append(or_(alert.alert_tense.is_(None), alert.alert_tense.not_in(NOT_REAL)))
+        found.append(or_(alert.alert_tense.is_(None), alert.alert_tense.not_in(tables.NOT_REAL)))
     return found
 
 
@@ -147,12 +142,12 @@ def _newest(conn: Connection, query: AlertQuery) -> Page:
     alert = tables.alerts.c
     wanted = select_alerts().where(*_conditions(query)).order_by(alert.sort_time.desc(), alert.alert_id.desc())
     if query.cursor is not None:
-        instant, alert_id = _read_cursor(query.cursor, "time")
+        instant, alert_id = read_cursor(query.cursor, "time")
         wanted = wanted.where(tuple_(alert.sort_time, alert.alert_id) < tuple_(int(instant), alert_id))
     rows = conn.execute(wanted.limit(query.limit + 1)).mappings().all()
     shown = rows[: query.limit]
     more = len(rows) > query.limit
-    cursor = _write_cursor("time", shown[-1]["sort_time"], shown[-1]["alert_id"]) if more else None
+    cursor = write_cursor("time", shown[-1]["sort_time"], shown[-1]["alert_id"]) if more else None
     return Page([as_dict(row) for row in shown], cursor)
 
 
@@ -161,14 +156,14 @@ def _nearest(conn: Connection, query: AlertQuery, cone: Cone) -> Page:
     order = np.lexsort((ids, distances))
     ids, distances = ids[order], distances[order]
     if query.cursor is not None:
-        distance, alert_id = _read_cursor(query.cursor, "separation")
+        distance, alert_id = read_cursor(query.cursor, "separation")
         after = (distances > distance) | ((distances == distance) & (ids > alert_id))
         ids, distances = ids[after], distances[after]
     shown = [str(alert_id) for alert_id in ids[: query.limit]]
     rows = _by_id(conn, shown)
     found = [rows[i] | {"separation": float(d)} for i, d in zip(shown, distances, strict=False) if i in rows]
     more = len(ids) > query.limit
-    return Page(found, _write_cursor("separation", float(distances[query.limit - 1]), shown[-1]) if more else None)
+    return Page(found, write_cursor("separation", float(distances[query.limit - 1]), shown[-1]) if more else None)
 
 
 def _within(conn: Connection, query: AlertQuery, cone: Cone) -> tuple[Any, Any]:
@@ -196,17 +191,3 @@ def _by_id(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         wanted = select_alerts().where(tables.alerts.c.alert_id.in_(ids[first : first + _CHUNK]))
         found.update((row["alert_id"], as_dict(row)) for row in conn.execute(wanted).mappings())
     return found
-
-
-def _write_cursor(kind: str, value: float, alert_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([kind, value, alert_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, kind: str) -> tuple[float, str]:
-    try:
-        found, value, alert_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error, TypeError) as error:
-        raise UsageError(f"cursor {cursor!r} is not one of ours: pass on the one of the page before") from error
-    if found != kind or not isinstance(value, int | float) or not isinstance(alert_id, str):
-        raise UsageError(f"cursor {cursor!r} is of another search: pass it on with the same cone, or none")
-    return value, alert_id

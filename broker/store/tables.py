@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 __all__ = [
     "ALERT_COMMON",
+    "NOT_REAL",
     "alerts",
     "claims",
     "counters",
@@ -36,6 +37,9 @@ __all__ = [
     "metadata",
     "schemas_seen",
 ]
+
+NOT_REAL = ("test", "injection", "commanded")
+"""Values of ``alert_tense`` that stand for nothing on the sky."""
 
 metadata = MetaData(
     naming_convention={

@@ -19,7 +19,7 @@ __all__ = ["LocalFile", "repair"]
 log = get_logger(__name__)
 
 _OPEN = ".open"
-_BUFFERS = min(1024, os.sysconf("SC_IOV_MAX"))  # handed to the kernel in one call
+_BUFFERS = min(256, os.sysconf("SC_IOV_MAX"))  # handed to the kernel in one call
 
 
 class LocalFile:
