@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import polars as pl
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -179,13 +179,6 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
 
 
-def _next_link(request: Request, token: str | None) -> str | None:
-    if token is None:
-        return None
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f"{request.url.path}?{urlencode([*kept, ('cursor', token)])}"
-
-
 def router(services: Services) -> APIRouter:
     """Routes of this resource. Those of `broker.api.packets` must stand before them."""
     routes = APIRouter(tags=["alerts"], responses=RESPONSES)
@@ -209,7 +202,7 @@ def router(services: Services) -> APIRouter:
         else:
             found, token = _from_frames(services, wanted)
             rows, frame = found.rows(named=True) if shape is Format.json else [], lambda: found
-        link = _next_link(request, token)
+        link = tokens.next_link(request, token)
         if shape is Format.json:
             return AlertPage(items=[alert_of(row) for row in rows], next=link)
         headers = {"Link": f'<{link}>; rel="next"'} if link else {}

@@ -7,10 +7,13 @@ import binascii
 import json
 import zlib
 from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
 
 from broker.errors import UsageError
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "next_link"]
 
 _LARGEST = 1 << 20
 
@@ -44,3 +47,11 @@ def decode(token: str, name: str) -> Any:
     except (ValueError, binascii.Error, zlib.error, RecursionError) as error:
         message = f"{name} is not one of ours: leave it out to start anew"
         raise UsageError(message) from error
+
+
+def next_link(request: Request, token: str | None) -> str | None:
+    """Address of the next page: the same request with the cursor; ``None`` where there is none."""
+    if token is None:
+        return None
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return f"{request.url.path}?{urlencode([*kept, ('cursor', token)])}"

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import healpy as hp
 import numpy as np
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
+from broker.api.cursor import next_link
 from broker.api.models import Utc
+from broker.api.params import instant
 from broker.api.problems import RESPONSES
 from broker.api.services import Cell, Services
 from broker.api.values import plain
@@ -55,12 +57,34 @@ class EventPage(BaseModel):
     """Events, the last to change first."""
 
     items: list[Event]
+    next: str | None = Field(default=None, description="Address of the next page; null at the end")
+
+
+class Notice(BaseModel):
+    """One revision of what is known of an event."""
+
+    revision: int
+    alert_id: str
+    received: Utc | None = None
+    time: Utc | None = None
+    ra: float | None = None
+    dec: float | None = None
+    ra_dec_error: float | None = None
+    alert_type: str | None = None
+    alert_tense: str | None = None
+    classification: str | None = None
+    far: float | None = None
+    p_astro: float | None = None
+    area50: float | None = None
+    area90: float | None = None
+    distmean: float | None = None
+    diststd: float | None = None
 
 
 class EventDetail(Event):
-    """An event with all its notices, oldest first."""
+    """An event with all its notices."""
 
-    notices: list[dict[str, Any]]
+    notices: list[Notice] = Field(description="In the order they came")
 
 
 class Region(BaseModel):
@@ -93,7 +117,7 @@ def corners(cells: Sequence[Cell]) -> list[list[tuple[float, float]]]:
 
 
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: plain(row[name], name) for name in Event.model_fields if name in row}
+    known = {name: plain(row[name], name) for name in Event.model_fields if name in row and name != "name"}
     return known | {
         "name": row["event_name"],
         "latest_alert_id": row["alert_id"],
@@ -107,9 +131,26 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/events", tags=["events"], responses=RESPONSES)
 
     @routes.get("")
-    def events(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> EventPage:
+    def events(
+        request: Request,
+        stream: Annotated[str | None, Query(description="One stream", examples=["lvk"])] = None,
+        start: Annotated[str | None, Query(description="Happened from this time on: ISO 8601 or MJD, UTC")] = None,
+        end: Annotated[str | None, Query(description="Happened before this time: ISO 8601 or MJD, UTC")] = None,
+        real: Annotated[bool, Query(description="Leave out tests, injections and commanded events")] = False,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
+    ) -> EventPage:
         """Events, the last to change first."""
-        return EventPage(items=[Event.model_validate(_fields(row)) for row in stored.list_events(services.store, limit=limit)])
+        page = stored.list_events(
+            services.store,
+            limit=limit,
+            cursor=cursor,
+            real_only=real,
+            stream=stream,
+            start=instant(start, "start") if start else None,
+            end=instant(end, "end") if end else None,
+        )
+        return EventPage(items=[Event.model_validate(_fields(row)) for row in page.events], next=next_link(request, page.cursor))
 
     @routes.get("/{name:path}/region")
     def region(
@@ -128,7 +169,7 @@ def router(services: Services) -> APIRouter:
     def event(name: EventName) -> EventDetail:
         """One event, with all its notices."""
         row = stored.get_event(services.store, name)
-        notices = [plain(notice) for notice in row.get("notices", [])]
+        notices = [plain(notice) for notice in row["revisions"]]
         return EventDetail.model_validate(_fields(row) | {"notices": notices})
 
     return routes

@@ -1,8 +1,9 @@
 // The page of an alert.
 
-import { byId, clockTime, el, fixed, get, objectPath } from "./common.js";
+import { api, byId, clockTime, el, eventMark, fixed, get, objectPath } from "./common.js";
 import { address, crossmatches, facts, failed, filtersOf, outside, position, stamps } from "./details.js";
 import { lightCurve } from "./lightcurve.js";
+import { skyMap } from "./sky.js";
 
 const id = byId("page").dataset.alert;
 
@@ -12,6 +13,17 @@ async function curve(alert) {
   byId("curve-link").replaceChildren(el("a", { href: objectPath(alert.object_id) }, `All of ${alert.object_id}`));
   const found = await get(address("objects", alert.object_id, "lightcurve"));
   lightCurve(byId("curve"), found.points, Date.parse(alert.time) / 86400000 + 40587);
+}
+
+async function where(alert) {
+  if (alert.event_name === null) return;
+  const event = await get(api(`events/${encodeURIComponent(alert.event_name)}`)).catch(() => null);
+  if (event === null) return;
+  byId("sky-panel").hidden = false;
+  byId("near-panel").hidden = Object.keys(alert.annotations).every((name) => !name.endsWith(".sep"));
+  const mark = await eventMark(event);
+  byId("sky-note").textContent = mark.note;
+  skyMap(byId("sky"), () => [el("b", {}, mark.label), mark.note]).show([{ ...mark, path: null }]);
 }
 
 async function show() {
@@ -32,7 +44,7 @@ async function show() {
     stamps(byId("stamps"), alert);
   }
   if (alert.mag === null) byId("fields").open = true;
-  await curve(alert);
+  await Promise.all([curve(alert), where(alert)]);
 }
 
 let asked = false;

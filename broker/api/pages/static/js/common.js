@@ -57,9 +57,42 @@ export async function get(path) {
   throw Object.assign(new Error(problem.detail || `${path}: ${answer.status}`), { status: answer.status });
 }
 
-/** Which of the eight colours a filter has: always the same for the same name. */
+const places = new Map();
+
+/** Give filters their colours: by their place on the list, so that neighbours differ. */
+export function rankFilters(names) {
+  for (const name of names) if (!places.has(name)) places.set(name, places.size);
+}
+
+/** Which of the eight colours a filter has. */
 export function filterColour(name) {
-  let hash = 7;
-  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) % 7919;
-  return `--c${hash % 8}`;
+  rankFilters([name]);
+  return `--c${places.get(name) % 8}`;
+}
+
+/** Colour of an event: one a messenger. */
+export const eventColour = (messenger) => ({ GW: "--c5", Neutrino: "--c6" })[messenger] ?? "--c7";
+
+/** The event as a mark for the sky map, with the region of its map where it has one. */
+export async function eventMark(event) {
+  const region = event.has_map ? await get(api(`events/${encodeURIComponent(event.name)}/region`)).catch(() => null) : null;
+  const radius = region ? null : event.ra_dec_error;
+  const size = event.area90 ? `${count(Math.round(event.area90))} deg²` : radius ? `± ${degrees(radius)}` : "";
+  return {
+    kind: "event", label: event.name, path: alertPath(event.latest_alert_id), colour: eventColour(event.messenger), radius, cells: region?.cells,
+    ...(event.ra === null && region ? middle(region.cells) : { ra: event.ra, dec: event.dec }),
+    note: [event.mission ?? event.messenger, event.classification, size].filter(Boolean).join(" · "),
+  };
+}
+
+export const degrees = (value) => (value < 0.02 ? `${(value * 3600).toFixed(1)}″` : value < 1 ? `${(value * 60).toFixed(1)}′` : `${value.toFixed(1)}°`);
+
+/** The cell nearest to the middle of all: where a mark is put for a region, which need not hold its own middle. */
+function middle(cells) {
+  const rad = Math.PI / 180;
+  const vectors = cells.map(([[ra, dec]]) => [Math.cos(dec * rad) * Math.cos(ra * rad), Math.cos(dec * rad) * Math.sin(ra * rad), Math.sin(dec * rad)]);
+  const sum = vectors.reduce((total, vector) => total.map((value, axis) => value + vector[axis]), [0, 0, 0]);
+  const along = vectors.map((vector) => vector.reduce((total, value, axis) => total + value * sum[axis], 0));
+  const [ra, dec] = cells[along.indexOf(Math.max(...along))][0];
+  return { ra, dec };
 }

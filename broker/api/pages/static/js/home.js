@@ -1,6 +1,6 @@
 // The front page: sky, live table, events; ledger and lag are status.js.
 
-import { alertPath, api, byId, clockTime, count, el, filterColour, fixed, get, objectPath } from "./common.js";
+import { alertPath, api, byId, clockTime, count, el, eventColour, eventMark, filterColour, fixed, get, objectPath, rankFilters } from "./common.js";
 import { watchMatches } from "./live.js";
 import { skyMap } from "./sky.js";
 import { watchStatus } from "./status.js";
@@ -10,6 +10,7 @@ const POINTS = 600;
 const matches = []; // newest last
 const known = new Set();
 const hidden = new Set();
+const marks = new Map(); // of events, by name and revision
 let events = [];
 let paused = false;
 let held = 0;
@@ -29,7 +30,7 @@ const chip = (name) => el("span", { class: "chip" }, el("span", { class: "swatch
 
 function describe(mark) {
   if (mark.kind === "event") {
-    return [el("b", {}, mark.label), [mark.note, mark.radius ? `± ${mark.radius < 0.1 ? `${(mark.radius * 60).toFixed(1)}′` : `${mark.radius.toFixed(1)}°`}` : ""].filter(Boolean).join(" · ")];
+    return [el("b", {}, mark.label), mark.note];
   }
   const { alert, filter } = mark.match;
   const light = alert.mag === null ? note(alert) : `${alert.band ?? ""} = ${alert.mag.toFixed(2)}`;
@@ -48,7 +49,7 @@ function row(match, fresh) {
     el("td", {}, alert.stream),
     el("td", { class: "num" }, alert.mag === null ? "" : `${alert.band ?? ""} ${fixed(alert.mag, 2)}`),
     el("td", { class: "num" }, fixed(alert.ra, 4)),
-    el("td", { class: "num" }, fixed(alert.dec, 4)),
+    el("td", { class: "num" }, fixed(alert.dec, 4).replace("-", "−")),
     el("td", { class: "quiet" }, note(alert)));
   made.addEventListener("pointerenter", () => sky.pick(match.mark));
   made.addEventListener("focusin", () => sky.pick(match.mark));
@@ -59,7 +60,7 @@ function redraw() {
   const points = matches.filter((match) => !hidden.has(match.filter)).slice(-POINTS).map((match) => match.mark);
   sky.show([...events, ...points]);
   const shown = matches.length;
-  byId("match-count").textContent = shown ? `${count(shown)}${seen ? `, ${count(seen)} since you opened this page` : ""}` : "";
+  byId("match-count").textContent = shown ? `${count(shown)}${seen ? ` · ${count(seen)} new since you opened this page` : ""}` : "";
   byId("no-matches").parentElement.hidden = shown > 0;
   byId("pause").textContent = paused ? (held ? `Resume (${held})` : "Resume") : "Pause";
 }
@@ -113,21 +114,22 @@ function toggle(name, button) {
   redraw();
 }
 
+function eventRow(event, mark) {
+  const name = el("span", { class: "chip" }, el("span", { class: "swatch diamond", style: { "--swatch": `var(${eventColour(event.messenger)})` } }), el("a", { href: alertPath(event.latest_alert_id) }, event.name));
+  return el("tr", {}, el("td", {}, name, event.retracted ? el("div", { class: "warned" }, "retracted") : ""), el("td", { class: "quiet" }, mark.note), el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)));
+}
+
 async function loadEvents() {
   let page;
-  try { page = await get(api("events?limit=20")); } catch { return; }
-  byId("no-events").hidden = page.items.length > 0;
-  byId("events").replaceChildren(...page.items.map((event) => el("tr", {},
-    el("td", {}, el("a", { href: alertPath(event.latest_alert_id) }, event.name), event.retracted ? " (retracted)" : ""),
-    el("td", { class: "quiet" }, [event.mission ?? event.messenger, event.classification].filter(Boolean).join(" · ")),
-    el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)))));
-  events = await Promise.all(page.items.filter((event) => !event.retracted).map(async (event) => {
-    const region = event.has_map ? await get(api(`events/${encodeURIComponent(event.name)}/region`)).catch(() => null) : null;
-    return {
-      kind: "event", label: event.name, path: alertPath(event.latest_alert_id), colour: filterColour(event.name), ra: event.ra, dec: event.dec,
-      radius: event.has_map ? null : event.ra_dec_error, cells: region?.cells, note: [event.mission ?? event.messenger, event.classification].filter(Boolean).join(" · "),
-    };
+  try { page = await get(api("events?limit=15")); } catch { return; }
+  const shown = await Promise.all(page.items.map(async (event) => {
+    const key = `${event.name} ${event.revision}`;
+    if (!marks.has(key)) marks.set(key, await eventMark(event));
+    return [event, marks.get(key)];
   }));
+  byId("no-events").hidden = shown.length > 0;
+  byId("events").replaceChildren(...shown.map(([event, mark]) => eventRow(event, mark)));
+  events = shown.filter(([event]) => !event.retracted).map(([, mark]) => mark).reverse();
   redraw();
 }
 
@@ -142,6 +144,7 @@ byId("pause").addEventListener("click", () => {
 });
 
 watchStatus();
-watchMatches(take);
+// Colours first; matches come without them all the same.
+get(api("filters")).then((page) => rankFilters(page.items.map((filter) => filter.name))).catch(() => {}).finally(() => watchMatches(take));
 loadEvents();
 setInterval(loadEvents, 30000);

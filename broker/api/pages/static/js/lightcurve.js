@@ -99,7 +99,6 @@ function frame(root, range, x, y) {
 function legend(points) {
   const bands = [...new Set(points.map((point) => point.band ?? "?"))].sort((one, other) => (KNOWN.indexOf(one) + 99) % 100 - (KNOWN.indexOf(other) + 99) % 100);
   const list = el("ul", { class: "legend", "aria-label": "Bands" });
-  list.style.padding = "0 0 .4rem";
   for (const band of bands) {
     const icon = svg("svg", { viewBox: "0 0 14 14", width: 14, height: 14, "aria-hidden": "true" }, shape(band, 7, 7, { fill: paint(band) }));
     list.append(el("li", { class: "chip" }, icon, `${band} (${points.filter((point) => (point.band ?? "?") === band).length})`));

@@ -11,14 +11,26 @@ export async function watchMatches(take, { latest = 200 } = {}) {
   // The stream is opened before the latest are asked for, so that nothing falls between the two.
   const waiting = [];
   let ready = false;
-  const source = new EventSource(api("live"));
-  source.addEventListener("open", () => say("on", "live"));
-  source.addEventListener("error", () => say("off", "reconnecting"));
-  source.addEventListener("match", (event) => {
-    const match = JSON.parse(event.data);
-    if (ready) take(match, true); else waiting.push(match);
-  });
+  let source = null;
+  let last = "";
+  const open = () => {
+    source = new EventSource(api(`live${last ? `?after=${encodeURIComponent(last)}` : ""}`));
+    source.addEventListener("open", () => say("on", "live"));
+    source.addEventListener("ready", (event) => { last = event.lastEventId; });
+    source.addEventListener("error", () => {
+      say("off", "reconnecting");
+      // A browser comes back by itself when the line breaks, but gives up where it is answered with an error.
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, 4000);
+    });
+    source.addEventListener("match", (event) => {
+      last = event.lastEventId;
+      const match = JSON.parse(event.data);
+      if (ready) take(match, true); else waiting.push(match);
+    });
+  };
+  open();
   addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   try {
     const page = await get(api(`matches?limit=${latest}`));
     for (const match of page.items.reverse()) take(match, false);

@@ -53,10 +53,12 @@ export function fromGalactic(l, b) {
 
 const OBLIQUITY = 23.4393 * RAD;
 
-/** Equatorial position of a point of the ecliptic, degrees. */
-export function fromEcliptic(longitude) {
-  const l = longitude * RAD;
-  return [(Math.atan2(Math.sin(l) * Math.cos(OBLIQUITY), Math.cos(l)) / RAD + 360) % 360, Math.asin(Math.sin(l) * Math.sin(OBLIQUITY)) / RAD];
+/** Equatorial position of an ecliptic one, degrees. */
+export function fromEcliptic(longitude, latitude = 0) {
+  const [l, b] = [longitude * RAD, latitude * RAD];
+  const [x, y, z] = [Math.cos(b) * Math.cos(l), Math.cos(b) * Math.sin(l), Math.sin(b)];
+  const [north, up] = [y * Math.cos(OBLIQUITY) - z * Math.sin(OBLIQUITY), y * Math.sin(OBLIQUITY) + z * Math.cos(OBLIQUITY)];
+  return [(Math.atan2(north, x) / RAD + 360) % 360, Math.asin(up) / RAD];
 }
 
 /** Where the Sun is, to about 0.01 degrees (Astronomical Almanac, low-precision formula). */
@@ -64,4 +66,21 @@ export function sun(date) {
   const n = date.getTime() / 86400000 + 2440587.5 - 2451545;
   const g = (357.528 + 0.9856003 * n) * RAD;
   return fromEcliptic(280.46 + 0.9856474 * n + 1.915 * Math.sin(g) + 0.02 * Math.sin(2 * g));
+}
+
+/** Where the Moon is, to about 0.3 degrees (Astronomical Almanac, low-precision formula, geocentric). */
+export function moon(date) {
+  const t = (date.getTime() / 86400000 + 2440587.5 - 2451545) / 36525;
+  const s = (start, speed) => Math.sin((start + speed * t) * RAD);
+  const longitude = 218.32 + 481267.881 * t + 6.29 * s(135, 477198.87) - 1.27 * s(259.3, -413335.36) + 0.66 * s(235.7, 890534.22)
+    + 0.21 * s(269.9, 954397.74) - 0.19 * s(357.5, 35999.05) - 0.11 * s(186.5, 966404.03);
+  const latitude = 5.13 * s(93.3, 483202.02) + 0.28 * s(228.2, 960400.89) - 0.28 * s(318.3, 6003.15) - 0.17 * s(217.6, -407332.21);
+  return fromEcliptic(longitude, latitude);
+}
+
+/** Lit part of the Moon, 0 to 1. */
+export function phase(date) {
+  const [[ra, dec], [moonRa, moonDec]] = [sun(date), moon(date)];
+  const apart = Math.sin(dec * RAD) * Math.sin(moonDec * RAD) + Math.cos(dec * RAD) * Math.cos(moonDec * RAD) * Math.cos((ra - moonRa) * RAD);
+  return (1 - apart) / 2;
 }

@@ -1,7 +1,7 @@
 // The sky map: a canvas that draws points, error circles and map regions, and tells what is under the pointer.
 
 import { byId, colour } from "./common.js";
-import { circle, fromEcliptic, fromGalactic, mollweide, sun, unmollweide } from "./projection.js";
+import { circle, fromEcliptic, fromGalactic, mollweide, moon, phase, sun, unmollweide } from "./projection.js";
 
 const MARGIN = 10;
 const REACH = 14; // pixels from a point that still count as on it
@@ -22,7 +22,7 @@ function pieces(line) {
 
 const GRID = [...span(-60, 60, 30).map((dec) => span(0.001, 359.999, 3).map((ra) => [ra + 180, dec])), ...span(30, 330, 30).map((ra) => span(-90, 90, 3).map((dec) => [ra, dec]))].flatMap(pieces);
 const GALAXY = pieces(span(0, 360, 2).map((l) => fromGalactic(l, 0)));
-const ECLIPTIC = pieces(span(0, 360, 2).map(fromEcliptic));
+const ECLIPTIC = pieces(span(0, 360, 2).map((longitude) => fromEcliptic(longitude)));
 
 /**
  * @param {HTMLCanvasElement} canvas
@@ -77,17 +77,25 @@ export function skyMap(canvas, describe) {
       const [x, y] = place(mollweide(180, dec));
       context.fillText(`${dec > 0 ? "+" : "−"}${Math.abs(dec)}°`, x + 17, y - 4);
     }
-    const [x, y] = place(mollweide(...sun(new Date())));
-    context.strokeStyle = colour("--ecliptic");
-    context.fillStyle = colour("--ecliptic");
+    const now = new Date();
+    body(context, sun(now), "Sun", "--ecliptic");
+    body(context, moon(now), `Moon ${Math.round(phase(now) * 100)} %`, "--quiet");
+  }
+
+  function body(context, where, name, paint) {
+    const [x, y] = place(mollweide(...where));
+    context.strokeStyle = colour(paint);
+    context.fillStyle = colour(paint);
     context.lineWidth = 1.5;
     context.beginPath();
     context.arc(x, y, 6, 0, 2 * Math.PI);
     context.stroke();
-    context.beginPath();
-    context.arc(x, y, 1.6, 0, 2 * Math.PI);
-    context.fill();
-    context.fillText("Sun", x, y - 10);
+    if (name === "Sun") {
+      context.beginPath();
+      context.arc(x, y, 1.6, 0, 2 * Math.PI);
+      context.fill();
+    }
+    context.fillText(name, x, y - 10);
   }
 
   function region(context, mark) {
@@ -144,6 +152,13 @@ export function skyMap(canvas, describe) {
     } else context.arc(x, y, 3.6, 0, 2 * Math.PI);
     context.fill();
     context.stroke();
+    if (mark.kind === "event" && scale > 150) {
+      context.font = `600 12px ${colour("--sans")}`;
+      context.textAlign = x > canvas.clientWidth - 120 ? "right" : "left";
+      context.lineWidth = 3;
+      context.strokeText(mark.label, x + (context.textAlign === "left" ? 9 : -9), y - 7);
+      context.fillText(mark.label, x + (context.textAlign === "left" ? 9 : -9), y - 7);
+    }
     if (mark === chosen) {
       context.strokeStyle = colour("--text");
       context.lineWidth = 2;
@@ -170,7 +185,8 @@ export function skyMap(canvas, describe) {
     ground(context);
     const now = performance.now();
     for (const mark of marks) region(context, mark);
-    for (const mark of marks) point(context, mark, now);
+    for (const mark of marks) if (mark.kind !== "event") point(context, mark, now);
+    for (const mark of marks) if (mark.kind === "event") point(context, mark, now);
     if (marks.some((mark) => now - (mark.fresh ?? -1e9) < 1600) && !matchMedia("(prefers-reduced-motion: reduce)").matches) refresh();
   }
 

@@ -5,7 +5,8 @@ import { api, byId, count, duration, el, get } from "./common.js";
 const EVERY = 3000;
 let before = null;
 
-function rate(stream, figures, now) {
+function rate(stream, figures, now, told) {
+  if (told !== undefined) return told > 0 ? told.toFixed(told < 10 ? 1 : 0) : "";
   const old = before?.streams[stream];
   const seconds = before ? (now - before.at) / 1000 : 0;
   if (!old || seconds <= 0) return "";
@@ -47,7 +48,7 @@ function show(status) {
   byId("streams").replaceChildren(...streams.map(([name, row]) => el("tr", {},
     el("td", { class: row.balanced ? null : "warned" }, row.balanced ? name : `${name} ✗`),
     ...[row.received, row.duplicate, row.rejected].map((value) => el("td", { class: "num" }, count(value))),
-    el("td", { class: "num" }, rate(name, row, now)))));
+    el("td", { class: "num" }, rate(name, row, now, status.rates[name])))));
   const lag = status.lag.filter((row) => row.records > 0).sort((one, other) => other.records - one.records);
   const behind = lag.reduce((sum, row) => sum + row.records, 0);
   byId("lag").replaceChildren(...lag.slice(0, 12).map((row) => el("tr", {},
