@@ -167,11 +167,12 @@ def _unavailable(error: BaseException) -> StoreUnavailableError | None:
 
 
 def _handle_error(context: ExceptionContext) -> None:
+    if context.is_pre_ping:  # the pool makes a lost connection anew by itself
+        return
     ours = _unavailable(context.original_exception)
     if ours is None and context.is_disconnect:
         ours = StoreUnavailableError(f"the connection to the database is lost ({context.original_exception})")
     if ours is not None:
-        context.chained_exception = ours
         raise ours from context.original_exception
 
 
