@@ -118,6 +118,7 @@ class KafkaPublisher:
         if self._producer is not None:
             with contextlib.suppress(KafkaException):
                 self._producer.purge()
+                self._producer.poll(0)
             self._producer = None
 
     def close(self) -> None:

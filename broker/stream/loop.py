@@ -18,8 +18,9 @@ from broker.alert import Batch
 from broker.errors import TransientError
 from broker.record import Message, Record, TopicPartition
 from broker.stream.deadletter import dead_letter
+from broker.stream.halts import HaltRule, Halts
 from broker.stream.log import Consumer, Publisher
-from broker.telemetry import HALTED, RETRIES, get_logger
+from broker.telemetry import RETRIES, get_logger
 
 __all__ = ["BackOff", "HaltRule", "Limits", "OnBatch", "Outcome", "Work", "run"]
 
@@ -41,25 +42,6 @@ class Limits:
     max_records: int = 2000
     max_bytes: int = 64 << 20
     linger: float = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class HaltRule:
-    """When a stream stops: its packets have changed, or a schema is gone, and dead-lettering all of it helps nobody.
-
-    Parameters
-    ----------
-    minimum
-        Alerts looked at, counted back from the latest.
-    fraction
-        More than this much of them rejected stops the stream.
-    exempt
-        Streams it does not hold for: bytes nobody recognises are all rejected.
-    """
-
-    minimum: int = 1000
-    fraction: float = 0.5
-    exempt: frozenset[str] = frozenset({"unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +81,11 @@ class _Turn:
         return {place: records[-1].offset + 1 for place, records in self.records.items()}
 
 
-class _Halts:
-    """Which streams have stopped, and how each has fared lately."""
-
-    def __init__(self, rule: HaltRule) -> None:
-        self._rule = rule
-        self._recent: dict[str, list[tuple[int, int]]] = {}
-        self.streams: set[str] = set()
-
-    def count(self, batch: Batch) -> None:
-        """Note a batch, and stop its stream if too much of the latest was rejected."""
-        rule = self._rule
-        recent = self._recent.setdefault(batch.stream, [])
-        recent.append((batch.received, len(batch.rejected)))
-        while sum(received for received, _ in recent[1:]) >= rule.minimum:
-            recent.pop(0)
-        received, rejected = (sum(column) for column in zip(*recent, strict=True))
-        too_much = received >= rule.minimum and rejected > rule.fraction * received
-        if too_much and batch.stream not in rule.exempt and batch.stream not in self.streams:
-            self.streams.add(batch.stream)
-            HALTED.labels(batch.stream).set(1)
-            log.error(
-                "stream_halted",
-                stream=batch.stream,
-                rejected=rejected,
-                received=received,
-                remedy="see the reasons with `nuncius dead-letter list`, mend the cause, start again",
-            )
-
-
 @dataclass(slots=True)
 class _State:
     """What the loop keeps from one batch to the next: the batch left open, if any, and the group's offsets as far as known."""
 
-    halts: _Halts
+    halts: Halts
     turn: _Turn | None = None
     known: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -174,18 +127,22 @@ def run(
     Exception
         Whatever `work` raises but `TransientError`: the batch is unpublished and its offsets are as before.
     """
-    state = _State(_Halts(halt))
+    state = _State(Halts(halt))
+
+    def sleep(seconds: float) -> None:
+        stop.wait(seconds)
+
     attempts = Retrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait_random_exponential(multiplier=back_off.first, max=back_off.longest),
-        sleep=stop.wait,
+        sleep=sleep,
         stop=lambda _: stop.is_set(),
         before_sleep=_log_retry,
         reraise=True,
     )
     while not stop.is_set():
         try:
-            busy = attempts(_attempt, state, consumer, publisher, work, on_batch, limits)
+            busy = attempts(_attempt, state, consumer, publisher, work, on_batch=on_batch, limits=limits)
             if not busy and drain and attempts(_drained, state, consumer):
                 break
         except TransientError:
@@ -194,10 +151,12 @@ def run(
     return frozenset(state.halts.streams)
 
 
-def _attempt(state: _State, consumer: Consumer, publisher: Publisher, work: Work, on_batch: OnBatch, limits: Limits) -> bool:
+def _attempt(state: _State, consumer: Consumer, publisher: Publisher, work: Work, *, on_batch: OnBatch, limits: Limits) -> bool:
     """Settle what an earlier attempt left open, else do a batch. False if there was nothing to do."""
     if state.turn is not None:
         settled = state.turn
+        for place in consumer.lost():
+            settled.records.pop(place, None)
         if _went_through(state, settled, consumer, publisher):
             _finish(state, settled, consumer, on_batch)
             return True
@@ -277,17 +236,16 @@ def _went_through(state: _State, turn: _Turn, consumer: Consumer, publisher: Pub
     publisher.publish(())
     offsets = turn.offsets()
     held = offsets.keys() & consumer.assignment()
-    told = {place: offsets[place] for place in held or offsets if state.known.get(place) != offsets[place]}
+    told = {place: offsets[place] for place in held if state.known.get(place) != offsets[place]}
     committed = consumer.committed(told)
     return bool(told) and all(committed.get(place) == offset for place, offset in told.items())
 
 
 def _rewind(turn: _Turn, consumer: Consumer) -> None:
     """Read the batch again, but for what is no longer ours."""
-    lost = consumer.lost()
     held = consumer.assignment()
     for place, records in turn.records.items():
-        if place in held and place not in lost:
+        if place in held:
             consumer.seek(place, records[0].offset)
 
 

@@ -1,0 +1,60 @@
+"""When a stream stops because too much of it is rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from broker.alert import Batch
+from broker.telemetry import HALTED, get_logger
+
+__all__ = ["HaltRule", "Halts"]
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRule:
+    """When a stream stops: its packets have changed, or a schema is gone, and dead-lettering all of it helps nobody.
+
+    Parameters
+    ----------
+    minimum
+        Alerts looked at, counted back from the latest.
+    fraction
+        More than this much of them rejected stops the stream.
+    exempt
+        Streams it does not hold for: bytes nobody recognises are all rejected.
+    """
+
+    minimum: int = 1000
+    fraction: float = 0.5
+    exempt: frozenset[str] = frozenset({"unknown"})
+
+
+class Halts:
+    """Which streams have stopped, and how each has fared lately."""
+
+    def __init__(self, rule: HaltRule) -> None:
+        self._rule = rule
+        self._recent: dict[str, list[tuple[int, int]]] = {}
+        self.streams: set[str] = set()
+
+    def count(self, batch: Batch) -> None:
+        """Note a batch, and stop its stream if too much of the latest was rejected."""
+        rule = self._rule
+        recent = self._recent.setdefault(batch.stream, [])
+        recent.append((batch.received, len(batch.rejected)))
+        while sum(received for received, _ in recent[1:]) >= rule.minimum:
+            recent.pop(0)
+        received, rejected = (sum(column) for column in zip(*recent, strict=True))
+        too_much = received >= rule.minimum and rejected > rule.fraction * received
+        if too_much and batch.stream not in rule.exempt and batch.stream not in self.streams:
+            self.streams.add(batch.stream)
+            HALTED.labels(batch.stream).set(1)
+            log.error(
+                "stream_halted",
+                stream=batch.stream,
+                rejected=rejected,
+                received=received,
+                remedy="see the reasons with `nuncius dead-letter list`, mend the cause, start again",
+            )
