@@ -7,8 +7,9 @@ that a point costs one binary search.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,19 @@ from broker.errors import SkyMapError
 from broker.science import circle, distance
 from broker.science.sky import CELL_AREA, NPIX29, ORDER, merge_ranges
 
-__all__ = ["Facts", "SkyMap", "area", "build", "coarse_cells", "credible_ranges", "distance_moments", "from_cone", "levels_at"]
+__all__ = [
+    "Facts",
+    "SkyMap",
+    "area",
+    "build",
+    "credible_ranges",
+    "distance_moments",
+    "from_arrays",
+    "from_cone",
+    "levels_at",
+    "region",
+    "to_arrays",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -169,6 +182,19 @@ def _levels(density: FloatArray, prob: FloatArray) -> FloatArray:
     return level
 
 
+_ARRAYS: Final = ("start", "stop", "prob", "density", "level", "distmu", "distsigma", "distnorm")
+
+
+def to_arrays(skymap: SkyMap) -> tuple[dict[str, IntArray | FloatArray | None], dict[str, Any]]:
+    """Arrays and facts of a map, for keeping; `from_arrays` makes it again."""
+    return {name: getattr(skymap, name) for name in _ARRAYS}, asdict(skymap.facts)
+
+
+def from_arrays(arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> SkyMap:
+    """Map out of what `to_arrays` gave; arrays that are ``None`` may be missing."""
+    return SkyMap(**{name: arrays.get(name) for name in _ARRAYS}, facts=Facts(**facts))  # type: ignore[arg-type]
+
+
 def levels_at(skymap: SkyMap, hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Credible level and density at points.
 
@@ -211,31 +237,25 @@ def area(skymap: SkyMap, probability: float) -> float:
     return float(np.interp(probability, cumulative / cumulative[-1], reach) * np.degrees(1.0) ** 2)
 
 
+def region(skymap: SkyMap, level: float) -> npt.NDArray[np.bool_]:
+    """Which ranges make up the smallest region that holds at least a probability; ranges that tie in density go together.
+
+    A map of one density all over, such as an annulus, is its own region at every level.
+    """
+    densest_beyond = skymap.density[skymap.level >= level].max(initial=0.0)
+    return np.asarray((skymap.density >= densest_beyond) & (skymap.density > 0.0), np.bool_)
+
+
 def credible_ranges(skymap: SkyMap, level: float) -> IntArray:
-    """Order-29 ranges of the cells whose credible level is no more than `level`, and of the densest at least.
+    """`region` as order-29 ranges.
 
     Returns
     -------
     ndarray of int64, shape (m, 2)
         Sorted, joined where they touch.
     """
-    inside = (skymap.level <= level) | (skymap.density == skymap.density.max())
+    inside = region(skymap, level)
     return merge_ranges(skymap.start[inside], skymap.stop[inside])
-
-
-def coarse_cells(skymap: SkyMap, level: float, order: int) -> IntArray:
-    """Cells of a coarse order that touch the region of a credible level: whatever lies in none of them need not be looked up.
-
-    Returns
-    -------
-    ndarray of int64
-        NESTED indices of that order, sorted.
-    """
-    ranges = credible_ranges(skymap, level)
-    shift = 2 * (ORDER - order)
-    first, last = ranges[:, 0] >> shift, (ranges[:, 1] - 1) >> shift
-    joined = merge_ranges(first, last + 1)
-    return np.concatenate([np.arange(begin, end, dtype=np.int64) for begin, end in joined])
 
 
 def distance_moments(skymap: SkyMap) -> tuple[float, float] | None:

@@ -292,4 +292,4 @@ def read_gaia(source: Path | None, progress: Progress | None) -> SourceTable:
 
 def column_name(text: str) -> str:
     """A name that a filter can write after the catalogue's own."""
-    return re.sub(r"\W+", "_", text).strip("_") or "column"
+    return re.sub(r"[\W_]+", "_", text).strip("_") or "column"

@@ -1,0 +1,170 @@
+"""Step: in which live sky maps an alert lies, and how deep.
+
+Alerts are looked up in all live maps at once: see `broker.science.mapindex`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from broker.alert import SKYMAPS_DTYPE, Batch, Step
+from broker.science.mapindex import NO_TIME, MapIndex, lookup, pack
+from broker.science.skymap import SkyMap
+
+__all__ = ["COLUMNS", "THRESHOLD", "WINDOWS", "LiveMap", "LiveMaps", "associate", "kind_of"]
+
+Window = tuple[float, float]
+
+_DAY: Final = 86_400.0
+WINDOWS: Final[Mapping[str, Window]] = {
+    "GW": (-1.0 * _DAY, 14.0 * _DAY),  # kilonovae fade within two weeks
+    "EM": (-0.5 * _DAY, 14.0 * _DAY),  # afterglows
+    "Neutrino": (-14.0 * _DAY, 30.0 * _DAY),  # flares and supernovae may have begun before
+    "": (-1.0 * _DAY, 7.0 * _DAY),
+}
+"""Seconds, alert minus event, within which an alert is associated, by messenger; ``""`` for any other."""
+
+THRESHOLD: Final = 0.99
+"""Probability of the region in which an alert lies in a map."""
+
+_KINDS: Final = ("gw", "grb", "neutrino")
+_FIELDS: Final = {"event": pl.String, "credible_level": pl.Float64, "density": pl.Float64, "dt": pl.Float64}
+COLUMNS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+    "skymaps": SKYMAPS_DTYPE,
+    **{f"{kind}.{name}": dtype for kind in _KINDS for name, dtype in _FIELDS.items()},
+}
+"""Columns the step adds: all maps in which the alert lies, best first, and the best of each kind."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveMap:
+    """A sky map that alerts are held against.
+
+    Parameters
+    ----------
+    event, revision
+        Whose it is, and which.
+    messenger
+        ``GW``, ``EM``, ``Neutrino`` or something else.
+    time
+        Of the event, UTC.
+    window
+        Seconds, alert minus event, both ends included.
+    skymap
+        The map itself; the same object for as long as the map is the same.
+    """
+
+    event: str
+    revision: int
+    messenger: str
+    time: datetime
+    window: Window
+    skymap: SkyMap
+
+
+LiveMaps = Callable[[datetime, datetime], Sequence[LiveMap]]
+"""Live maps that alerts between two times could belong to."""
+
+
+def kind_of(messenger: str) -> str | None:
+    """Prefix of the columns of the best map: ``gw``, ``grb`` (any electromagnetic event), ``neutrino`` or none."""
+    return {"gw": "gw", "em": "grb", "neutrino": "neutrino"}.get(messenger.lower())
+
+
+def associate(live_maps: LiveMaps, *, threshold: float = THRESHOLD) -> Step:
+    """Step that adds `COLUMNS`.
+
+    Parameters
+    ----------
+    live_maps
+        Asked once a batch for the maps of the batch's span of time; a map whose event is the alert's own is passed over.
+    threshold
+        Probability of the region in which an alert lies in a map: see `broker.science.skymap.region`.
+    """
+    cache: list[tuple[Sequence[LiveMap], MapIndex]] = []  # the maps that were live last, and their index
+
+    def step(batch: Batch) -> Batch:
+        frame = batch.frame
+        times = frame["time"].drop_nulls()
+        maps = live_maps(_utc(times.min()), _utc(times.max())) if len(times) else ()
+        if not maps:
+            return replace(batch, frame=_without(frame))
+        if not cache or not _same(cache[0][0], maps):
+            cache[:] = [(tuple(maps), _packed(maps, threshold))]
+        return replace(batch, frame=_annotated(frame, *cache[0]))
+
+    return step
+
+
+def _without(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in COLUMNS.items())
+
+
+def _utc(value: object) -> datetime:
+    assert isinstance(value, datetime)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _same(old: Sequence[LiveMap], new: Sequence[LiveMap]) -> bool:
+    def key(live: LiveMap) -> tuple[object, ...]:
+        return (live.event, live.revision, live.messenger, live.time, live.window)
+
+    return len(old) == len(new) and all(a.skymap is b.skymap and key(a) == key(b) for a, b in zip(old, new, strict=True))
+
+
+def _packed(maps: Sequence[LiveMap], threshold: float) -> MapIndex:
+    windows = [(round(live.window[0] * 1e6), round(live.window[1] * 1e6)) for live in maps]
+    return pack([live.skymap for live in maps], [_micros(live.time) for live in maps], windows, threshold)
+
+
+def _micros(time: datetime) -> int:
+    return round((_utc(time) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
+
+
+def _annotated(frame: pl.DataFrame, maps: Sequence[LiveMap], index: MapIndex) -> pl.DataFrame:
+    hpx = frame["hpx"].fill_null(-1).to_numpy()
+    time = frame["time"].dt.epoch("us").fill_null(NO_TIME).to_numpy()
+    row, number, level, density = lookup(index, hpx, time)
+    if not row.size:
+        return _without(frame)
+    hits = pl.DataFrame(
+        {
+            "row": row,
+            "number": number,
+            "credible_level": level,
+            "density": density,
+            "dt": (time[row] - index.event[number]) / 1e6,
+        }
+    ).join(
+        pl.DataFrame(
+            {
+                "number": np.arange(len(maps)),
+                "event": [live.event for live in maps],
+                "revision": [live.revision for live in maps],
+                "kind": [kind_of(live.messenger) for live in maps],
+            },
+            schema_overrides={"kind": pl.String, "event": pl.String, "revision": pl.Int64},
+        ),
+        on="number",
+    )
+    own = frame.select(pl.col("event_name").alias("own")).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    hits = hits.join(own, on="row").filter(pl.col("own").is_null() | (pl.col("own") != pl.col("event")))
+    hits = hits.sort("row", "credible_level", "event")
+    names = [item.name for item in SKYMAPS_DTYPE.inner.fields]  # type: ignore[union-attr]
+    added = own.select("row").join(
+        hits.group_by("row", maintain_order=True).agg(pl.struct(names).alias("skymaps")),
+        on="row",
+        how="left",
+        maintain_order="left",
+    )
+    for kind in _KINDS:
+        best = hits.filter(pl.col("kind") == kind).unique("row", keep="first", maintain_order=True)
+        best = best.select("row", *(pl.col(name).alias(f"{kind}.{name}") for name in _FIELDS))
+        added = added.join(best, on="row", how="left", maintain_order="left")
+    return pl.concat([frame, added.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())], how="horizontal")

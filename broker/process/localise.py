@@ -1,0 +1,95 @@
+"""Step: where a notice says its source is, as a sky map, and how large that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import polars as pl
+
+from broker.alert import Batch, Step
+from broker.errors import SkyMapError
+from broker.science.skymap import SkyMap, area, distance_moments, from_cone
+from broker.science.skymap_fits import read_skymap
+from broker.telemetry import get_logger
+
+__all__ = ["COLUMNS", "Keep", "localise"]
+
+Keep = Callable[[str, str, SkyMap], None]
+"""Called with alert id, event name and map."""
+
+COLUMNS: Final = {
+    "skymap.area50": pl.Float64,  # square degrees
+    "skymap.area90": pl.Float64,
+    "skymap.distmean": pl.Float64,  # Mpc
+    "skymap.diststd": pl.Float64,
+    "skymap.order": pl.Int64,  # finest HEALPix order
+}
+"""Columns the step adds, with their types; null without a map."""
+
+_SMALLEST: Final = 1.0 / 3600.0
+"""Degrees: an error circle smaller than this is a position, and matched as one."""
+_CONTAINMENT: Final = 0.9
+_FULLEST: Final = 0.9973  # a circle said to hold everything is taken to hold three standard deviations
+
+_log = get_logger(__name__)
+
+
+def localise(keep: Keep) -> Step:
+    """Step that makes a map of each notice that brings one, or a position with an error circle, and measures it.
+
+    A map that is refused is told in ``_deviations`` and the notice goes on; its error circle, if it has one, is used instead.
+    Batches of surveys pass through.
+
+    Parameters
+    ----------
+    keep
+        Takes the maps of the notices that name an event. It may be called again with what it has, when a batch is done again.
+    """
+
+    def step(batch: Batch) -> Batch:
+        frame = batch.frame
+        if "_skymap" not in frame.columns:
+            return batch
+        rows = frame.select(
+            "alert_id", "event_name", "ra", "dec", "ra_dec_error", "containment_probability", "_skymap", "_deviations"
+        ).to_dicts()
+        measured: list[dict[str, Any]] = []
+        deviations: list[str | None] = []
+        for row in rows:
+            skymap, refused = _map_of(row)
+            if skymap is not None and row["event_name"]:
+                keep(row["alert_id"], row["event_name"], skymap)
+            if refused:
+                _log.warning("sky map refused", alert_id=row["alert_id"], reason=refused)
+            measured.append({} if skymap is None else _measured(skymap))
+            deviations.append("; ".join(filter(None, (row["_deviations"], refused))) or None)
+        added = [pl.Series(name, [row.get(name) for row in measured], dtype) for name, dtype in COLUMNS.items()]
+        return replace(batch, frame=frame.with_columns(*added, pl.Series("_deviations", deviations, pl.String)))
+
+    return step
+
+
+def _map_of(row: dict[str, Any]) -> tuple[SkyMap | None, str | None]:
+    """Map of a notice, and why the one it brought was refused."""
+    refused = None
+    try:
+        if row["_skymap"]:
+            return read_skymap(row["_skymap"]), None
+    except SkyMapError as error:
+        refused = str(error)
+    radius = row["ra_dec_error"]
+    if row["ra"] is None or row["dec"] is None or radius is None or not _SMALLEST <= radius < 180.0:
+        return None, refused
+    containment = row["containment_probability"] or _CONTAINMENT
+    try:
+        return from_cone(row["ra"], row["dec"], radius, min(containment, _FULLEST)), refused
+    except SkyMapError as error:
+        return None, "; ".join(filter(None, (refused, str(error))))
+
+
+def _measured(skymap: SkyMap) -> dict[str, Any]:
+    mean, std = distance_moments(skymap) or (None, None)
+    values = (area(skymap, 0.5), area(skymap, 0.9), mean, std, skymap.facts.order)
+    return dict(zip(COLUMNS, values, strict=True))
