@@ -78,10 +78,10 @@ def parse_binary(data: bytes) -> Notice:
         fields |= {"pointing.ra": place.ra, "pointing.dec": place.dec}
         place = Position()
     when = time.isoformat(timespec="milliseconds")[:23] if time else "undated"
-    known = kind is not None and kind.alert_type is not None
+    nameless = kind is not None and (kind.alert_type is None or kind.test)
     return Notice(
         native_id=f"{name}:{trigger}:{slots[_SERIAL]}:{when}",
-        event_name=_event(slots, kind, trigger) if known or kind is None else None,
+        event_name=None if nameless else _event(slots, kind, trigger),
         time=time,
         ra=place.ra,
         dec=place.dec,

@@ -112,7 +112,7 @@ def _first_target(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _source(value: Mapping[str, Any]) -> tuple[str | None, str]:
     """Mission, and mission and instrument (else the schema's path) as one word for the identifier."""
-    found = _SCHEMA.search(as_text(value.get("$schema")) or "")
+    found = _SCHEMA.search((as_text(value.get("$schema")) or "")[:300])
     path = found.group(1).replace("/", ".") if found else ""
     first = path.partition(".")[0].lower()
     mission = as_text(value.get("mission")) or _MISSIONS.get(first, None if first in {"", "core"} else first)

@@ -41,6 +41,7 @@ _IDENTIFIERS = (
 )
 _MISSIONS = {"FERMI": "Fermi", "SWIFT": "Swift", "KONUS": "Konus-Wind", "LVC": "LVK", "LIGO": "LVK", "SK": "Super-Kamiokande"}
 _NEUTRINO = frozenset({"IceCube", "AMON", "Super-Kamiokande", "SNEWS"})
+_LONGEST = 1000  # characters of a value that is looked into
 _PER_YEAR = 365.25 * 86_400.0
 
 
@@ -66,7 +67,8 @@ def parse_text(data: bytes) -> Notice:
     DecodeError
         If it has no notice type, or lies off the sphere.
     """
-    lines = read_lines(data)
+    whole = read_lines(data)
+    lines = {key: text[:_LONGEST] for key, text in whole.items()}  # the patterns below are quadratic in digits
     kind = lines.get("NOTICE_TYPE", "").strip()
     if not kind:
         raise DecodeError("no NOTICE_TYPE: not a GCN notice")
@@ -78,7 +80,7 @@ def parse_text(data: bytes) -> Notice:
     identifier = _identifier(lines)
     event = name_event(mission, identifier)
     far = _RATE.search(lines.get("FAR", ""))
-    fields = _fields(lines, kind)
+    fields = _fields(whole, kind)
     if pointing.ra is not None:
         fields |= {"pointing.ra": pointing.ra, "pointing.dec": pointing.dec}
     slug = re.sub(r"\W+", "_", kind).strip("_")
@@ -162,7 +164,7 @@ def _time(lines: Mapping[str, str], sent: datetime | None) -> tuple[datetime | N
 
 
 def _moment(date: str, clock: str) -> datetime | None:
-    """UTC of a date as TJD or yy/mm/dd and a time of day, whose hours, minutes and seconds have more digits than its seconds."""
+    """UTC of a date (TJD or yy/mm/dd) and a time of day, whose clock has more digits than its seconds of day."""
     hms, sod, tjd, ymd = _CLOCK.search(clock), _SOD.search(clock), _TJD.search(date), _YMD.search(date)
     if hms:
         seconds = int(hms[1]) * 3600.0 + int(hms[2]) * 60.0 + float(hms[3])
@@ -223,6 +225,6 @@ def _fields(lines: Mapping[str, str], kind: str) -> dict[str, Scalar]:
     """Values as written, and as numbers where the value begins with one and its unit follows in brackets."""
     found: dict[str, Scalar] = {}
     for key, text in lines.items():
-        number = re.match(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*\[", text)
+        number = re.match(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*\[", text[:_LONGEST])
         found[key] = float(number[1]) if number else text or None
     return found | {"notice_type": kind}

@@ -10,8 +10,9 @@ import hashlib
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -36,6 +37,8 @@ Scalar = str | float | int | bool | None
 
 DEFAULT_CONTAINMENT = 0.9
 """Containment of an error radius that says nothing of it, as in GCN's unified schema."""
+
+_LONGEST_ID = 400
 
 PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "none", "null", "unknown", "undefined", "n/a"})
 """Event identifiers that stand for none: they would join unrelated events. Leading zeros do not count."""
@@ -116,8 +119,8 @@ def position(
 ) -> tuple[Position, list[str]]:
     """Position as given, without the values that stand for none, and what was odd about it.
 
-    (0, 0) and (-1, -1) stand for no position, a radius of 0 or less for an unknown one, one of 180 degrees or more for the whole
-    sky. A right ascension of exactly 360 is 0.
+    (0, 0) and (-1, -1) stand for no position, a radius of 0 or less for an unknown one, one of 180 degrees or more for the
+    whole sky. A right ascension of exactly 360 is 0.
 
     Raises
     ------
@@ -167,11 +170,11 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     wanted
         Dotted names of further fields. Numbers become Float64, truth values Boolean, all else (and mixtures) String.
     """
-    notices = [entry.notice for entry in placed]
+    notices = [_clean(entry.notice) for entry in placed]
     names = ("event_name", "time", "messenger", "mission", "instrument", "alert_type", "alert_tense", "far", "p_astro")
     places = ("ra", "dec", "ra_dec_error", "containment_probability", "classification")
     columns: dict[str, Sequence[object]] = {name: [getattr(n, name) for n in notices] for name in names + places}
-    columns["alert_id"] = [f"{stream}:{n.native_id}" for n in notices]
+    columns["alert_id"] = [f"{stream}:{_short(n.native_id)}" for n in notices]
     columns["stream"] = [stream] * len(notices)
     columns["object_id"] = columns["event_name"]
     columns["hpx"] = _hpx(notices)
@@ -180,12 +183,33 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     columns["_digest"] = [entry.digest for entry in placed]
     columns["_skymap"] = [n.skymap for n in notices]
     columns["_skymap_url"] = [n.skymap_url for n in notices]
-    columns["_deviations"] = ["; ".join(n.deviations) or None for n in notices]
+    columns["_deviations"] = [_legible("; ".join(n.deviations)) or None for n in notices]
     schema = {**COMMON, **PRIVATE}
     nothing = [None] * len(notices)
     frame = pl.DataFrame({name: columns.get(name, nothing) for name in schema}, schema=schema)
     extra = [_column(name, notices) for name in sorted(wanted) if name not in schema and any(name in n.fields for n in notices)]
     return frame.with_columns(extra)
+
+
+_TEXTS = ("native_id", "event_name", "mission", "instrument", "alert_type", "alert_tense", "classification", "skymap_url")
+
+
+def _clean(notice: Notice) -> Notice:
+    """Notice without what JSON can write and a database or UTF-8 cannot hold: zero bytes and half surrogate pairs."""
+    texts = {name: getattr(notice, name) for name in _TEXTS}
+    changed: dict[str, Any] = {name: cleaned for name, text in texts.items() if text and (cleaned := _legible(text)) != text}
+    return replace(notice, **changed) if changed else notice
+
+
+def _legible(text: str) -> str:
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _short(native_id: str) -> str:
+    """Identifier itself, or its beginning and its digest if it is longer than any true one."""
+    if len(native_id) <= _LONGEST_ID:
+        return native_id
+    return f"{native_id[:_LONGEST_ID]}#{digest(native_id.encode()).hex()[:16]}"
 
 
 def _hpx(notices: Sequence[Notice]) -> list[int | None]:
@@ -201,7 +225,7 @@ def _column(name: str, notices: Sequence[Notice]) -> pl.Series:
         return pl.Series(name, values, pl.Boolean)
     if kinds and kinds <= {int, float}:
         return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
-    texts = [value if value is None or isinstance(value, str) else _text(value) for value in values]
+    texts = [None if value is None else _legible(value if isinstance(value, str) else _text(value)) for value in values]
     return pl.Series(name, texts, pl.String)
 
 

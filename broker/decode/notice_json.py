@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ __all__ = ["as_number", "as_text", "flatten", "parse_object", "unpack_map"]
 _GZIP = b"\x1f\x8b"
 _FITS = b"SIMPLE  ="
 _DEEPEST = 16
+_MOST = 64  # elements of a list under names of their own
+_EXACT = 1 << 53
+_IDENTIFIER = re.compile(r"(?:^|[._])id(?:\.\d+)?$|I[dD](?:\.\d+)?$")
 _LONGEST = 65_536  # characters of a field; sky maps are longer and kept apart
 
 
@@ -46,20 +50,23 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Scalar]:
-    """Scalars under dotted names, list elements under their number; a list of scalars also as one comma-joined text."""
+    """Scalars under dotted names, list elements under their number; a list of scalars also as one comma-joined text.
+
+    Identifiers and integers that a double cannot hold become texts. Of long lists only the joined text is kept.
+    """
     found: dict[str, Scalar] = {}
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, list):
             if all(isinstance(part, str | int | float) for part in item):
                 found[name] = ",".join(as_text(part) or "" for part in item)
-            item = {str(i): part for i, part in enumerate(item)}  # noqa: PLW2901 - from here on a list is a mapping
+            item = {str(i): part for i, part in enumerate(item[:_MOST])}  # noqa: PLW2901 - from here on a list is a mapping
         if isinstance(item, dict):
             if depth < _DEEPEST:
                 found |= flatten(item, f"{name}.", depth + 1)
-        elif (item is None or isinstance(item, str | int | float)) and not (isinstance(item, str) and len(item) > _LONGEST):
-            found[name] = item
-    return found
+        elif item is None or isinstance(item, str | int | float):
+            found[name] = str(item) if _must_be_text(name, item) else item
+    return {name: item for name, item in found.items() if not (isinstance(item, str) and len(item) > _LONGEST)}
 
 
 def as_number(value: object) -> float | None:
@@ -94,6 +101,12 @@ def unpack_map(value: object, name: str) -> tuple[bytes | None, list[str]]:
     if not isinstance(value, bytes) or not value.startswith((_FITS, _GZIP)):
         return None, [f"{name} holds no FITS file: no sky map taken from it"]
     return value, []
+
+
+def _must_be_text(name: str, item: Scalar) -> bool:
+    if item is None or isinstance(item, str | bool):
+        return False
+    return _IDENTIFIER.search(name) is not None or (isinstance(item, int) and abs(item) > _EXACT)
 
 
 def _refuse(token: str) -> float:

@@ -78,7 +78,7 @@ def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
         mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
         instrument = kind.instrument if kind else None
         messenger = (kind.messenger if kind else None) or ""
-    event = None if kind and kind.alert_type is None else _event_name(mission, params)
+    event = None if kind and (kind.alert_type is None or kind.test) else _event_name(mission, params)
     return Origin(
         mission=mission or None,
         instrument=instrument or None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lxml import etree
 from voeventparse.voevent import voevent_v2_0_schema
@@ -33,6 +33,7 @@ _RETRACTION_FLAGS = (
 )
 _STATED = {"earlywarning": "initial", "preliminary": "initial", "initial": "initial", "update": "update"}
 _TEST_FLAGS = ("Trigger_ID.Test", "Trigger_ID.InternalTest", "Misc_Flags.Test_Submission", "Solution_Status.Test_Submission")
+_YEAR, _HOUR = timedelta(days=366), timedelta(hours=1)
 _PER_YEAR = 365.25 * 86_400.0
 _RATES = {"hz": 1.0, "s^-1": 1.0, "1/s": 1.0, "yr^-1": _PER_YEAR, "1/yr": _PER_YEAR, "/yr": _PER_YEAR, "day^-1": 86_400.0}
 _FITS_URL = re.compile(r"https?://\S+\.fits?(\.gz)?(,\d+)?")
@@ -123,13 +124,14 @@ def _time(root: etree._Element, params: Mapping[str, Param]) -> tuple[datetime |
     if (parsed := parse_time(text, scale)) is not None:
         return parsed, []
     what = f"event time {text!r} cannot be read" if text else "no event time"
+    sent = parse_time(text_of(root, "Who", "Date"))
     pairs = ((params[name], params.get(name[:-3] + "SOD")) for name in params if name.endswith("_TJD"))
     for day, seconds in pairs:
-        if seconds is not None and (parsed := _tjd(day.text, seconds.text)) is not None:
+        parsed = None if seconds is None else _tjd(day.text, seconds.text)
+        # Where the time is garbled the day may be too: it has to lie before the message, and not by more than a year.
+        if parsed and (sent is None or -_YEAR < parsed - sent < _HOUR):
             return parsed, [f"{what}: taken from its truncated Julian day"]
-    if (parsed := parse_time(text_of(root, "Who", "Date"))) is not None:
-        return parsed, [f"{what}: time of the message taken"]
-    return None, [what]
+    return sent, [f"{what}: time of the message taken" if sent else what]
 
 
 def _tjd(day: str, seconds: str) -> datetime | None:
