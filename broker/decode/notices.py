@@ -55,8 +55,6 @@ def decode_notices(stream: str, records: Sequence[Record], wanted: frozenset[str
 
 def _decode(record: Record) -> tuple[list[Notice], list[str]]:
     """Notices of a record, and the reasons of what in it is none."""
-    if (oversize := header(record, topics.HEADER_OVERSIZE)) is not None:
-        return [], [oversize]
     data = record.value
     try:
         if data.startswith(b"Obj\x01"):
