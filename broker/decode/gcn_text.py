@@ -41,7 +41,7 @@ _IDENTIFIERS = (
 )
 _MISSIONS = {"FERMI": "Fermi", "SWIFT": "Swift", "KONUS": "Konus-Wind", "LVC": "LVK", "LIGO": "LVK", "SK": "Super-Kamiokande"}
 _NEUTRINO = frozenset({"IceCube", "AMON", "Super-Kamiokande", "SNEWS"})
-_LONGEST = 1000  # characters of a value that is looked into
+_LONGEST = 200  # characters of a value that is looked into: J2000 comes first
 _PER_YEAR = 365.25 * 86_400.0
 
 
@@ -68,7 +68,7 @@ def parse_text(data: bytes) -> Notice:
         If it has no notice type, or lies off the sphere.
     """
     whole = read_lines(data)
-    lines = {key: text[:_LONGEST] for key, text in whole.items()}  # the patterns below are quadratic in digits
+    lines = {key: text[:_LONGEST] for key, text in whole.items()}  # the patterns below are not linear in digits
     kind = lines.get("NOTICE_TYPE", "").strip()
     if not kind:
         raise DecodeError("no NOTICE_TYPE: not a GCN notice")

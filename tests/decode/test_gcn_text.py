@@ -106,3 +106,9 @@ def test_dates_without_julian_day_and_tests_and_retractions() -> None:
 def test_without_a_type() -> None:
     with pytest.raises(DecodeError, match="no NOTICE_TYPE"):
         read("TITLE: GCN/FERMI NOTICE\n")
+
+
+def test_an_endless_value_is_looked_into_only_at_its_beginning() -> None:
+    assert read(f"NOTICE_TYPE: x\nCOMMENTS: {'y' * 5000}\n").fields["COMMENTS"] == "y" * 5000
+    with pytest.raises(DecodeError, match="off the sphere: ra 1.1"):
+        read(f"NOTICE_TYPE: x\nGRB_RA: {'1' * 100_000}\nGRB_DEC: 5.0d (J2000)\n")
