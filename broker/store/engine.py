@@ -139,7 +139,8 @@ def _configure_sqlite(engine: Engine, synchronous: Synchronous) -> None:
             "cache_size=-65536",  # KiB
             "mmap_size=268435456",
             "temp_store=MEMORY",
-            "journal_size_limit=67108864",
+            "wal_autocheckpoint=16384",  # pages: random places in the indexes are written once for many batches
+            "journal_size_limit=134217728",
         ):
             cursor = dbapi.cursor()
             cursor.execute(f"PRAGMA {pragma}")

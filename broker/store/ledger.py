@@ -13,12 +13,13 @@ from typing import Literal
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
 from broker.store import tables
-from broker.store.engine import Store, connection
+from broker.store.engine import Store, connection, transaction
 from broker.store.times import now
 
-__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "record", "totals"]
+__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "halted", "mark_halted", "record", "totals"]
 
 _COUNTED = ("received", "published", "duplicate", "rejected", "matched")
+_HALTED = "halted:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,23 @@ def check(store: Store) -> list[Fault]:
                     faults.append(_fault("overlap", found, f"offsets {found.first_offset} to {before[2]} are in two entries"))
             before = (found.topic, found.partition, found.last_offset)
     return faults
+
+
+def mark_halted(store: Store, stream: str, *, halted: bool) -> None:
+    """Tell every process that a stream has stopped because too much of it is rejected, or that it goes on."""
+    counter = tables.counters
+    with transaction(store) as conn:
+        conn.execute(delete(counter).where(counter.c.name == _HALTED + stream))
+        if halted:
+            conn.execute(insert(counter), {"name": _HALTED + stream, "value": now()})
+
+
+def halted(store: Store) -> list[str]:
+    """Streams that have stopped, by name."""
+    name = tables.counters.c.name
+    with connection(store) as conn:
+        found = conn.execute(select(name).where(name.startswith(_HALTED, autoescape=True)).order_by(name)).scalars()
+        return [each.removeprefix(_HALTED) for each in found]
 
 
 def _fault(kind: Literal["sum", "gap", "overlap"], found: object, text: str) -> Fault:

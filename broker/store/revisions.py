@@ -51,10 +51,9 @@ def upsert_notices(
         return {}
     if conn.dialect.name == "postgresql":  # numbers are given by one writer at a time
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-    before = _by(conn, tables.event_notices.c.alert_id, [notice["alert_id"] for notice in notices])
-    moved = [
-        old for old in before if any(old["alert_id"] == n["alert_id"] and old["event_name"] != n["event_name"] for n in notices)
-    ]
+    named = {notice["alert_id"]: notice["event_name"] for notice in notices}
+    before = _by(conn, tables.event_notices.c.alert_id, named)
+    moved = [old for old in before if old["event_name"] != named[old["alert_id"]]]
     if moved:
         conn.execute(
             delete(tables.event_notices).where(tables.event_notices.c.alert_id.in_([old["alert_id"] for old in moved]))
@@ -63,12 +62,14 @@ def upsert_notices(
     histories: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for old in _by(conn, tables.event_notices.c.event_name, sorted(touched)):
         histories[old["event_name"]][old["alert_id"]] = old
+    last = {name: max((each["revision"] for each in history.values()), default=0) for name, history in histories.items()}
     for notice in notices:
-        history = histories[notice["event_name"]]
-        known = history.get(notice["alert_id"])
-        last = max((each["revision"] for each in history.values()), default=0)
-        notice["revision"] = known["revision"] if known else last + 1
-        history[notice["alert_id"]] = notice
+        name = notice["event_name"]
+        known = histories[name].get(notice["alert_id"])
+        if known is None:
+            last[name] = last.get(name, 0) + 1
+        notice["revision"] = last[name] if known is None else known["revision"]
+        histories[name][notice["alert_id"]] = notice
     _write(conn, touched, histories, notices)
     return {notice["alert_id"]: (notice["event_name"], notice["revision"]) for notice in notices}
 
