@@ -110,5 +110,5 @@ def test_without_a_type() -> None:
 
 def test_an_endless_value_is_looked_into_only_at_its_beginning() -> None:
     assert read(f"NOTICE_TYPE: x\nCOMMENTS: {'y' * 5000}\n").fields["COMMENTS"] == "y" * 5000
-    with pytest.raises(DecodeError, match="off the sphere: ra 1.1"):
+    with pytest.raises(DecodeError, match="off the sphere"):
         read(f"NOTICE_TYPE: x\nGRB_RA: {'1' * 100_000}\nGRB_DEC: 5.0d (J2000)\n")
