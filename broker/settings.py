@@ -72,13 +72,6 @@ class ProcessTable(Table):
     halt_fraction: Fraction = 0.5  # more than this part were rejected
 
 
-class PublishTable(Table):
-    """What leaves."""
-
-    packets: bool = False  # embed the original bytes in alerts.* and matched.*
-    registry: str = ""  # URL of an external schema registry to register our schemas in; empty: our API answers
-
-
 class AssociateTable(Table):
     """Alerts against live sky maps: hours before and after an event that an alert may be, and how far out on its map."""
 
@@ -133,7 +126,6 @@ class Settings(BaseSettings):
     log: LogTable = LogTable()
     store: StoreTable = StoreTable()
     process: ProcessTable = ProcessTable()
-    publish: PublishTable = PublishTable()
     associate: AssociateTable = AssociateTable()
     serve: ServeTable = ServeTable()
     output: OutputTable = OutputTable()

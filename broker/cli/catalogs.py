@@ -1,0 +1,53 @@
+"""``nuncius catalog``: the catalogues alerts are matched against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from broker.cli.context import context, err, out, progress
+from broker.store import catalogs
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The catalogues alerts are matched against.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(catalogs.known())}, or a name of your own with SOURCE.")],
+    source: Annotated[Path | None, typer.Argument(help="A wheel, CSV, Parquet or VOTable file to make it of.")] = None,
+) -> None:
+    """Build a catalogue once; `process` matches alerts against it from its next start on.
+
+    Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv`
+    """
+    options = context(ctx)
+    options.settings()
+    with progress() as bar:
+        task = bar.add_task(f"catalogue {name}", total=None)
+        built = catalogs.add(
+            options.data / "catalogs", name, source, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    err.print(f"catalogue {name}: {len(built):,} sources")
+
+
+@app.command("list")
+def listing(ctx: typer.Context) -> None:
+    """The catalogues built, and those that can be.
+
+    Example: `nuncius catalog list`
+    """
+    options = context(ctx)
+    table = Table("name", "sources", "columns")
+    built = {one.name: one for one in catalogs.open_all(options.data / "catalogs")}
+    for name in sorted({*built, *catalogs.known()}):
+        if name in built:
+            table.add_row(name, f"{len(built[name]):,}", ", ".join(built[name].columns))
+        else:
+            table.add_row(name, "not built", f"nuncius catalog add {name}", style="dim")
+    out.print(table)

@@ -1,0 +1,87 @@
+"""``nuncius dead-letter``: what was rejected, why, and another try."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from broker.cli.context import context, err, out, print_json
+from broker.errors import UsageError
+from broker.wiring import dead_letters
+from broker.wiring.parts import open_parts
+
+__all__ = ["app"]
+
+app = typer.Typer(help="What was rejected, why, and another try.", no_args_is_help=True)
+
+Place = Annotated[str, typer.Argument(help="Its place, PARTITION:OFFSET, as `list` shows it.")]
+
+
+@app.command("list")
+def listing(
+    ctx: typer.Context,
+    stream: Annotated[str | None, typer.Option(help="Only this stream.")] = None,
+    limit: Annotated[int, typer.Option(help="Newest so many; 0 for all.", min=0)] = 0,
+    as_document: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+) -> None:
+    """What was rejected, oldest first, with stage and reason.
+
+    Example: `nuncius dead-letter list --stream ztf`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        found = [letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream)]
+    found = found[-limit:] if limit else found
+    if as_document:
+        print_json([letter.as_dict() for letter in found])
+        return
+    table = Table("place", "stream", "stage", "reason", "origin", "bytes")
+    for letter in found:
+        table.add_row(letter.place, letter.stream, letter.stage, letter.reason, letter.origin, f"{len(letter.value):,}")
+    out.print(table)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    place: Place,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the bytes, and only them, to standard output.")] = False,
+) -> None:
+    """One dead letter: its headers, or with --raw its bytes.
+
+    Example: `nuncius dead-letter show 0:17 --raw > packet.avro`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        letter = dead_letters.letter(parts, place)
+    if raw:
+        sys.stdout.buffer.write(letter.value)
+        sys.stdout.buffer.flush()
+    else:
+        print_json(letter.as_dict())
+
+
+@app.command()
+def replay(
+    ctx: typer.Context,
+    places: Annotated[list[str] | None, typer.Argument(help="Places, PARTITION:OFFSET.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,
+    stream: Annotated[str | None, typer.Option(help="With --all: only this stream.")] = None,
+) -> None:
+    """Put dead letters back where they came from, to be processed again; after a mended declaration or a schema found.
+
+    Example: `nuncius dead-letter replay --all --stream lsst`
+    """
+    if bool(places) == everything:
+        raise UsageError("name places, or give --all")
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        if places:
+            chosen = [dead_letters.letter(parts, place) for place in places]
+        else:
+            chosen = [letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream)]
+        dead_letters.replay(parts, chosen)
+    err.print(f"{len(chosen)} put back; `nuncius process` works them off")

@@ -1,0 +1,6 @@
+"""``nuncius demo``."""
+from __future__ import annotations
+import typer
+__all__=["demo"]
+def demo(ctx: typer.Context) -> None:
+    """Demo."""

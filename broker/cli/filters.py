@@ -1,0 +1,52 @@
+"""``nuncius filter``: the filters there are, and whether one is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from broker.cli.context import context, err, out
+from broker.filtering.definition import load_filter
+from broker.filtering.examples import run_examples
+from broker.wiring.parts import filters_of
+
+__all__ = ["app"]
+
+app = typer.Typer(help="The filters there are, and whether one is right.", no_args_is_help=True)
+
+
+@app.command("list")
+def listing(ctx: typer.Context) -> None:
+    """The filters in force.
+
+    Example: `nuncius filter list`
+    """
+    options = context(ctx)
+    table = Table("name", "version", "stream", "description")
+    for spec in filters_of(options.settings(), options.data):
+        table.add_row(spec.name, str(spec.version), ", ".join(spec.streams), spec.description)
+    out.print(table)
+
+
+@app.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exists=False)]) -> None:
+    """Compile filters and run their worked examples; exit status 1 where an example fails, 2 where a file is wrong.
+
+    Example: `nuncius filter check filters/bright_transients.toml`
+    """
+    failed = 0
+    for file in files:
+        spec = load_filter(file)
+        wrong = run_examples(spec)
+        failed += len(wrong)
+        for failure in wrong:
+            which = f"example {failure.number}{f' ({failure.note})' if failure.note else ''}: " if failure.number else ""
+            err.print(f"[bold red]{escape(str(file))}:[/] {escape(which + failure.reason)}", highlight=False, soft_wrap=True)
+        if not wrong:
+            out.print(f"{file}: right; {len(spec.examples)} worked examples hold", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,88 @@
+"""``nuncius ingest``: files now, or upstreams for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from broker.cli.context import context, err, out, print_json, progress
+from broker.errors import UsageError
+from broker.ingest.files import Ingested, count_files
+from broker.store.ledger import Counts, Totals
+from broker.wiring import running
+from broker.wiring.parts import open_parts
+
+__all__ = ["as_json", "ingest", "show_totals"]
+
+
+def ingest(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files, folders, tarballs. None: follow the upstreams of the settings.")
+    ] = None,
+    as_document: Annotated[bool, typer.Option("--json", help="The ledger as one JSON object.")] = False,
+    process: Annotated[
+        bool | None,
+        typer.Option(help="Work the alerts off before leaving [default: on the embedded log yes, on Kafka no]"),
+    ] = None,
+) -> None:
+    """Take alerts in: Avro packets, VOEvents, GCN and LVK notices, sky maps; told by content, not by name.
+
+    Examples: `nuncius ingest night/ --json` · `nuncius --config nuncius.toml ingest`
+    """
+    options = context(ctx)
+    settings = options.settings()
+    with open_parts(settings, options.data) as parts:
+        if not paths:
+            if as_document:
+                raise UsageError("--json goes with files or folders")
+            running.follow_sources(parts)
+            return
+        before = running.totals(parts)
+        with progress() as bar:
+            task = bar.add_task("ingest", total=count_files(paths))
+            ingested = running.ingest_paths(parts, paths, lambda _origin, records: bar.advance(task, records))
+        if settings.log.engine == "embedded" if process is None else process:
+            with progress() as bar:
+                task = bar.add_task("process", total=sum(ingested.records.values()))
+                running.drain(parts, lambda records: bar.advance(task, records))
+            totals = running.totals(parts, since=before)
+        else:
+            err.print("the bytes are in; `nuncius process` works them off")
+            totals = _taken(ingested)
+    if as_document:
+        print_json(as_json(totals) | {"skipped": len(ingested.skipped)})
+    else:
+        show_totals(totals)
+
+
+def as_json(totals: Totals) -> dict[str, Any]:
+    """The ledger as plain values: the sums, and under ``streams`` the same by stream."""
+    return _row(totals.overall) | {"streams": {stream: _row(counts) for stream, counts in sorted(totals.by_stream.items())}}
+
+
+def show_totals(totals: Totals) -> None:
+    """The ledger as a table."""
+    table = Table("stream", *_row(Counts()), title="Ledger: received = published + duplicate + rejected")
+    for stream, counts in [*sorted(totals.by_stream.items()), ("all", totals.overall)]:
+        style = "bold" if stream == "all" else None if counts.balanced else "red"
+        table.add_row(stream, *(f"{count:,}" for count in _row(counts).values()), style=style)
+    out.print(table)
+
+
+def _row(counts: Counts) -> dict[str, int]:
+    return {
+        "received": counts.received,
+        "published": counts.published,
+        "duplicate": counts.duplicate,
+        "rejected": counts.rejected,
+        "matched": counts.matched,
+    }
+
+
+def _taken(ingested: Ingested) -> Totals:
+    by_stream = {stream: Counts(received=records) for stream, records in ingested.records.items()}
+    return Totals(Counts(received=sum(ingested.records.values())), by_stream)

@@ -1,0 +1,73 @@
+"""``nuncius process``, ``serve``, ``up``, ``status``: the parts that run for good, and how they are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from broker.cli.context import context, err, out, print_json
+from broker.cli.ingest import show_totals
+from broker.wiring import running, serving, standing
+from broker.wiring.parts import open_parts
+
+__all__ = ["process", "serve", "status", "up"]
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on [default: from the settings]")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]")]
+
+
+def process(ctx: typer.Context) -> None:
+    """Work raw alerts off into alerts.* and matched.*, until Ctrl-C. As many of these as there are partitions share the work.
+
+    Example: `nuncius --data /var/lib/nuncius process`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
+        running.process(parts, stop)
+
+
+def serve(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
+    """Serve the REST API, live matches, schemas and the pages, until Ctrl-C.
+
+    Example: `nuncius serve --port 8000`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        serving.serve(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
+
+
+def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
+    """Run every part in one process: upstreams of the settings, process, and the API.
+
+    Example: `nuncius up --port 8000`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        serving.up(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
+
+
+def status(ctx: typer.Context, as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
+    """What came in, what became of it, what still waits; exit status 1 where the ledger does not add up.
+
+    Example: `nuncius status --json`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        found = standing.status(parts)
+        totals = running.totals(parts)
+    if as_document:
+        print_json(found)
+    else:
+        show_totals(totals)
+        lag = Table("topic", "partition", "waiting", title="Lag of process")
+        for row in found["lag"]:
+            lag.add_row(row["topic"], str(row["partition"]), f"{row['lag']:,}")
+        out.print(lag)
+        for fault in found["faults"]:
+            out.print(f"[bold red]the ledger does not add up:[/] {fault}")
+        for stream in found["halted"]:
+            out.print(f"[bold red]halted:[/] {stream}")
+    if found["faults"]:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""The composition root: plain functions that put the parts together from settings."""

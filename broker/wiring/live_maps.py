@@ -1,0 +1,45 @@
+"""Live sky maps for the associate step: looked up by time, loaded once, looked up again when an event has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from functools import lru_cache
+
+from broker.process.associate import LiveMap
+from broker.science.skymap import Facts, SkyMap
+from broker.store import events, skymaps
+from broker.wiring.parts import Parts
+
+__all__ = ["keep_map", "live_maps_of"]
+
+LOADED = 64  # maps held at once; they are mapped from disk, so their pages are shared and can be dropped
+
+
+def keep_map(parts: Parts, event_name: str, alert_id: str, skymap: SkyMap) -> str:
+    """Write the map a notice brought; its path below the folder of maps."""
+    arrays = {item.name: getattr(skymap, item.name) for item in fields(skymap) if item.name != "facts"}
+    return skymaps.save(parts.maps, event_name, alert_id, arrays, asdict(skymap.facts))
+
+
+def live_maps_of(parts: Parts) -> Callable[[datetime, datetime], Sequence[LiveMap]]:
+    """Look-up of the maps that alerts between two times can belong to."""
+    table = parts.settings.associate
+    windows = {
+        messenger: (hours[0] * 3600.0, hours[1] * 3600.0)
+        for messenger, hours in (("GW", table.gw), ("EM", table.em), ("Neutrino", table.neutrino), ("", table.em))
+    }
+
+    @lru_cache(LOADED)
+    def load(path: str) -> SkyMap:
+        arrays, facts = skymaps.load(parts.maps, path)
+        return SkyMap(**arrays, facts=Facts(**facts))  # type: ignore[arg-type]
+
+    def look_up(start: datetime, end: datetime) -> Sequence[LiveMap]:
+        return [
+            LiveMap(live.event_name, live.revision, live.messenger or "", live.time, live.window, load(live.path))
+            for live in events.live_maps(parts.store, start, end, windows)
+        ]
+
+    return look_up

@@ -1,0 +1,139 @@
+"""The parts every verb is made of, opened from settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from httpx import URL
+
+from broker.decode.declaration import Declaration, load_declarations
+from broker.decode.schemas import Chain, LsstPackage, RegistrySource, Schema, SchemaSource
+from broker.filtering.definition import FilterSpec, load_filters
+from broker.paths import shipped
+from broker.settings import Settings
+from broker.store import catalogs, engine, migrate, schemas_seen
+from broker.store.catalogs import Catalog
+from broker.store.engine import Store
+from broker.stream.embedded import EmbeddedLog
+from broker.stream.kafka import KafkaLog
+from broker.stream.log import Log, TopicSpec
+from broker.telemetry import get_logger
+
+__all__ = ["Parts", "declarations_of", "filters_of", "open_parts", "writer_name"]
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything opened.
+
+    Parameters
+    ----------
+    data
+        Folder for all that is kept.
+    """
+
+    data: Path
+    settings: Settings
+    log: Log
+    store: Store
+    declarations: Mapping[str, Declaration]
+    schemas: SchemaSource
+    filters: tuple[FilterSpec, ...]
+    catalogs: tuple[Catalog, ...]
+
+    @property
+    def archive_root(self) -> str:
+        """Where packets are kept: a folder or an fsspec URL."""
+        return self.settings.store.archive or str(self.data / "archive")
+
+    @property
+    def frames(self) -> Path:
+        """Folder of the frames."""
+        return self.data / "frames"
+
+    @property
+    def maps(self) -> Path:
+        """Folder of the sky maps."""
+        return self.data / "maps"
+
+
+@contextmanager
+def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
+    """Open log, database, declarations, filters and catalogues, and close them in the end."""
+    data.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stream_log = stack.enter_context(closing(open_log(settings, data)))
+        store = engine.open_store(
+            settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
+            synchronous="full" if settings.store.durable else "normal",
+        )
+        stack.callback(engine.close, store)
+        migrate.migrate(store)
+        if not (data / "catalogs" / "ngc").exists():
+            catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
+        yield Parts(
+            data,
+            settings,
+            stream_log,
+            store,
+            declarations_of(settings, data),
+            schema_source(settings, store),
+            filters_of(settings, data),
+            tuple(catalogs.open_all(data / "catalogs")),
+        )
+
+
+def open_log(settings: Settings, data: Path) -> Log:
+    """The log engine the settings name."""
+    table = settings.log
+    spec = TopicSpec(
+        partitions=table.partitions,
+        retention_hours=table.retention_hours,
+        compression=table.compression,
+        replication=table.replication,
+        max_message_bytes=table.max_message_bytes,
+    )
+    if table.engine == "kafka":
+        return KafkaLog(table.bootstrap_servers, extra=dict(table.properties), default_spec=spec)
+    return EmbeddedLog(data / "log", default_spec=spec, durable=table.durable)
+
+
+def schema_source(settings: Settings, store: Store) -> SchemaSource:
+    """Registries the settings name, then the packages installed; what is new is kept in the database and logged."""
+
+    def keep(stream: str, schema: Schema, how: str, _fingerprint: str) -> None:
+        if schemas_seen.see(store, stream, schema, how):
+            log.info("a schema seen for the first time", stream=stream, name=schema.get("name"), how=how)
+
+    registries = [_registry(stream, URL(url)) for stream, url in settings.schemas.registries.items()]
+    return Chain([*registries, LsstPackage()], keep)
+
+
+def _registry(stream: str, url: URL) -> RegistrySource:
+    auth = (url.username, url.password) if url.username else None
+    return RegistrySource(str(url.copy_with(username=None, password=None)), auth, streams=frozenset({stream}))
+
+
+def declarations_of(settings: Settings, data: Path) -> dict[str, Declaration]:
+    """Stream declarations that come with Nuncius and the user's own, which win."""
+    own = data / (settings.streams or "streams")
+    return load_declarations(shipped("schemas") / "streams") | (load_declarations(own) if own.is_dir() else {})
+
+
+def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
+    """Filters of the folder the settings name, else those that come with Nuncius."""
+    return tuple(load_filters(data / settings.filters if settings.filters else shipped("filters")))
+
+
+def writer_name() -> str:
+    """Name of this process among all that write."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+

@@ -1,0 +1,211 @@
+"""Reading what is kept: packets, their fields, cutouts, light curves, and queries by expression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from broker.alert import COMMON, PRIVATE
+from broker.decode.declaration import Declaration
+from broker.decode.dispatch import decode
+from broker.decode.packet import cutout as read_cutout
+from broker.decode.packet import light_curve as read_light_curve
+from broker.decode.packet import read_packet
+from broker.errors import NotFoundError, UsageError
+from broker.filtering.expression import Expression, compile_expression
+from broker.record import Record
+from broker.store import alerts, columns
+from broker.store.archive import Address, Archive
+from broker.topics import raw
+from broker.wiring.parts import Parts
+
+__all__ = ["Query", "cutout", "fields", "light_curve", "packet", "query"]
+
+CHUNK = 500  # packets decoded at a time when a query asks for what the frames do not have
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for.
+
+    Parameters
+    ----------
+    where
+        Expression in the language of the filters.
+    streams
+        Only these; empty for all.
+    columns
+        Wanted beside the common ones.
+    limit
+        Rows at most.
+    start, end
+        Half-open window of time.
+    narrow
+        Whatever else must hold, on common columns.
+    """
+
+    where: str
+    streams: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    limit: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    narrow: pl.Expr | None = None
+
+
+def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = lambda _done, _total: None) -> pl.DataFrame:
+    """Alerts an expression is true for, newest first.
+
+    What the frames have is read from them; a packet field that no filter has wanted so far is decoded from the packets.
+
+    Parameters
+    ----------
+    on_packets
+        Told, while packets are read, how many of how many are.
+
+    Returns
+    -------
+    DataFrame
+        The common columns, `Query.columns`, and the columns the expression names.
+
+    Raises
+    ------
+    ExpressionError
+        The expression is wrong.
+    UsageError
+        A column is known neither to the frames nor to any packet looked at.
+    """
+    frames = columns.scan(parts.frames, asked.streams or None, start=asked.start, end=asked.end)
+    schema = frames.collect_schema()
+    expression = compile_expression(asked.where)
+    named = [name for name in dict.fromkeys([*asked.columns, *sorted(expression.columns)]) if name not in COMMON]
+    missing = frozenset(name for name in named if name not in schema)
+    narrowed = frames if asked.narrow is None else frames.filter(asked.narrow)
+    if not missing:
+        found = narrowed.filter(_checked(asked.where, schema).expr).select(*COMMON, *named)
+        return _newest(found, asked.limit).collect()
+    kept = narrowed.select(*COMMON, *(name for name in named if name in schema), *columns.PROVENANCE)
+    rows = kept.sort("time", "alert_id", descending=True, nulls_last=True).collect()
+    return _from_packets(parts, asked, rows, missing, named, on_packets)
+
+
+def packet(parts: Parts, alert_id: str) -> bytes:
+    """Bytes an alert came in, exactly."""
+    return _bytes(parts, alerts.get(parts.store, alert_id))
+
+
+def fields(parts: Parts, alert_id: str) -> Mapping[str, Any]:
+    """A survey packet decoded.
+
+    Raises
+    ------
+    NotFoundError
+        No such alert, or a notice, whose fields are in its text.
+    """
+    row = alerts.get(parts.store, alert_id)
+    declaration = parts.declarations.get(row["stream"])
+    if declaration is None:
+        raise NotFoundError(f"{alert_id} is a notice, not a survey packet: read its packet instead")
+    return _decoded(parts, row, declaration)
+
+
+def cutout(parts: Parts, alert_id: str, kind: str) -> bytes | None:
+    """FITS bytes of a cutout, or ``None`` where the packet has none of that kind."""
+    stream = alert_id.split(":", 1)[0]
+    declaration = parts.declarations.get(stream)
+    return read_cutout(declaration, fields(parts, alert_id), kind) if declaration else None
+
+
+def light_curve(parts: Parts, object_id: str) -> pl.DataFrame:
+    """Light curve of an object: what its packets carry, each measurement once, by time.
+
+    The histories of all its packets are put together, so that what an older packet saw of a longer past is not lost.
+    """
+    rows = alerts.object_alerts(parts.store, object_id)
+    curves = []
+    for row in rows:
+        declaration = parts.declarations.get(row["stream"])
+        if declaration is not None:
+            curves.append(read_light_curve(declaration, _decoded(parts, row, declaration)))
+    if not curves:
+        return pl.DataFrame()
+    return pl.concat(curves, how="diagonal_relaxed").unique(["time", "band", "kind"], keep="first").sort("time")
+
+
+def _bytes(parts: Parts, row: Mapping[str, Any]) -> bytes:
+    archive = row["archive"]
+    if archive is None:
+        raise NotFoundError(f"the packet of {row['alert_id']} is not in the archive")
+    return Archive(parts.archive_root, "reader").read(Address(archive["file"], archive["offset"], archive["length"]))
+
+
+def _decoded(parts: Parts, row: Mapping[str, Any], declaration: Declaration) -> Mapping[str, Any]:
+    return read_packet(declaration, _bytes(parts, row), parts.schemas, row["origin"]["unit"] or 0)
+
+
+def _checked(where: str, schema: pl.Schema) -> Expression:
+    visible = {name: dtype for name, dtype in schema.items() if not name.startswith("nuncius.")}
+    return compile_expression(where, visible)
+
+
+def _newest(frame: pl.LazyFrame, limit: int | None) -> pl.LazyFrame:
+    ordered = frame.sort("time", "alert_id", descending=True, nulls_last=True)
+    return ordered if limit is None else ordered.head(limit)
+
+
+def _from_packets(
+    parts: Parts,
+    asked: Query,
+    rows: pl.DataFrame,
+    missing: frozenset[str],
+    named: Sequence[str],
+    on_packets: Callable[[int, int], None],
+) -> pl.DataFrame:
+    found: list[pl.DataFrame] = []
+    seen: set[str] = set()
+    count = 0
+    for done, chunk in _chunks(parts, rows, missing):
+        seen |= set(chunk.columns)
+        for name in named:
+            if name not in chunk.columns:
+                chunk = chunk.with_columns(pl.lit(None).alias(name))  # noqa: PLW2901
+        hits = chunk.filter(_checked(asked.where, chunk.schema).expr).select(*COMMON, *named)
+        found.append(hits)
+        count += hits.height
+        on_packets(done, rows.height)
+        if asked.limit is not None and count >= asked.limit:
+            break
+    unknown = missing - seen
+    if unknown:
+        raise UsageError(f"no packet looked at has a field {sorted(unknown)[0]!r}: see the fields of one with GET alerts/ID/fields")
+    everything = pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame(schema={**COMMON})
+    return everything if asked.limit is None else everything.head(asked.limit)
+
+
+def _chunks(parts: Parts, rows: pl.DataFrame, missing: frozenset[str]) -> Iterator[tuple[int, pl.DataFrame]]:
+    archive = Archive(parts.archive_root, "reader")
+    for first in range(0, rows.height, CHUNK):
+        chunk = rows[first : first + CHUNK]
+        parts_of_chunk = []
+        for (stream,), group in chunk.group_by("stream", maintain_order=True):
+            decoded = decode(str(stream), _records(archive, str(stream), group), missing, parts.declarations, parts.schemas)
+            wanted = decoded.frame.select("_record", "_unit", *(name for name in missing if name in decoded.frame.columns))
+            keys = group.with_row_index("_record").with_columns(
+                pl.col("_record").cast(PRIVATE["_record"]), pl.col("nuncius.unit").cast(PRIVATE["_unit"]).alias("_unit")
+            )
+            parts_of_chunk.append(keys.join(wanted, on=["_record", "_unit"], how="left", maintain_order="left"))
+        yield first + chunk.height, pl.concat(parts_of_chunk, how="diagonal_relaxed").sort(
+            "time", "alert_id", descending=True, nulls_last=True
+        )
+
+
+def _records(archive: Archive, stream: str, rows: pl.DataFrame) -> list[Record]:
+    places = rows.select("nuncius.archive_file", "nuncius.archive_offset", "nuncius.archive_length").iter_rows()
+    return [
+        Record(raw(stream), 0, number, 0, None, archive.read(Address(file, offset, length)))
+        for number, (file, offset, length) in enumerate(places)
+    ]

@@ -1,0 +1,177 @@
+"""Running the parts: taking in, and processing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from broker import topics
+from broker.errors import UsageError
+from broker.ingest.files import Ingested, ingest_files
+from broker.ingest.kafka import Upstream, follow
+from broker.ingest.raw import Bounds, Kind, Received, to_message
+from broker.record import TopicPartition
+from broker.settings import Source
+from broker.store import ledger
+from broker.store.archive import Archive
+from broker.store.ledger import Totals
+from broker.stream import loop
+from broker.telemetry import INGESTED
+from broker.wiring.parts import Parts, writer_name
+from broker.wiring.sniffing import AVRO, sniffer
+from broker.wiring.work import Worker
+
+__all__ = ["drain", "follow_sources", "ingest_paths", "process", "stop_on_signals", "totals"]
+
+OCTETS = "application/octet-stream"
+
+
+def bounds(parts: Parts) -> Bounds:
+    """How large a record may be: what the log takes, less room for its headers."""
+    return Bounds(parts.settings.log.max_message_bytes - 16_384, parts.data / "oversize")
+
+
+def ingest_paths(parts: Parts, paths: Sequence[Path], on_batch: Callable[[str, int], None]) -> Ingested:
+    """Append everything below the paths to raw topics; see `broker.ingest.files.ingest_files`."""
+    return ingest_files(paths, parts.log.append, sniffer(parts), bounds(parts), on_batch)
+
+
+def follow_sources(parts: Parts, stop: threading.Event | None = None) -> None:
+    """Follow every upstream of the settings, each in a thread of its own, until told to stop.
+
+    Raises
+    ------
+    UsageError
+        No upstream is set.
+    """
+    sources = parts.settings.ingest
+    if not sources:
+        raise UsageError("nothing to ingest: name files or folders, or set an upstream in a table [ingest.<name>] of the settings")
+    if stop is None:
+        with stop_on_signals() as stop:
+            follow_sources(parts, stop)
+            return
+    faults: list[BaseException] = []
+
+    def run(name: str, source: Source) -> None:
+        try:
+            follow(_upstream(name, source), _take(parts, source), stop)
+        except BaseException as error:  # noqa: BLE001  whatever ends one upstream ends the process, which then tells why
+            faults.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=item, name=f"ingest-{item[0]}") for item in sources.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
+def process(parts: Parts, stop: threading.Event) -> None:
+    """Work raw alerts off until told to stop."""
+    _run(parts, stop, drain=False)
+
+
+def drain(parts: Parts, on_records: Callable[[int], None]) -> None:
+    """Work off what is there, and wait for others of the group who share the work."""
+    stop = threading.Event()
+    group = parts.settings.process.group
+    _run(parts, stop, drain=True, on_records=on_records)
+    while _waiting(parts, group):
+        _run(parts, stop, drain=True, on_records=on_records)
+
+
+def totals(parts: Parts, since: Totals | None = None) -> Totals:
+    """The ledger's sums."""
+    return ledger.totals(parts.store, since)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Event that is set by Ctrl-C or SIGTERM, so that the batch at hand is finished before leaving."""
+    stop = threading.Event()
+
+    def tell(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(
+    parts: Parts, stop: threading.Event, *, drain: bool, on_records: Callable[[int], None] = lambda _records: None
+) -> None:
+    table = parts.settings.process
+    archive = Archive(parts.archive_root, writer_name(), durable=parts.settings.store.durable)
+
+    def on_batch(outcomes: Sequence[loop.Outcome], _offsets: Mapping[TopicPartition, int]) -> None:
+        on_records(sum(len(outcome.batch.records) for outcome in outcomes))
+
+    with (
+        closing(archive),
+        closing(parts.log.consumer(table.group, [topics.RAW_PATTERN])) as consumer,
+        closing(parts.log.publisher(writer_name())) as publisher,
+    ):
+        loop.run(
+            consumer,
+            publisher,
+            Worker.of(parts, archive),
+            limits=loop.Limits(table.max_records, table.max_bytes, table.linger),
+            halt=loop.HaltRule(table.halt_minimum, table.halt_fraction),
+            on_batch=on_batch,
+            stop=stop,
+            drain=drain,
+        )
+
+
+def _waiting(parts: Parts, group: str) -> bool:
+    return any(
+        lag > 0 for place, lag in parts.log.group_lag(group).items() if place.topic.startswith("raw.")
+    )
+
+
+def _upstream(name: str, source: Source) -> Upstream:
+    return Upstream(
+        source.kind,
+        source.topics,
+        source.group or f"nuncius-{name}",
+        source.bootstrap_servers,
+        source.start,
+        source.client_id,
+        source.client_secret.get_secret_value(),
+        source.username,
+        source.password.get_secret_value(),
+        source.domain,
+        source.properties,
+    )
+
+
+def _take(parts: Parts, source: Source) -> Callable[[list[Received]], None]:
+    sniff = sniffer(parts)
+    limit = bounds(parts)
+
+    def kind(value: bytes) -> Kind | None:
+        if source.stream in parts.declarations:
+            return Kind(source.stream, AVRO)  # the hot path: nothing is looked into
+        found = sniff(value)
+        return Kind(source.stream, found.content_type if found else OCTETS) if source.stream else found
+
+    def take(received: list[Received]) -> None:
+        messages = [to_message(one, kind(one.value), limit) for one in received]
+        parts.log.append(messages)
+        for message in messages:
+            INGESTED.labels(topics.stream_of(message.topic)).inc()
+
+    return take
+
+

@@ -1,0 +1,190 @@
+"""Serving the API, alone or with every other part in one process."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+
+import numpy as np
+import polars as pl
+import uvicorn
+from mocpy import MOC
+
+from broker import topics
+from broker.api.app import create_app
+from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
+from broker.decode.dispatch import NOTICE_STREAMS
+from broker.deliver.schema import load_published
+from broker.errors import UsageError
+from broker.paths import shipped
+from broker.science import sky
+from broker.store import events, skymaps
+from broker.telemetry import get_logger
+from broker.wiring import reading, running, standing
+from broker.wiring.parts import Parts
+
+__all__ = ["serve", "services", "up"]
+
+log = get_logger(__name__)
+
+DRAWN_CELLS = 1500
+DRAWN_ORDERS = (8, 7, 6, 5, 4)
+
+
+def services(parts: Parts) -> Services:
+    """What the API serves from."""
+    return Services(
+        store=parts.store,
+        log=parts.log,
+        packet=lambda alert_id: reading.packet(parts, alert_id),
+        packet_fields=lambda alert_id: reading.fields(parts, alert_id),
+        cutout=lambda alert_id, kind: reading.cutout(parts, alert_id, kind),
+        light_curve=lambda object_id: reading.light_curve(parts, object_id),
+        query=lambda asked: _query(parts, asked),
+        status=lambda: standing.status(parts),
+        filters=lambda: parts.filters,
+        schemas=_schemas(parts),
+        region=lambda event, level: _region(parts, event, level),
+        version=version("nuncius"),
+    )
+
+
+def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str], None]) -> None:
+    """Serve until interrupted.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; the settings' where not given, a free port for 0.
+    on_ready
+        Told the address once requests are answered.
+
+    Raises
+    ------
+    UsageError
+        The address cannot be had.
+    """
+    table = parts.settings.serve
+    with _listen(host or table.host, table.port if port is None else port) as listening:
+        shown = listening.getsockname()
+        config = uvicorn.Config(create_app(services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        server = _Server(config, lambda: on_ready(f"http://{shown[0]}:{shown[1]}"))
+        server.run([listening])
+
+
+def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str], None]) -> None:
+    """Every part in one process until interrupted; a part that fails ends all of them.
+
+    Raises
+    ------
+    Exception
+        What a part failed with.
+    """
+    stop = threading.Event()
+    faults: list[BaseException] = []
+    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
+    if parts.settings.ingest:
+        jobs.append(lambda: running.follow_sources(parts, stop))
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # whatever ends one part is told by the process it ends
+            faults.append(error)
+            log.exception("a part has failed: Nuncius stops")
+            _thread.interrupt_main()
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    try:
+        serve(parts, host, port, on_ready)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if faults:
+        raise faults[0]
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        await asyncio.to_thread(self._on_ready)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host} port {port} ({error}): choose another with --port") from error
+    return listening
+
+
+def _schemas(parts: Parts) -> Sequence[PublishedSchema]:
+    """A subject for the values of each topic we can write, as Confluent's clients name them, and one for the record itself."""
+    names = [topics.alerts(stream) for stream in (*parts.declarations, *NOTICE_STREAMS)]
+    names += [topics.matched(spec.name) for spec in parts.filters]
+    found: list[PublishedSchema] = []
+    for one in load_published(shipped("schemas")):
+        subjects = [f"{name}-value" for name in names if any(fnmatchcase(name, glob) for glob in one.topics)]
+        number = 1 + sum(other.subject == one.name for other in found)
+        found += [PublishedSchema(one.id, subject, number, json.dumps(one.schema)) for subject in (one.name, *sorted(subjects))]
+    return found
+
+
+def _query(parts: Parts, asked: ExpressionQuery) -> pl.DataFrame:
+    conditions: list[pl.Expr] = []
+    if asked.alert_ids:
+        conditions.append(pl.col("alert_id").is_in(asked.alert_ids))
+    if asked.object_id is not None:
+        conditions.append(pl.col("object_id") == asked.object_id)
+    if asked.before is not None:
+        when, alert_id = asked.before
+        conditions.append((pl.col("time") < when) | ((pl.col("time") == when) & (pl.col("alert_id") < alert_id)))
+    if asked.cone is not None:
+        conditions.append(_inside(asked.cone.ra, asked.cone.dec, asked.cone.radius))
+    narrow = pl.all_horizontal(conditions) if conditions else None
+    wanted = reading.Query(asked.where, asked.streams, asked.columns, asked.limit, asked.start, asked.end, narrow)
+    return reading.query(parts, wanted)
+
+
+def _inside(ra: float, dec: float, radius: float) -> pl.Expr:
+    def test(position: pl.Series) -> pl.Series:
+        fields = position.struct
+        apart = sky.separation(fields.field("ra").to_numpy(), fields.field("dec").to_numpy(), ra, dec)
+        return pl.Series(apart <= radius)
+
+    return pl.struct("ra", "dec").map_batches(test, return_dtype=pl.Boolean)
+
+
+def _region(parts: Parts, event_name: str, level: float) -> Sequence[Cell]:
+    event = events.get_event(parts.store, event_name)
+    if not event.get("map_path"):
+        return ()
+    arrays, _ = skymaps.load(parts.maps, event["map_path"])
+    inside = arrays["level"] <= level
+    ranges = np.stack([arrays["start"][inside], arrays["stop"][inside]], axis=1).astype(np.uint64)
+    region = MOC.from_depth29_ranges(29, ranges)
+    cells: list[Cell] = []
+    for order in DRAWN_ORDERS:
+        drawn = region.degrade_to_order(order).serialize("json")
+        cells = [(int(depth), index) for depth, indices in drawn.items() for index in indices]
+        if len(cells) <= DRAWN_CELLS:
+            break
+    return cells

@@ -1,0 +1,49 @@
+"""How the service stands: the ledger, what waits, what has halted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from broker.store import ledger, matches
+from broker.store.ledger import Counts
+from broker.wiring.parts import Parts
+
+__all__ = ["STARTED", "status"]
+
+STARTED = time.monotonic()
+
+
+def status(parts: Parts) -> dict[str, Any]:
+    """Ledger totals and faults, lag by partition, halted streams, matches by filter."""
+    totals = ledger.totals(parts.store)
+    group = parts.settings.process.group
+    lag = parts.log.group_lag(group)
+    return {
+        "version": version("nuncius"),
+        "uptime": time.monotonic() - STARTED,
+        "engine": parts.settings.log.engine,
+        "ledger": {
+            "total": _counts(totals.overall),
+            "streams": {stream: _counts(counts) for stream, counts in sorted(totals.by_stream.items())},
+        },
+        "faults": [fault.text for fault in ledger.check(parts.store)],
+        "lag": [
+            {"group": group, "topic": place.topic, "partition": place.partition, "records": behind}
+            for place, behind in sorted(lag.items())
+        ],
+        "halted": [],
+        "matches": dict(matches.counts(parts.store)),
+    }
+
+
+def _counts(counts: Counts) -> Mapping[str, int]:
+    return {
+        "received": counts.received,
+        "published": counts.published,
+        "duplicate": counts.duplicate,
+        "rejected": counts.rejected,
+        "matched": counts.matched,
+    }

@@ -1,0 +1,193 @@
+"""What is done with a batch between the poll and the commit: the steps, then archive, frames and database, then what goes out.
+
+To add a step, put its factory into `steps`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from broker.alert import Batch, Step
+from broker.decode.dispatch import decode
+from broker.deliver.publish import encode
+from broker.process.associate import associate
+from broker.process.crossmatch import crossmatch
+from broker.process.dedupe import dedupe
+from broker.process.features import features
+from broker.process.localise import localise
+from broker.process.select import select, wanted
+from broker.record import Record, TopicPartition
+from broker.science.skymap import SkyMap
+from broker.store import alerts, claims, columns, ledger, matches, revisions
+from broker.store.archive import Address, Archive
+from broker.store.engine import transaction
+from broker.store.ledger import Counts, Entry
+from broker.stream.loop import Outcome
+from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
+from broker.wiring.live_maps import keep_map, live_maps_of
+from broker.wiring.parts import Parts
+
+__all__ = ["Worker", "steps"]
+
+
+def steps(parts: Parts, keep: dict[str, str]) -> list[tuple[str, Step]]:
+    """The steps in order, by name.
+
+    Parameters
+    ----------
+    keep
+        Filled with the path of each sky map that came with a notice, by alert id.
+    """
+
+    def save(alert_id: str, event_name: str, skymap: SkyMap) -> None:
+        keep[alert_id] = keep_map(parts, event_name, alert_id, skymap)
+
+    asked = {name for spec in parts.filters for name in spec.columns}
+    return [
+        ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests))),
+        ("crossmatch", crossmatch(parts.catalogs)),
+        ("localise", localise(save)),
+        ("associate", associate(live_maps_of(parts), threshold=parts.settings.associate.level)),
+        ("features", features(asked)),
+        ("select", select(parts.filters)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Does one stream's part of a poll; `broker.stream.loop.Work`."""
+
+    parts: Parts
+    archive: Archive
+    maps: dict[str, str]
+    steps: Sequence[tuple[str, Step]]
+    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, parts: Parts, archive: Archive) -> Worker:
+        """Worker with the parts' own steps."""
+        maps: dict[str, str] = {}
+        return cls(parts, archive, maps, steps(parts, maps))
+
+    def __call__(self, stream: str, records: list[Record]) -> Outcome:
+        """Take a stream's records through the steps and keep what they say; what goes out is in the outcome.
+
+        Raises
+        ------
+        TransientError
+            A part is away; the batch is to be done again.
+        """
+        self.maps.clear()
+        with _timed("decode"):
+            decoded = decode(stream, records, self._wanted(stream), self.parts.declarations, self.parts.schemas)
+        batch = decoded
+        for name, step in self.steps:
+            with _timed(name):
+                batch = step(batch)
+        with _timed("archive"):
+            addresses = self._archive(batch)
+        with _timed("frames"):
+            columns.write_segment(self.parts.frames, batch, addresses, durable=self.parts.settings.store.durable)
+        with _timed("database"):
+            self._database(decoded, batch, addresses)
+        with _timed("encode"):
+            messages = encode(batch, self.parts.filters, addresses)
+        _count(batch)
+        return Outcome(batch, messages)
+
+    def _wanted(self, stream: str) -> frozenset[str]:
+        if stream not in self.wanted:
+            declared = self.parts.declarations.get(stream)
+            self.wanted[stream] = wanted(self.parts.filters, stream) | frozenset(declared.keep if declared else ())
+        return self.wanted[stream]
+
+    def _archive(self, batch: Batch) -> list[Address]:
+        """Addresses, one a record; records none of whose alerts are published are not kept twice and have none."""
+        kept = np.unique(batch.frame["_record"].to_numpy())
+        found = self.archive.append([batch.records[number] for number in kept])
+        addresses = [NOWHERE] * len(batch.records)
+        for number, address in zip(kept, found, strict=True):
+            addresses[number] = address
+        return addresses
+
+    def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address]) -> None:
+        ids = batch.frame["alert_id"]
+        versions = {spec.name: str(spec.version) for spec in self.parts.filters}
+        found = [matches.Match(name, versions[name], ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
+        with transaction(self.parts.store) as conn:
+            alerts.write(conn, batch.frame, batch.records, addresses)
+            if batch.frame["event_name"].null_count() < batch.frame.height:
+                revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
+            ledger.record(conn, entries(decoded, batch))
+            matches.write(conn, found)
+
+
+NOWHERE = Address("", 0, 0)
+
+
+def entries(decoded: Batch, batch: Batch) -> list[Entry]:
+    """Ledger entries of a batch, one a partition.
+
+    Parameters
+    ----------
+    decoded, batch
+        The batch as it came from the decoder, and as it left the last step.
+    """
+    places: dict[TopicPartition, list[int]] = {}
+    for number, record in enumerate(batch.records):
+        places.setdefault(record.place, []).append(number)
+    count = len(batch.records)
+    came = _per_record(decoded.frame["_record"], count) + _per_record((one.record for one in decoded.rejected), count)
+    left = _per_record(batch.frame["_record"], count)
+    refused = _per_record((one.record for one in batch.rejected), count)
+    matched_rows = np.unique(np.concatenate([*batch.matches.values(), np.empty(0, np.int64)])).astype(np.int64)
+    matched = _per_record(batch.frame["_record"].gather(matched_rows), count)
+    duplicate = came - left - refused
+    if int(duplicate.sum()) != batch.duplicates or bool((duplicate < 0).any()):
+        message = f"stream {batch.stream}: {batch.duplicates} duplicates counted, {int(duplicate.sum())} rows gone"
+        raise AssertionError(message)
+    return [
+        Entry(
+            place.topic,
+            place.partition,
+            batch.records[numbers[0]].offset,
+            batch.records[numbers[-1]].offset,
+            batch.stream,
+            Counts(*(int(each[numbers].sum()) for each in (came, left, duplicate, refused, matched))),
+        )
+        for place, numbers in places.items()
+    ]
+
+
+def _per_record(numbers: pl.Series | Iterable[int], records: int) -> npt.NDArray[np.int64]:
+    array = numbers.to_numpy() if isinstance(numbers, pl.Series) else np.fromiter(numbers, np.int64)
+    return np.bincount(array.astype(np.int64), minlength=records)
+
+
+def _count(batch: Batch) -> None:
+    for outcome, number in (
+        ("published", batch.frame.height),
+        ("duplicate", batch.duplicates),
+        ("rejected", len(batch.rejected)),
+    ):
+        ALERTS.labels(batch.stream, outcome).inc(number)
+    for rejection in batch.rejected:
+        DEAD_LETTERS.labels(batch.stream, rejection.stage).inc()
+
+
+@contextmanager
+def _timed(step: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        STEP_SECONDS.labels(step).inc(time.perf_counter() - began)
+
+
