@@ -23,7 +23,7 @@ from broker.decode import kernel
 from broker.decode.ocf import Spans
 from broker.decode.program import Column, Program, UnusualSchemaError, compile_program
 
-__all__ = ["Decoded", "Ragged", "decode"]
+__all__ = ["Decoded", "Ragged", "decode", "to_series"]
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -73,8 +73,8 @@ class Decoded:
     doubtful: dict[int, str] = field(default_factory=dict)
 
 
-def decode(schema: Any, spans: Spans, wanted: frozenset[str]) -> Decoded:
-    """Read the `wanted` paths of every record; see `Decoded`.
+def decode(schema: Any, spans: Spans, wanted: frozenset[str], missing: tuple[float, ...] = ()) -> Decoded:
+    """Read the `wanted` paths of every record; numbers in `missing`, and NaN, are null. See `Decoded`.
 
     A packet is read up to its first span that breaks, and fails there.
 
@@ -86,8 +86,8 @@ def decode(schema: Any, spans: Spans, wanted: frozenset[str]) -> Decoded:
     try:
         program = _program(schema, wanted)
     except UnusualSchemaError:
-        return _slow(schema, spans, wanted)
-    return _fast(program, spans)
+        return _slow(schema, spans, wanted, missing)
+    return _fast(program, spans, missing)
 
 
 _MOST_SLOTS = 48_000_000
@@ -105,7 +105,7 @@ def _program(schema: Any, wanted: frozenset[str]) -> Program:
     return known[1]
 
 
-def _fast(program: Program, spans: Spans) -> Decoded:
+def _fast(program: Program, spans: Spans, missing: tuple[float, ...]) -> Decoded:
     count = np.where(spans.count > spans.size // max(program.min_size, 1), 0, spans.count)
     rows = np.concatenate([[0], np.cumsum(count)])
     total = int(rows[-1])
@@ -117,7 +117,7 @@ def _fast(program: Program, spans: Spans) -> Decoded:
         base = np.concatenate([[0], np.cumsum(room[owner])]).astype(np.int64)
         if base[-1] > _MOST_SLOTS and total:
             biggest = int(np.argmax(np.where(count > 0, spans.size, -1)))
-            return _fast(program, _without(spans, biggest))
+            return _fast(program, _without(spans, biggest), missing)
         values = np.empty(max(int(base[-1]), 1), np.int64)
         reals = values.view(np.float64)
         extents = np.full(values.size, -1, np.int32)
@@ -127,7 +127,7 @@ def _fast(program: Program, spans: Spans) -> Decoded:
             break
         per_row *= 4
     _per_row[program] = per_row
-    status[count < spans.count] = kernel.COUNT
+    status[count < spans.count] = kernel.TRUNCATED
     failed = dict(spans.failed)
     good = _good_spans(spans, status, where, failed)
     source, unit = np.repeat(spans.source, count), np.zeros(total, np.int64)
@@ -138,21 +138,25 @@ def _fast(program: Program, spans: Spans) -> Decoded:
         first = np.flatnonzero(np.diff(source, prepend=source[0] - 1))
         unit = np.arange(source.size) - np.repeat(first, np.diff(first, append=source.size))
     doubtful: dict[int, str] = {}
-    plain: dict[str, pl.Series] = {}
-    ragged: dict[int, dict[str, pl.Series]] = {number: {} for number in range(1, room.size)}
+    parts: list[dict[str, list[pl.Series]]] = [{} for _ in range(room.size)]
     picks = {number: _items(begins[number], ends[number], keep, whole) for number in range(1, room.size)}
     for number, column in enumerate(program.columns):
         stretch = slice(int(base[number]), int(base[number + 1]))
         pick = picks[column.cursor][1] if column.cursor else (slice(None) if whole else keep)
-        series = _series(column, values[stretch][pick], reals[stretch][pick], extents[stretch][pick], doubtful)
-        _put(ragged[column.cursor] if column.cursor else plain, series)
+        if column.kind == "double":
+            numbers = reals[stretch][pick]
+            series = to_series(column.path, numbers, (extents[stretch][pick] >= 0) & _given(numbers, missing))
+        else:
+            series = _series(column, values[stretch][pick], extents[stretch][pick], doubtful)
+        parts[column.cursor].setdefault(column.path, []).append(series)
+    plain, *ragged = ({name: _joined(series) for name, series in fields.items()} for fields in parts)
     return Decoded(
         pl.DataFrame(plain) if plain else pl.DataFrame(height=int(source.size)),
         source,
         unit[: source.size],
         {
-            program.lists[number - 1]: Ragged(picks[number][0], {name.split("[].")[1]: item for name, item in fields.items()})
-            for number, fields in ragged.items()
+            path: Ragged(picks[number][0], {name.split("[].")[1]: item for name, item in fields.items()})
+            for number, (path, fields) in enumerate(zip(program.lists, ragged, strict=True), start=1)
         },
         failed,
         doubtful,
@@ -194,25 +198,43 @@ def _items(begins: Ints, ends: Ints, keep: Mask, whole: bool) -> tuple[Ints, sli
     return offsets, np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
 
 
-def _put(columns: dict[str, pl.Series], series: pl.Series) -> None:
-    """Add a column; where a union of several types made several, one of the type that holds them all."""
-    other = columns.get(series.name)
-    if other is None:
-        columns[series.name] = series
-        return
-    numbers = {pl.Int64, pl.Float64}
-    kind = pl.Float64 if {other.dtype, series.dtype} <= numbers else pl.String
-    if pl.Binary in {other.dtype, series.dtype} and kind == pl.String:
-        return
-    columns[series.name] = other.cast(kind).fill_null(series.cast(kind))
+def _joined(columns: list[pl.Series]) -> pl.Series:
+    """One column of those a union of several types made, of the type that holds them all without loss."""
+    first, *others = columns
+    if not others:
+        return first
+    kinds = {series.dtype for series in columns}
+    if kinds <= {pl.Int64, pl.Float64} and all(_is_exact(series) for series in columns if series.dtype == pl.Int64):
+        kind: type[pl.DataType] = pl.Float64
+    elif kinds == {pl.Binary}:
+        kind = pl.Binary
+    else:
+        kind = pl.String
+        columns = [series for series in columns if series.dtype != pl.Binary]
+    joined = columns[0].cast(kind)
+    for series in columns[1:]:
+        joined = joined.fill_null(series.cast(kind))
+    return joined
 
 
-def _series(column: Column, values: Ints, reals: Any, extents: Any, doubtful: dict[int, str]) -> pl.Series:
+def _is_exact(series: pl.Series) -> bool:
+    """Whether a double can hold each of these integers."""
+    most = series.abs().max()
+    return most is None or (isinstance(most, int) and 0 <= most <= 1 << 53)
+
+
+def _given(numbers: npt.NDArray[np.float64], missing: tuple[float, ...]) -> Mask:
+    """Which numbers are numbers, and do not stand for a missing one."""
+    given: Mask = numbers == numbers  # noqa: PLR0124 - NaN is not
+    for value in missing:
+        given &= numbers != value
+    return given
+
+
+def _series(column: Column, values: Ints, extents: Any, doubtful: dict[int, str]) -> pl.Series:
     valid = extents >= 0
     if column.kind in {"string", "bytes"}:
         return _text(column, values, extents, valid, doubtful)
-    if column.kind == "double":
-        return _arrow(column.path, pa.float64(), reals, valid & ~np.isnan(reals))
     if column.kind == "boolean":
         return _arrow(column.path, pa.int64(), values, valid).cast(pl.Boolean)
     if column.kind == "enum":
@@ -230,6 +252,11 @@ def _series(column: Column, values: Ints, reals: Any, extents: Any, doubtful: di
 
 def _millis(series: pl.Series) -> pl.Series:
     return series.cast(pl.Datetime("ms", "UTC")).cast(pl.Datetime("us", "UTC"))
+
+
+def to_series(name: str, numbers: npt.NDArray[np.float64], valid: Mask) -> pl.Series:
+    """Numbers as a column, null where not valid."""
+    return _arrow(name, pa.float64(), numbers, valid)
 
 
 def _arrow(name: str, kind: pa.DataType, data: Any, valid: Mask) -> pl.Series:
@@ -267,7 +294,7 @@ def _decoded(row: int, item: bytes | None, column: Column, doubtful: dict[int, s
         return None
 
 
-def _slow(schema: Any, spans: Spans, wanted: frozenset[str]) -> Decoded:
+def _slow(schema: Any, spans: Spans, wanted: frozenset[str], missing: tuple[float, ...]) -> Decoded:
     """As `_fast`, record by record through fastavro."""
     parsed = fastavro.parse_schema(schema, _force=True)
     failed = dict(spans.failed)
@@ -295,8 +322,8 @@ def _slow(schema: Any, spans: Spans, wanted: frozenset[str]) -> Decoded:
         flat = [item for items in held for item in items]
         inner = sorted(name.split("[].")[1] for name in wanted if name.startswith(f"{path}[]."))
         offsets = np.concatenate([[0], np.cumsum([len(items) for items in held])]).astype(np.int64)
-        lists[path] = Ragged(offsets, {name: _column(name, (_at(item, name) for item in flat)) for name in inner})
-    plain = {name: _column(name, (_at(row, name) for row in rows)) for name in sorted(wanted) if "[]" not in name}
+        lists[path] = Ragged(offsets, {name: _column(name, (_at(item, name) for item in flat), missing) for name in inner})
+    plain = {name: _column(name, (_at(row, name) for row in rows), missing) for name in sorted(wanted) if "[]" not in name}
     return Decoded(
         pl.DataFrame({name: series for name, series in plain.items() if series.dtype != pl.Null}),
         np.array([source for source, _, _ in packets], np.int64),
@@ -312,8 +339,9 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _column(name: str, values: Iterable[Any]) -> pl.Series:
+def _column(name: str, values: Iterable[Any], missing: tuple[float, ...]) -> pl.Series:
     items = [None if isinstance(value, (dict, list)) or value != value else value for value in values]  # noqa: PLR0124 - NaN
+    items = [None if isinstance(item, float) and item in missing else item for item in items]
     kinds = {type(item) for item in items} - {type(None)}
     if kinds == {int, float}:
         items = [None if item is None else float(item) for item in items]

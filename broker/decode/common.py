@@ -11,12 +11,25 @@ import polars as pl
 import pyarrow as pa
 
 from broker.alert import BANDS, COMMON
-from broker.decode.columns import Decoded, Ragged
+from broker.decode.columns import Decoded, Ragged, to_series
 from broker.decode.declaration import Declaration, History
 from broker.science.sky import radec_to_hpx
 from broker.science.times import to_micros, to_mjd_utc
 
-__all__ = ["MAG_PER_E", "Checked", "bands", "check", "common_columns", "direction", "history_columns", "magnitudes", "paths_of"]
+__all__ = [
+    "MAG_PER_E",
+    "Checked",
+    "Entries",
+    "band_of",
+    "check",
+    "common_columns",
+    "direction",
+    "entries",
+    "history_columns",
+    "magnitudes",
+    "paths_of",
+    "signs",
+]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -52,10 +65,24 @@ def paths_of(declaration: Declaration, *, history: bool) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What makes a record an alert, by row, and what is wrong with the rows that are none."""
+    """What makes a record an alert, by row, and what is wrong with the rows that are none.
+
+    Parameters
+    ----------
+    frame
+        The packet's own fields.
+    words
+        The common columns that are words: ``alert_id``, ``object_id``, ``band``, and ``positive``.
+    ra, dec, micros
+        Degrees; microseconds since 1970 UTC.
+    picked
+        Item of the declared list that is the alert, -1 for none.
+    problems
+        By row.
+    """
 
     frame: pl.DataFrame
-    ids: pl.Series
+    words: pl.DataFrame
     ra: Floats
     dec: Floats
     micros: npt.NDArray[np.int64]
@@ -65,54 +92,57 @@ class Checked:
 
 def check(declaration: Declaration, decoded: Decoded) -> Checked:
     """Identity, position and time of every row; see `Checked`."""
-    frame, picked = _with_element(declaration, decoded)
-    frame = _without_sentinels(frame, declaration.missing)
-    ids = _first_text(frame, declaration.id, ("",))
-    ra, dec = _first_number(frame, declaration.ra), _first_number(frame, declaration.dec)
+    d = declaration
+    frame, picked = _with_element(d, decoded)
+    words = frame.select(
+        (pl.lit(f"{d.stream}:") + _text(frame, d.id, ("",))).alias("alert_id"),
+        _text(frame, d.object, d.object_none).alias("object_id"),
+        band_of(d, frame, d.band.field).alias("band"),
+        direction(frame, d.positive).alias("positive"),
+    )
+    if words.height != decoded.source.size:  # nothing but constants: polars made one row of them
+        words = words[:0] if decoded.source.size == 0 else pl.concat([words] * decoded.source.size)
+    ra, dec = _number(frame, d.ra), _number(frame, d.dec)
     ra = np.where(ra == 360.0, 0.0, ra)
-    days = _first_number(frame, declaration.time.field)
-    micros, timed = to_micros(days, declaration.time.format, declaration.time.scale)
+    days = _number(frame, d.time.field)
+    micros, timed = to_micros(days, d.time.format, d.time.scale)
     problems = dict(decoded.doubtful)
-    lacks = {
-        "id": _lacks(frame, "id", declaration.id),
-        "position": _lacks(frame, "position", (*declaration.ra, *declaration.dec)),
-        "time": _lacks(frame, "time", declaration.time.field),
-    }
     with np.errstate(invalid="ignore"):
         tests: list[tuple[npt.ArrayLike, str, Floats | None]] = [
-            (ids.is_null().to_numpy(), lacks["id"], None),
-            (np.isnan(ra) | np.isnan(dec), lacks["position"], None),
+            (words["alert_id"].is_null().to_numpy(), _lacks(frame, "id", d.id), None),
+            (np.isnan(ra) | np.isnan(dec), _lacks(frame, "position", (*d.ra, *d.dec)), None),
             ((ra < 0.0) | (ra > 360.0), "the position is off the sphere: right ascension {} degrees", ra),
             (np.abs(dec) > 90.0, "the position is off the sphere: declination {} degrees", dec),
-            (np.isnan(days), lacks["time"], None),
+            (np.isnan(days), _lacks(frame, "time", d.time.field), None),
             (~timed | (micros < _FIRST) | (micros > _LAST), "the time {} is not between 1980 and 2100", days),
         ]
-    for wrong, words, values in tests:
+    for wrong, say, values in tests:
         for row in np.flatnonzero(wrong).tolist():
-            problems.setdefault(row, words if values is None else words.format(float(values[row])))
-    return Checked(frame, ids, ra, dec, micros, picked, problems)
+            problems.setdefault(row, say if values is None else say.format(float(values[row])))
+    return Checked(frame, words, ra, dec, micros, picked, problems)
 
 
 def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> dict[str, pl.Series]:
-    """Every common column a survey has, for the rows to keep."""
-    d = declaration
-    frame = checked.frame.filter(pl.Series(keep)) if not keep.all() else checked.frame
+    """Every common column, in order, for the rows to keep."""
+    d, b = declaration, declaration.brightness
+    frame, words = checked.frame, checked.words
+    if not keep.all():
+        frame, words = frame.filter(pl.Series(keep)), words.filter(pl.Series(keep))
     ra, dec, rows = checked.ra[keep], checked.dec[keep], int(keep.sum())
-    b = d.brightness
     mag, mag_err, bright = magnitudes(
-        _first_number(frame, b.mag), _first_number(frame, b.mag_err), _first_number(frame, b.flux),
-        _first_number(frame, b.flux_err), b.zeropoint, _first_number(frame, b.zeropoint_field) if b.zeropoint_field else None,
+        _number(frame, b.mag), _number(frame, b.mag_err), _number(frame, b.flux), _number(frame, b.flux_err),
+        b.zeropoint, _number(frame, b.zeropoint_field) if b.zeropoint_field else None,
     )  # fmt: skip
     if b.signed:
-        bright = pl.Series(_or_null(mag)).sign() > 0
+        bright = mag
     error = np.full(rows, np.nan)
     if d.position_error is not None:
-        error = _R90 * np.fmax(_first_number(frame, d.position_error.ra), _first_number(frame, d.position_error.dec))
+        error = _R90 * np.fmax(_number(frame, d.position_error.ra), _number(frame, d.position_error.dec))
         error = np.where(error > 0, error, np.nan)
     columns = {
-        "alert_id": pl.select(pl.lit(f"{d.stream}:") + checked.ids.filter(pl.Series(keep))).to_series(),
+        "alert_id": words["alert_id"],
         "stream": pl.Series([d.stream], dtype=pl.String).new_from_index(0, rows),
-        "object_id": _first_text(frame, d.object, d.object_none),
+        "object_id": words["object_id"],
         "time": pl.Series(checked.micros[keep]).cast(COMMON["time"]),
         "ra": pl.Series(ra),
         "dec": pl.Series(dec),
@@ -121,11 +151,14 @@ def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> d
         "hpx": pl.Series(radec_to_hpx(ra, dec)),
         "mag": _or_null(mag),
         "mag_err": _or_null(mag_err),
-        "band": _first_band(d, frame),
-        "reliability": _or_null(_first_number(frame, d.reliability)),
-        "positive": direction(_first_text(frame, d.positive, ())).fill_null(bright),
+        "band": words["band"],
+        "reliability": _or_null(_number(frame, d.reliability)),
+        "positive": signs(words["positive"], bright),
     }
-    return {name: series.alias(name) for name, series in columns.items()}
+    return {
+        name: columns[name] if name in columns else pl.Series([None], dtype=dtype).new_from_index(0, rows)
+        for name, dtype in COMMON.items()
+    }
 
 
 def history_columns(declaration: Declaration, decoded: Decoded, checked: Checked, keep: Flags) -> dict[str, pl.Series]:
@@ -140,8 +173,9 @@ def history_columns(declaration: Declaration, decoded: Decoded, checked: Checked
         empty = pl.Series([[]], dtype=pl.List(pl.Float64)).new_from_index(0, rows)
         return _as_history(empty, empty, empty, empty, empty)
     owner = np.repeat(np.arange(keep.size), np.diff(ragged.offsets))
-    t, mag, mag_err, band, positive, measured = _entries(declaration, item, ragged)
-    valid = ~np.isnan(t) & measured & keep[owner]
+    points = entries(declaration, item, ragged)
+    t = to_mjd_utc(points.days, declaration.time.format, declaration.time.scale)
+    valid = ~np.isnan(t) & points.measured & keep[owner]
     if checked.picked is not None and declaration.element is not None and declaration.element.list in item.field:
         valid[checked.picked[checked.picked >= 0]] = False  # the alert itself
     counts = np.bincount(owner[valid], minlength=keep.size)[keep]
@@ -151,31 +185,68 @@ def history_columns(declaration: Declaration, decoded: Decoded, checked: Checked
     def listed(series: pl.Series) -> pl.Series:
         return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(offsets, series.filter(pick).to_arrow())))
 
-    return _as_history(listed(pl.Series(t)), listed(_or_null(mag)), listed(_or_null(mag_err)), listed(band), listed(positive))
-
-
-def _entries(
-    declaration: Declaration, item: History, ragged: Ragged
-) -> tuple[Floats, Floats, Floats, pl.Series, pl.Series, Flags]:
-    """Time, magnitude, its error, band index, direction of a list's entries, and whether each is a measurement."""
-    fields = _without_sentinels(pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1])), declaration.missing)
-    time = to_mjd_utc(_first_number(fields, item.time), declaration.time.format, declaration.time.scale)
-    given, flux = _first_number(fields, item.mag), _first_number(fields, item.flux)
-    zeropoint = declaration.brightness.zeropoint if item.zeropoint is None else item.zeropoint
-    mag, mag_err, bright = magnitudes(
-        given, _first_number(fields, item.mag_err), flux, _first_number(fields, item.flux_err), zeropoint,
-        _first_number(fields, item.zeropoint_field) if item.zeropoint_field else None,
+    codes = points.band.replace_strict(list(BANDS), list(range(len(BANDS))), default=255, return_dtype=pl.UInt8)
+    return _as_history(
+        listed(pl.Series(t)), listed(_or_null(points.mag)), listed(_or_null(points.mag_err)),
+        listed(codes.fill_null(255)), listed(points.positive),
     )  # fmt: skip
-    names = _coalesced(fields, item.band, pl.String)
-    named = bands(declaration, names) if declaration.band.value is None else bands(declaration, names).fill_null("")
-    index = named.replace_strict(list(BANDS), list(range(len(BANDS))), default=255, return_dtype=pl.UInt8).fill_null(255)
-    positive = direction(_first_text(fields, item.positive, ())).fill_null(bright)
-    return time, mag, mag_err, index, positive, ~np.isnan(given) | ~np.isnan(flux)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Entries of a list of measurements; NaN and null for none.
+
+    Parameters
+    ----------
+    days
+        As the survey gives its times.
+    mag, mag_err, flux, flux_err, limit, noise
+        Magnitudes, and the survey's fluxes.
+    band, positive
+        Name, and brighter than the reference or fainter.
+    measured
+        Whether there is a magnitude or a flux.
+    """
+
+    days: Floats
+    mag: Floats
+    mag_err: Floats
+    flux: Floats
+    flux_err: Floats
+    limit: Floats
+    noise: Floats
+    band: pl.Series
+    positive: pl.Series
+    measured: Flags
+
+
+def entries(declaration: Declaration, item: History, ragged: Ragged) -> Entries:
+    """All entries of a list, flat."""
+    fields = pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1]))
+    given, flux, flux_err = (_number(fields, paths) for paths in (item.mag, item.flux, item.flux_err))
+    zeropoint = declaration.brightness.zeropoint if item.zeropoint is None else item.zeropoint
+    own = _number(fields, item.zeropoint_field) if item.zeropoint_field else None
+    mag, mag_err, bright = magnitudes(given, _number(fields, item.mag_err), flux, flux_err, zeropoint, own)
+    words = fields.with_columns(
+        band_of(declaration, fields, item.band).alias("_band"), direction(fields, item.positive).alias("_positive")
+    )
+    return Entries(
+        days=_number(fields, item.time),
+        mag=mag,
+        mag_err=mag_err,
+        flux=flux,
+        flux_err=flux_err,
+        limit=_number(fields, item.limit),
+        noise=_number(fields, item.noise),
+        band=words["_band"],
+        positive=signs(words["_positive"], given if declaration.brightness.signed else bright),
+        measured=~np.isnan(given) | ~np.isnan(flux),
+    )
 
 
 def magnitudes(  # noqa: PLR0917
     mag: Floats, mag_err: Floats, flux: Floats, flux_err: Floats, zeropoint: float, own: Floats | None
-) -> tuple[Floats, Floats, pl.Series]:
+) -> tuple[Floats, Floats, Floats]:
     """Magnitudes and errors as given, else from fluxes: m = zeropoint - 2.5 log10 f, dm = 2.5 / ln 10 * df / f.
 
     Parameters
@@ -187,47 +258,59 @@ def magnitudes(  # noqa: PLR0917
 
     Returns
     -------
-    mag, mag_err, positive
-        NaN for none; a negative flux has no magnitude. `positive` is the sign of the flux, null without one.
+    mag, mag_err, flux
+        NaN for none; a negative flux has no magnitude.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         lit = np.where(flux > 0, flux, np.nan)
         derived = (zeropoint if own is None else own) - 2.5 * np.log10(lit)
         derived_err = MAG_PER_E * flux_err / lit
     mag_err = np.where(np.isnan(mag), derived_err, mag_err)
-    return np.where(np.isnan(mag), derived, mag), mag_err, _or_null(flux) > 0
+    return np.where(np.isnan(mag), derived, mag), mag_err, flux
 
 
-def direction(text: pl.Series) -> pl.Series:
+def signs(words: pl.Series, flux: Floats) -> pl.Series:
+    """Brighter than the reference: as the packet says, else by the sign of its flux, else null."""
+    if words.null_count() == 0:
+        return words
+    said = words.cast(pl.Float64).to_numpy()
+    both = np.where(np.isnan(said), np.where(np.isnan(flux), np.nan, flux > 0), said)
+    return _or_null(both).cast(pl.Boolean)
+
+
+def direction(frame: pl.DataFrame, paths: Sequence[str]) -> pl.Expr:
     """Whether words such as t, 1, f, 0, -1 say brighter than the reference; null for any other."""
-    lower = text.str.to_lowercase()
-    return pl.select(pl.when(lower.is_in(_POSITIVE)).then(True).when(lower.is_in(_NEGATIVE)).then(False)).to_series()
+    have = [path for path in paths if path in frame.columns]
+    if have and all(frame.schema[path] == pl.Boolean for path in have):
+        return pl.coalesce(have)
+    if not have:
+        return pl.lit(None, dtype=pl.Boolean)
+    lower = _text(frame, have, ()).str.to_lowercase()
+    return pl.when(lower.is_in(_POSITIVE)).then(True).when(lower.is_in(_NEGATIVE)).then(False)
 
 
-def bands(declaration: Declaration, names: pl.Series) -> pl.Series:
-    """Names of bands as we write them, from a survey's own names or numbers; null where it names none."""
+def band_of(declaration: Declaration, frame: pl.DataFrame, paths: Sequence[str]) -> pl.Expr:
+    """Names of bands as we write them, from a survey's own names or numbers; null where it names none.
+
+    The first path that yields one counts.
+    """
     rule = declaration.band
     if rule.value is not None:
-        return pl.Series([rule.value], dtype=pl.String).new_from_index(0, len(names))
-    if rule.pattern is not None:
-        names = names.str.extract(rule.pattern, 1)
-    if rule.map:
-        numbers = all(key.isdigit() for key, _ in rule.map)
-        given = dict(rule.map)
-        names = names.replace_strict(list(given), list(given.values()), default=None if numbers else names)
-    return names.replace("", None)
-
-
-def _first_band(declaration: Declaration, frame: pl.DataFrame) -> pl.Series:
-    """Band by the first path that yields one."""
-    result: pl.Series | None = None
-    for path in declaration.band.field:
-        if path in frame.columns:
-            named = bands(declaration, frame[path].cast(pl.String))
-            result = named if result is None else result.fill_null(named)
-    return (
-        result if result is not None else bands(declaration, pl.Series([None], dtype=pl.String).new_from_index(0, frame.height))
-    )
+        return pl.lit(rule.value)
+    found = []
+    for path in paths:
+        if path not in frame.columns:
+            continue
+        name = pl.col(path).cast(pl.String)
+        if rule.pattern is not None:
+            name = name.str.extract(rule.pattern, 1)
+        if rule.map:
+            given = dict(rule.map)
+            numbers = all(key.isdigit() for key in given)
+            default = pl.lit(None, dtype=pl.String) if numbers else name
+            name = name.replace_strict(list(given), list(given.values()), default=default, return_dtype=pl.String)
+        found.append(pl.when(name != "").then(name))
+    return pl.coalesce(found) if found else pl.lit(None, dtype=pl.String)
 
 
 def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFrame, npt.NDArray[np.int64] | None]:
@@ -240,7 +323,7 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     picked = stops - 1 if rule.pick != "first" else starts.copy()
     if rule.pick == "latest":
         inner = [path.split("[].")[1] for path in declaration.time.field if path.startswith(f"{rule.list}[].")]
-        times = _first_number(pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1])), inner)
+        times = _number(pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1])), inner)
         for row, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
             if stop > start and not np.isnan(times[start:stop]).all():
                 picked[row] = start + int(np.nanargmax(times[start:stop]))
@@ -250,53 +333,31 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     return decoded.frame.with_columns(fields) if decoded.frame.width else pl.DataFrame(fields), picked
 
 
-def _without_sentinels(frame: pl.DataFrame, missing: tuple[float, ...]) -> pl.DataFrame:
-    if not missing:
-        return frame
-    doubles = [name for name, kind in frame.schema.items() if kind == pl.Float64]
-    if not doubles:
-        return frame
-    return frame.with_columns(pl.when(~pl.col(name).is_in(missing)).then(pl.col(name)).alias(name) for name in doubles)
-
-
-def _coalesced(frame: pl.DataFrame, paths: Sequence[str], kind: type[pl.DataType]) -> pl.Series:
-    have = [frame[path].cast(kind, strict=False) for path in paths if path in frame.columns]
-    if not have:
-        return pl.Series([None], dtype=kind).new_from_index(0, frame.height)
-    result = have[0]
-    for other in have[1:]:
-        if result.null_count() == 0:
-            break
-        result = result.fill_null(other)
-    return result
-
-
-def _first_number(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:
+def _number(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:
     """First of the fields that is not null, NaN if none is."""
-    series = _coalesced(frame, paths, pl.Float64)
-    return series.fill_null(float("nan")).to_numpy() if series.null_count() else series.to_numpy()
+    result: Floats | None = None
+    for path in paths:
+        if path in frame.columns:
+            values = frame[path].cast(pl.Float64, strict=False).to_numpy()
+            result = values if result is None else np.where(np.isnan(result), values, result)
+    return result if result is not None else np.full(frame.height, np.nan)
 
 
-def _first_text(frame: pl.DataFrame, paths: Sequence[str], none: tuple[str, ...]) -> pl.Series:
+def _text(frame: pl.DataFrame, paths: Sequence[str], none: tuple[str, ...]) -> pl.Expr:
     """First of the fields that is neither null nor one of the words for none; ``a+b`` joins two with a hyphen."""
-    result: pl.Series | None = None
+    found = []
     for path in paths:
         parts = path.split("+")
-        if not all(part in frame.columns for part in parts):
-            continue
-        text = _coalesced(frame, parts[:1], pl.String)
-        for part in parts[1:]:
-            text = pl.select(pl.concat_str([text, frame[part].cast(pl.String)], separator="-")).to_series()
-        if none and text.is_in(none).any():
-            text = pl.select(pl.when(~text.is_in(none)).then(text)).to_series()
-        result = text if result is None else result.fill_null(text)
-        if result.null_count() == 0:
-            break
-    return result if result is not None else pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+        if all(part in frame.columns for part in parts):
+            text = pl.concat_str([pl.col(part).cast(pl.String) for part in parts], separator="-")
+            text = text if len(parts) > 1 else pl.col(path).cast(pl.String)
+            found.append(pl.when(~text.is_in(none)).then(text) if none else text)
+    return pl.coalesce(found) if found else pl.lit(None, dtype=pl.String)
 
 
 def _or_null(values: Floats) -> pl.Series:
-    return pl.Series(values, dtype=pl.Float64).fill_nan(None)
+    """Numbers with null for NaN."""
+    return to_series("", values, ~np.isnan(values))
 
 
 def _lacks(frame: pl.DataFrame, what: str, paths: Sequence[str]) -> str:

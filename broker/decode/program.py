@@ -19,7 +19,7 @@ from broker.decode import kernel as k
 __all__ = ["Column", "Program", "UnusualSchemaError", "compile_program", "field_paths", "record_name", "resolve_names"]
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
-_MAX_CODE = 200_000
+_MAX_STEPS = 100_000
 _MAX_NESTING = 40  # of types in one another, far past any survey's and far short of Python's own limit
 
 
@@ -156,6 +156,7 @@ class _Compiler:
         self.lists: list[str] = []
         self.seen: set[str] = set()
         self.open: list[int] = []
+        self.steps = 0
         self.last = -1  # start of the instruction that may still be merged with, -1 where a jump lands here
 
     def record(self, depth: int) -> int:
@@ -176,8 +177,6 @@ class _Compiler:
     def put(self, *words: int) -> int:
         self.last = len(self.code)
         self.code.extend(words)
-        if len(self.code) > _MAX_CODE:
-            raise UnusualSchemaError("the schema is larger than any survey's")
         return self.last
 
     def label(self) -> int:
@@ -195,6 +194,9 @@ class _Compiler:
 
     def emit(self, node: Any, space: str, path: str | None, cursor: int, depth: int) -> int:
         """Emit code that passes over one value of type `node`, reading what is wanted; gives its fewest bytes."""
+        self.steps += 1
+        if self.steps > _MAX_STEPS:
+            raise UnusualSchemaError("the schema is larger than any survey's")
         if depth > _MAX_NESTING:
             raise UnusualSchemaError("the schema nests deeper than any survey's")
         if path is not None and path:

@@ -80,10 +80,11 @@ def decode_survey(
     containers, framed, bare = _sorted_by_framing(work)
     for header, numbers in containers.items():
         _container_group(work, schemas, header, numbers)
+    unknown: dict[int, str] = {}
     for schema_id, numbers in framed.items():
-        _framed_group(work, schemas, schema_id, numbers)
-    if bare:
-        _bare_group(work, schemas, bare)
+        unknown |= _framed_group(work, schemas, schema_id, numbers)
+    if bare or unknown:
+        _bare_group(work, schemas, sorted([*bare, *unknown]), unknown)
     frame = _assembled(work)
     work.rejected.sort(key=lambda item: (item.record, item.unit))
     return Batch(
@@ -134,7 +135,7 @@ def _sorted_by_framing(work: _Work) -> tuple[dict[Header, list[int]], dict[int, 
 def _container_group(work: _Work, schemas: SchemaSource, header: Header, numbers: list[int]) -> None:
     spans = find_spans([work.packets[number] for number in numbers], header)
     try:
-        decoded = decode(header.schema, spans, work.paths)
+        decoded = decode(header.schema, spans, work.paths, work.declaration.missing)
     except Exception as error:  # noqa: BLE001 - a schema can be wrong in any way; it came with the packet
         for number in numbers:
             work.reject(number, f"the container's schema cannot be used: {error or type(error).__name__}")
@@ -144,21 +145,29 @@ def _container_group(work: _Work, schemas: SchemaSource, header: Header, numbers
     _take(work, decoded, numbers)
 
 
-def _framed_group(work: _Work, schemas: SchemaSource, schema_id: int, numbers: list[int]) -> None:
+def _framed_group(work: _Work, schemas: SchemaSource, schema_id: int, numbers: list[int]) -> dict[int, str]:
+    """Records of one schema id; gives those, with the reason, that may be bare records that happen to begin with a zero."""
+    stream = work.declaration.stream
     try:
-        schema = schemas.by_id(work.declaration.stream, schema_id)
-        decoded = decode(schema, _whole([work.packets[number] for number in numbers], _CONFLUENT), work.paths)
+        schema = schemas.by_id(stream, schema_id)
+        decoded = decode(schema, _whole([work.packets[n] for n in numbers], _CONFLUENT), work.paths, work.declaration.missing)
     except (SchemaUnavailableError, ValueError) as error:
+        if "bare" in work.declaration.framing:
+            return dict.fromkeys(numbers, str(error))
         for number in numbers:
             work.reject(number, str(error))
-        return
+        return {}
     if decoded.source.size:
-        _tell(schemas, work.declaration.stream, schema, f"id {schema_id}")
+        _tell(schemas, stream, schema, f"id {schema_id}")
     _take(work, decoded, numbers)
+    return {}
 
 
-def _bare_group(work: _Work, schemas: SchemaSource, numbers: list[int]) -> None:
-    """Records without framing: by the newest schema they fit to their last byte, with an identity, a position and a time."""
+def _bare_group(work: _Work, schemas: SchemaSource, numbers: list[int], unknown: Mapping[int, str]) -> None:
+    """Records without framing: by the newest schema they fit to their last byte, with an identity, a position and a time.
+
+    Those `unknown` are more likely framed by an id that is not to be had, which is the reason they are rejected with.
+    """
     stream = work.declaration.stream
     candidates = list(schemas.candidates(stream))
     last = _fitted.get(stream)
@@ -166,7 +175,7 @@ def _bare_group(work: _Work, schemas: SchemaSource, numbers: list[int]) -> None:
     reasons: dict[int, str] = {}
     left = numbers
     for schema in candidates:
-        decoded = decode(schema, _whole([work.packets[number] for number in left], 0), work.paths)
+        decoded = decode(schema, _whole([work.packets[number] for number in left], 0), work.paths, work.declaration.missing)
         checked = common.check(work.declaration, decoded)
         fits = np.ones(decoded.source.size, np.bool_)
         fits[list(checked.problems)] = False
@@ -183,6 +192,9 @@ def _bare_group(work: _Work, schemas: SchemaSource, numbers: list[int]) -> None:
         if not left:
             return
     for number in left:
+        if number in unknown:
+            work.reject(number, unknown[number])
+            continue
         why = f"with the first of them {reasons[number]}" if number in reasons else "no source of schemas has any"
         work.reject(number, f"the packet is a bare record of none of the {len(candidates)} schemas of stream {stream}: {why}")
 
@@ -222,10 +234,10 @@ def _append(work: _Work, decoded: Decoded, checked: common.Checked, keep: common
     declaration = work.declaration
     columns: dict[str, pl.Series] = common.common_columns(declaration, checked, keep)
     have = [name for name in work.columns if name in checked.frame.columns]
-    fields = checked.frame.select(have)
-    fields = fields if keep.all() else fields.filter(pl.Series(keep))
+    whole, mask = bool(keep.all()), pl.Series(keep)
     for name in have:
-        columns[name] = fields[name].cast(pl.String) if name in declaration.text else fields[name]
+        series = checked.frame[name].cast(pl.String) if name in declaration.text else checked.frame[name]
+        columns[name] = series if whole else series.filter(mask)
     if work.history:
         columns |= common.history_columns(declaration, decoded, checked, keep)
     columns["_record"] = pl.Series(np.array(numbers, np.uint32)[decoded.source[keep]])
@@ -239,7 +251,7 @@ def _assembled(work: _Work) -> pl.DataFrame:
         empty: Mapping[str, Any] = {**COMMON, "_record": PRIVATE["_record"], "_unit": PRIVATE["_unit"]}
         return pl.DataFrame(schema=dict(empty))
     if len(work.frames) == 1:
-        return conform(work.frames[0])
+        return work.frames[0]
     frame = pl.concat(work.frames, how="diagonal_relaxed")
     return conform(frame.sort("_record", "_unit"))
 
