@@ -9,33 +9,27 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.alert import COMMON, HISTORY, Batch, Step
+from broker.alert import COMMON, Batch, Step
 from broker.filtering import definition
 from broker.filtering.definition import FilterSpec
 from broker.filtering.evaluate import Plan, evaluate, make_plan
+from broker.process.features import needs
 from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
 
 __all__ = ["select", "wanted"]
 
 _log = get_logger(__name__)
 
-_OURS = ("lightcurve.", "skymap.")
-"""What the broker adds to every stream: not to be looked for in packets."""
-
-
 _MOST_PLANS = 64
 
 
 def wanted(filters: Sequence[FilterSpec], stream: str) -> frozenset[str]:
-    """Names to decode from a stream's packets beside the common columns.
+    """Names beside the common columns that a stream's filters read: packet fields, and what other steps are to add.
 
     A filter that names a light-curve feature wants the history the feature is made of.
     """
     names = definition.wanted(filters, stream)
-    history = HISTORY if any(name.startswith("lightcurve.") for name in names) else ()
-    return frozenset(
-        name for name in names if name not in COMMON and name != "skymaps" and not name.startswith(_OURS)
-    ) | frozenset(history)
+    return frozenset(name for name in names if name not in COMMON and name != "skymaps") | needs(names)
 
 
 def select(filters: Sequence[FilterSpec]) -> Step:
