@@ -124,6 +124,10 @@ class Archive:
             raise NotFoundError(f"{address.file} ends before byte {address.offset + address.length}: is it cut short?")
         return bytes(data)
 
+    def repair(self) -> dict[Path, int]:
+        """Mend what writers that died left torn, to be done on start; see `repair`. Stores that cannot append need none."""
+        return repair(self._root) if self._local else {}
+
     def close(self) -> None:
         """End the file that is being written; the next batch begins another."""
         if self._file is not None:

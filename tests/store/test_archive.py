@@ -208,8 +208,8 @@ def test_a_writer_killed_at_any_moment_leaves_what_it_promised(tmp_path: Path) -
         lines = [process.stdout.readline() for _ in range(5 + 7 * attempt)]
         process.send_signal(signal.SIGKILL)
         lines += process.communicate()[0].splitlines(keepends=True)
-        repair(root)
-        archive = Archive(str(root), "w")
+        archive = Archive(f"file://{root}", "w")
+        archive.repair()
         promised = [line.split() for line in lines if line.endswith("\n")]
         for batch, file, offset, length in promised:
             assert archive.read(Address(file, int(offset), int(length))) == bytes([(int(batch) + 29) % 256]) * 20000
