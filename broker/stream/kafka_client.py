@@ -160,6 +160,8 @@ class Cluster:
             "enable.idempotence": True,
             "partitioner": "murmur2_random",  # as Java's clients have it
             "linger.ms": 2,
+            "retry.backoff.ms": 5,  # a transaction that follows at once on another is told to try again
+            "retry.backoff.max.ms": 500,
             "batch.size": 2 << 20,
             "message.max.bytes": self.spec.max_message_bytes + 2 * HEADROOM_BYTES,
             "message.timeout.ms": 30_000,
