@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import services
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,3 +20,24 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder of real packets at {folder}: set NUNCIUS_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a real Kafka, started once for the whole run unless KAFKA_BOOTSTRAP_SERVERS names one."""
+    with services.kafka(tmp_path_factory.mktemp("kafka")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a real PostgreSQL server, started once for the whole run unless NUNCIUS_TEST_POSTGRES_URL names one."""
+    with services.postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_postgres(postgres_url: str) -> Iterator[str]:
+    """URL of a PostgreSQL database of the test's own, empty."""
+    with services.database(postgres_url) as url:
+        yield url

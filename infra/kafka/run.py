@@ -53,7 +53,7 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class Failure(Exception):
+class StartError(Exception):
     """What went wrong and what to do about it."""
 
 
@@ -66,7 +66,7 @@ def class_path() -> str:
         if all(Path(jar).is_file() for jar in known.split(os.pathsep)):
             return known
     if shutil.which("mvn") is None:
-        raise Failure("Maven is not installed: install it (Debian: apt-get install maven) or use a Kafka of your own")
+        raise StartError("Maven is not installed: install it (Debian: apt-get install maven) or use a Kafka of your own")
     cache.parent.mkdir(exist_ok=True)
     fresh = cache.with_name(f"classpath-{os.getpid()}.txt")
     command = ["mvn", "-B", "-f", str(pom), "dependency:build-classpath", f"-Dmdep.outputFile={fresh}"]
@@ -81,7 +81,7 @@ def class_path() -> str:
     if fetched:
         print(file=sys.stderr)
     if maven.returncode:
-        raise Failure("Maven could not resolve Apache Kafka:\n" + "".join(tail))
+        raise StartError("Maven could not resolve Apache Kafka:\n" + "".join(tail))
     fresh.replace(cache)
     return cache.read_text()
 
@@ -91,7 +91,7 @@ def java() -> str:
     home = os.environ.get("JAVA_HOME")
     found = str(Path(home, "bin", "java")) if home else shutil.which("java")
     if found is None or not Path(found).is_file():
-        raise Failure("Java is not installed: install Java 17 or later (Debian: apt-get install openjdk-17-jre-headless)")
+        raise StartError("Java is not installed: install Java 17 or later (Debian: apt-get install openjdk-17-jre-headless)")
     return found
 
 
@@ -151,7 +151,7 @@ def prepare(folder: Path, port: int, classes: str) -> None:
     if known == port and (folder / "data" / "meta.properties").is_file():
         return
     if known is not None and known != port and (folder / "data").exists():
-        raise Failure(f"{folder} holds a broker on port {known}: start that, or name another --dir")
+        raise StartError(f"{folder} holds a broker on port {known}: start that, or name another --dir")
     folder.mkdir(parents=True, exist_ok=True)
     properties.write_text(PROPERTIES.format(port=port, controller=free_port(), logs=folder / "data"))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
@@ -159,7 +159,7 @@ def prepare(folder: Path, port: int, classes: str) -> None:
     command += ["-cp", classes, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Failure(f"cannot format {folder / 'data'}:\n{done.stdout}{done.stderr}")
+        raise StartError(f"cannot format {folder / 'data'}:\n{done.stdout}{done.stderr}")
 
 
 def start(folder: Path, port: int, patience: float) -> int:
@@ -168,7 +168,7 @@ def start(folder: Path, port: int, patience: float) -> int:
         print(f"Kafka of {folder} is running already on 127.0.0.1:{configured_port(folder)}")
         return 0
     if answers(port):
-        raise Failure(f"port {port} is taken by another Kafka broker: stop it or choose another --port")
+        raise StartError(f"port {port} is taken by another Kafka broker: stop it or choose another --port")
     classes = class_path()
     prepare(folder, port, classes)
     process = launch(folder, classes)
@@ -178,7 +178,7 @@ def start(folder: Path, port: int, patience: float) -> int:
         if process.poll() is not None or time.monotonic() > deadline:
             stop(folder)
             lines = (folder / "server.log").read_text(errors="replace").splitlines()[-15:]
-            raise Failure(f"Kafka did not start; the end of {folder / 'server.log'}:\n" + "\n".join(lines))
+            raise StartError(f"Kafka did not start; the end of {folder / 'server.log'}:\n" + "\n".join(lines))
         time.sleep(0.1)
     print(f"Kafka answers on 127.0.0.1:{port} (process {process.pid}, files in {folder})")
     return 0
@@ -228,7 +228,7 @@ def main() -> int:
         if given.verb == "start":
             return start(folder, given.port, given.patience)
         return stop(folder) if given.verb == "stop" else status(folder)
-    except Failure as failure:
+    except StartError as failure:
         print(failure, file=sys.stderr)
         return 1
 
