@@ -49,7 +49,7 @@ class LiveMap:
     Parameters
     ----------
     event, revision
-        Whose it is, and which.
+        Whose it is, and which: a map that changes has another revision.
     messenger
         ``GW``, ``EM``, ``Neutrino`` or something else.
     time
@@ -57,7 +57,7 @@ class LiveMap:
     window
         Seconds, alert minus event, both ends included.
     skymap
-        The map itself; the same object for as long as the map is the same.
+        The map itself.
     """
 
     event: str
@@ -115,7 +115,7 @@ def _same(old: Sequence[LiveMap], new: Sequence[LiveMap]) -> bool:
     def key(live: LiveMap) -> tuple[object, ...]:
         return (live.event, live.revision, live.messenger, live.time, live.window)
 
-    return len(old) == len(new) and all(a.skymap is b.skymap and key(a) == key(b) for a, b in zip(old, new, strict=True))
+    return len(old) == len(new) and all(key(a) == key(b) for a, b in zip(old, new, strict=True))
 
 
 def _packed(maps: Sequence[LiveMap], threshold: float) -> MapIndex:
