@@ -222,7 +222,7 @@ class Entries:
 
 def entries(declaration: Declaration, item: History, ragged: Ragged) -> Entries:
     """All entries of a list, flat."""
-    fields = pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1]))
+    fields = _items(ragged)
     given, flux, flux_err = (_number(fields, paths) for paths in (item.mag, item.flux, item.flux_err))
     zeropoint = declaration.brightness.zeropoint if item.zeropoint is None else item.zeropoint
     own = _number(fields, item.zeropoint_field) if item.zeropoint_field else None
@@ -323,7 +323,7 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     picked = stops - 1 if rule.pick != "first" else starts.copy()
     if rule.pick == "latest":
         inner = [path.split("[].")[1] for path in declaration.time.field if path.startswith(f"{rule.list}[].")]
-        times = _number(pl.DataFrame(ragged.fields, height=int(ragged.offsets[-1])), inner)
+        times = _number(_items(ragged), inner)
         for row, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
             if stop > start and not np.isnan(times[start:stop]).all():
                 picked[row] = start + int(np.nanargmax(times[start:stop]))
@@ -331,6 +331,11 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     index = pl.Series(picked, dtype=pl.Int64).replace(-1, None)
     fields = [series.gather(index).alias(f"{rule.list}[].{name}") for name, series in ragged.fields.items()]
     return decoded.frame.with_columns(fields) if decoded.frame.width else pl.DataFrame(fields), picked
+
+
+def _items(ragged: Ragged) -> pl.DataFrame:
+    """All items of a list, flat."""
+    return pl.DataFrame(ragged.fields) if ragged.fields else pl.DataFrame(height=int(ragged.offsets[-1]))
 
 
 def _number(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:

@@ -261,7 +261,11 @@ _told: WeakKeyDictionary[SchemaSource, dict[tuple[str, int], Any]] = WeakKeyDict
 
 def _tell(schemas: SchemaSource, stream: str, schema: Any, how: str) -> None:
     """Say once to a source that a schema was met; which one is known by identity, the schema kept so that it stays its own."""
-    told = _told.setdefault(schemas, {})
+    try:
+        told = _told.setdefault(schemas, {})
+    except TypeError:  # a source that cannot be remembered is told every time
+        schemas.seen(stream, schema, how)
+        return
     if (stream, id(schema)) not in told:
         if len(told) >= 1024:
             told.clear()
