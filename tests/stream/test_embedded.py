@@ -66,6 +66,7 @@ def test_a_torn_payload_is_written_over(log, tmp_path):
     log.append([Message("t", b"b" * 100_000), Message("t", b"c" * 40_000)])
     values = [record.value for record in log.consumer(None, ["t"]).poll(10, 1 << 30, 1.0)]
     assert values == [b"a" * 100_000, b"b" * 100_000, b"c" * 40_000]
+    assert path.stat().st_size == 240_000
 
 
 def test_a_missing_payload_file_is_an_error_and_not_silence(log, tmp_path):

@@ -1,0 +1,79 @@
+"""The loop on real Kafka: killed between polling, working and publishing, it loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from broker.record import Message
+from broker.stream.kafka import KafkaLog
+from broker.stream.log import TopicSpec
+
+pytestmark = pytest.mark.kafka
+
+EXTRA = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 500}
+
+# Killed in its second batch: `where` is "work", or "publish" once the outputs are handed to Kafka but not committed.
+KILLED = """
+import os, signal, sys, threading
+import confluent_kafka
+from broker.record import Message
+from broker.stream import kafka_publisher
+from broker.stream.kafka import KafkaLog
+from broker.stream.loop import Limits, Outcome, run
+from tests.stream.test_loop import outcome
+
+servers, prefix, where = sys.argv[1:]
+log = KafkaLog(servers, extra={extra!r})
+turn = 0
+
+def die(here):
+    if where == here and turn == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Producer(confluent_kafka.Producer):
+    def commit_transaction(self, *arguments):
+        self.flush(10)
+        die("publish")
+        return super().commit_transaction(*arguments)
+
+kafka_publisher.Producer = Producer
+
+def work(stream, records):
+    global turn
+    turn += 1
+    die("work")
+    done = outcome(stream, records)
+    return Outcome(done.batch, [Message(prefix + ".out", message.value, message.key) for message in done.messages])
+
+run(log.consumer(prefix, ["^" + prefix + r"\\..*raw"]), log.publisher(prefix), work, on_batch=lambda *_: None,
+    stop=threading.Event(), limits=Limits(max_records=25, linger=0.01), drain=True)
+""".replace("{extra!r}", repr(EXTRA))
+
+
+def test_kill_9_at_work_and_at_publishing(kafka_bootstrap):
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    log = KafkaLog(kafka_bootstrap)
+    log.create_topic(f"{prefix}.raw", TopicSpec(partitions=3))
+    log.create_topic(f"{prefix}.out", TopicSpec())
+    values = sorted(str(number).encode() for number in range(200))
+    log.append([Message(f"{prefix}.raw", value, value) for value in values])
+    root = Path(__file__).parent.parent.parent
+    for where in ("publish", "work", "nowhere"):
+        command = [sys.executable, "-c", KILLED, kafka_bootstrap, prefix, where]
+        expected = 0 if where == "nowhere" else -signal.SIGKILL
+        assert subprocess.run(command, check=False, cwd=root, timeout=120).returncode == expected
+    assert set(log.group_lag(prefix).values()) == {0}
+    reader = log.consumer(None, [f"{prefix}.out"])
+    published: list[bytes] = []
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and any(reader.lag().values()):
+        published += [record.value for record in reader.poll(1000, 1 << 20, 0.5)]
+    assert sorted(published) == values
+    log.close()
