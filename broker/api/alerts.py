@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import polars as pl
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
 
 from broker.alert import COMMON
 from broker.api import cursor as tokens
@@ -55,22 +55,29 @@ def _cone(ra: str | None, dec: str | None, radius: float | None) -> Cone | None:
     return Cone(angle_ra(ra), angle_dec(dec), radius)
 
 
-def _wanted(  # the parameters of one address
+def _wanted(  # noqa: PLR0917 - FastAPI hands them over by name
     id: Annotated[list[str], Query(description="Alert ids", max_length=MOST_IDS, examples=[["ztf:2445391170915015005"]])] = [],  # noqa: A002, B006
     object: Annotated[str | None, Query(description="Object id or event name", examples=["ZTF23aaxeydp"])] = None,  # noqa: A002
     ra: Annotated[str | None, Query(description="Degrees or hh:mm:ss.s, ICRS", examples=["187.7059", "12:30:49.4"])] = None,
     dec: Annotated[str | None, Query(description="Degrees or +dd:mm:ss.s, ICRS", examples=["12.3911", "+12:23:28"])] = None,
     radius: Annotated[float | None, Query(gt=0, le=90, description="Of the cone, degrees", examples=[0.01])] = None,
-    start: Annotated[str | None, Query(description="From this time on: ISO 8601 or MJD, UTC", examples=["2024-04-22T00:00:00Z", "60422"])] = None,
+    start: Annotated[
+        str | None, Query(description="From this time on: ISO 8601 or MJD, UTC", examples=["2024-04-22T00:00:00Z", "60422"])
+    ] = None,
     end: Annotated[str | None, Query(description="Before this time: ISO 8601 or MJD, UTC", examples=["60423.5"])] = None,
     stream: Annotated[str | None, Query(description="One stream", examples=["ztf"])] = None,
     filter: Annotated[str | None, Query(description="Picked by this filter", examples=["bright-transient"])] = None,  # noqa: A002
     where: Annotated[
         str | None,
-        Query(description="A condition in the language of the filters", max_length=10_000, examples=["mag < 18 AND candidate.rb > 0.7"]),
+        Query(
+            description="A condition in the language of the filters",
+            max_length=10_000,
+            examples=["mag < 18 AND candidate.rb > 0.7"],
+        ),
     ] = None,
     columns: Annotated[
-        str | None, Query(description="With `where`: packet fields wanted besides the common columns, comma-separated", max_length=10_000)
+        str | None,
+        Query(description="With `where`: packet fields wanted besides the common columns, comma-separated", max_length=10_000),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="Alerts a page")] = 100,
     cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
@@ -182,7 +189,9 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 def router(services: Services) -> APIRouter:
     """Routes of this resource. Those of `broker.api.packets` must stand before them."""
     routes = APIRouter(tags=["alerts"], responses=RESPONSES)
-    answers = {200: {"description": "Alerts; the next page's address is in `next`, or in the Link header", "content": TABLES}}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"description": "Alerts; the next page's address is in `next`, or in the Link header", "content": TABLES}
+    }
 
     @routes.get("/alerts", response_model=AlertPage, responses=answers)
     def alerts(

@@ -92,7 +92,9 @@ class Region(BaseModel):
 
     name: str
     level: float
-    cells: list[list[tuple[float, float]]] = Field(description="Corners of each HEALPix cell: right ascension and declination, degrees")
+    cells: list[list[tuple[float, float]]] = Field(
+        description="Corners of each HEALPix cell: right ascension and declination, degrees"
+    )
 
 
 def corners(cells: Sequence[Cell]) -> list[list[tuple[float, float]]]:
@@ -131,7 +133,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/events", tags=["events"], responses=RESPONSES)
 
     @routes.get("")
-    def events(
+    def events(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
         stream: Annotated[str | None, Query(description="One stream", examples=["lvk"])] = None,
         start: Annotated[str | None, Query(description="Happened from this time on: ISO 8601 or MJD, UTC")] = None,
@@ -150,7 +152,9 @@ def router(services: Services) -> APIRouter:
             start=instant(start, "start") if start else None,
             end=instant(end, "end") if end else None,
         )
-        return EventPage(items=[Event.model_validate(_fields(row)) for row in page.events], next=next_link(request, page.cursor))
+        return EventPage(
+            items=[Event.model_validate(_fields(row)) for row in page.events], next=next_link(request, page.cursor)
+        )
 
     @routes.get("/{name:path}/region")
     def region(

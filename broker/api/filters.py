@@ -27,7 +27,9 @@ class Filter(BaseModel):
     streams: list[str] = Field(description="Names or globs of those it sees", examples=[["ztf", "lsst"]])
     description: str
     where: str = Field(description="Its condition", examples=["mag < 18"])
-    select: dict[str, str] = Field(description="What its matches carry besides the common columns: expression by name; none means all")
+    select: dict[str, str] = Field(
+        description="What its matches carry besides the common columns: expression by name; none means all"
+    )
     active: bool = Field(description="Whether it runs")
     topic: str = Field(description="Kafka topic of its matches", examples=["matched.bright-transient"])
     matches: int = Field(description="Alerts picked so far")
@@ -47,7 +49,9 @@ def router(services: Services) -> APIRouter:
     def filters() -> FilterList:
         """All live filters, with how much each has picked."""
         counts = stored.counts(services.store)
-        return FilterList(items=[_shown(spec, counts.get(spec.name, 0)) for spec in sorted(services.filters(), key=lambda spec: spec.name)])
+        return FilterList(
+            items=[_shown(spec, counts.get(spec.name, 0)) for spec in sorted(services.filters(), key=lambda spec: spec.name)]
+        )
 
     @routes.get("/{name}")
     def one(name: Annotated[str, Path(examples=["bright-transient"])]) -> Filter:

@@ -55,7 +55,9 @@ def match_reader(schemas: Sequence[PublishedSchema]) -> Callable[[Record], Match
         try:
             alert = alert_of(read(record.value))
         except Exception as error:  # noqa: BLE001 - whatever stands in one message, the stream goes on
-            _log.warning("match cannot be read", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error))
+            _log.warning(
+                "match cannot be read", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
+            )
             return None
         name = header(record, HEADER_FILTER) or record.topic.removeprefix(matched(""))
         version = header(record, HEADER_FILTER_VERSION) or ""

@@ -138,7 +138,9 @@ def router(services: Services) -> APIRouter:
                     positions[record.place] = record.offset + 1
                     match = read(record)
                     if match is not None:
-                        yield ServerSentEvent(event="match", id=_token(positions), data=match.model_dump_json(exclude_unset=True))
+                        yield ServerSentEvent(
+                            event="match", id=_token(positions), data=match.model_dump_json(exclude_unset=True)
+                        )
         finally:
             tail.stop()
             seats.release()
@@ -146,7 +148,9 @@ def router(services: Services) -> APIRouter:
     @routes.get(
         "/live",
         response_class=EventSourceResponse,
-        responses={200: {"description": "Events named `match`", "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"description": "Events named `match`", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+        },
     )
     async def live(
         filter: Annotated[str | None, Query(description="Only matches of this filter", examples=["bright-transient"])] = None,  # noqa: A002

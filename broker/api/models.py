@@ -44,7 +44,9 @@ class Alert(_Answer):
 
     alert_id: str = Field(description="`<stream>:<native id>`", examples=["ztf:2445391170915015005"])
     stream: str = Field(examples=["ztf"])
-    object_id: str | None = Field(default=None, description="The survey's object, or the event's name", examples=["ZTF23aaxeydp"])
+    object_id: str | None = Field(
+        default=None, description="The survey's object, or the event's name", examples=["ZTF23aaxeydp"]
+    )
     time: Utc | None = Field(default=None, description="Exposure or trigger time, UTC")
     ra: float | None = Field(default=None, description="Degrees, ICRS", examples=[187.7059])
     dec: float | None = Field(default=None, description="Degrees, ICRS", examples=[12.3911])
@@ -71,7 +73,9 @@ class Alert(_Answer):
     skymaps: list[SkyMapLevel] = Field(default_factory=list)
     separation: float | None = Field(default=None, description="Degrees from the centre of a cone search")
     matches: list[Picked] | None = Field(default=None, description="Filters that picked it, where it was asked for alone")
-    cutouts: dict[str, str] | None = Field(default=None, description="Addresses of its images by kind, where it was asked for alone")
+    cutouts: dict[str, str] | None = Field(
+        default=None, description="Addresses of its images by kind, where it was asked for alone"
+    )
 
 
 class AlertPage(_Answer):
@@ -96,5 +100,3 @@ class MatchPage(_Answer):
 
     items: list[Match]
     next: str | None = Field(default=None, description="Where to ask for what comes after these")
-
-

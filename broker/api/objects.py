@@ -88,7 +88,7 @@ def router(services: Services) -> APIRouter:
     def sky_object(object_id: ObjectId, request: Request) -> SkyObject:
         """An object, with its latest alerts."""
         rows = known(object_id)
-        placed = next((row for row in reversed(rows) if row["ra"] is not None), {})
+        placed: dict[str, Any] = next((row for row in reversed(rows) if row["ra"] is not None), {})
         times = [row["time"] for row in rows if row["time"] is not None]
         recent = [alert_of(row) for row in reversed(rows[-RECENT:])]
         latest = recent[0].model_copy()

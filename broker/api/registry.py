@@ -81,46 +81,73 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def _router(services: Services) -> APIRouter:
+def _by_number(services: Services) -> APIRouter:
+    """What a reader asks: the schema of the number in front of its message."""
     routes = APIRouter(tags=["schema registry"], default_response_class=_Answer)
 
     @routes.get("/schemas/types")
     def types() -> list[str]:
+        """Kinds of schemas there can be."""
         return ["JSON", "AVRO"]
 
     @routes.get("/schemas/ids/{schema_id}")
     def by_id(schema_id: int) -> dict[str, Any]:
+        """A schema by its number."""
         return _text(_by_id(services, schema_id)[0])
 
     @routes.get("/schemas/ids/{schema_id}/versions")
     def versions_of_id(schema_id: int) -> list[dict[str, Any]]:
+        """Subjects and versions a number stands for."""
         return [{"subject": schema.subject, "version": schema.version} for schema in _by_id(services, schema_id)]
 
     @routes.get("/schemas/ids/{schema_id}/subjects")
     def subjects_of_id(schema_id: int) -> list[str]:
+        """Subjects a number stands for."""
         return sorted({schema.subject for schema in _by_id(services, schema_id)})
+
+    @routes.get("/config")
+    def config() -> dict[str, str]:
+        """What a new version of a schema keeps: whoever reads the new can read the old."""
+        return {"compatibilityLevel": "BACKWARD"}
+
+    @routes.get("/mode")
+    def mode() -> dict[str, str]:
+        """Whether schemas can be written here: they cannot."""
+        return {"mode": "READONLY"}
+
+    return routes
+
+
+def _by_subject(services: Services) -> APIRouter:
+    """What people and tools ask: which schemas there are, and their versions."""
+    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer)
 
     @routes.get("/subjects")
     def subjects(
         prefix: Annotated[str, Query(alias="subjectPrefix", description="What the subject begins with")] = ":*:",
     ) -> list[str]:
+        """All subjects."""
         start = "" if prefix == ":*:" else prefix
         return sorted({schema.subject for schema in services.schemas if schema.subject.startswith(start)})
 
     @routes.get("/subjects/{subject}/versions")
     def versions(subject: str) -> list[int]:
+        """Versions of a subject."""
         return sorted(_of_subject(services, subject))
 
     @routes.get("/subjects/{subject}/versions/{version}")
     def version(subject: str, version: str) -> dict[str, Any]:
+        """One version of a subject; `latest` is the newest."""
         return _full(_version(services, subject, version))
 
     @routes.get("/subjects/{subject}/versions/{version}/schema")
     def bare(subject: str, version: str) -> Any:
+        """The schema itself, as JSON."""
         return json.loads(_version(services, subject, version).schema)
 
     @routes.post("/subjects/{subject}")
     def lookup(subject: str, body: Annotated[dict[str, Any], Body(examples=[{"schema": '"string"'}])]) -> dict[str, Any]:
+        """Whether a subject has this very schema, and under which number."""
         known = _of_subject(services, subject)
         wanted = body.get("schema")
         if not isinstance(wanted, str):
@@ -129,14 +156,6 @@ def _router(services: Services) -> APIRouter:
             if _same(schema.schema, wanted):
                 return _full(schema)
         raise RegistryError(40403, "Schema not found")
-
-    @routes.get("/config")
-    def config() -> dict[str, str]:
-        return {"compatibilityLevel": "BACKWARD"}
-
-    @routes.get("/mode")
-    def mode() -> dict[str, str]:
-        return {"mode": "READONLY"}
 
     return routes
 
@@ -148,7 +167,7 @@ def _on_error(_request: Request, error: Exception) -> JSONResponse:
 
 def install(app: FastAPI, services: Services) -> None:
     """Serve the protocol at the root, where clients given our address look, and under ``/registry``."""
-    routes = _router(services)
-    app.include_router(routes, prefix="/registry")
-    app.include_router(routes, include_in_schema=False)
+    for routes in (_by_number(services), _by_subject(services)):
+        app.include_router(routes, prefix="/registry")
+        app.include_router(routes, include_in_schema=False)
     app.add_exception_handler(RegistryError, _on_error)

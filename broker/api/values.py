@@ -28,7 +28,7 @@ def wide(name: str, value: int) -> bool:
     return abs(value) >= _SAFE or _ID_NAME.search(name) is not None
 
 
-def plain(value: Any, name: str = "") -> Any:
+def plain(value: Any, name: str = "") -> Any:  # noqa: PLR0911 - one a kind of value
     """`value` as JSON has it.
 
     NaN and infinities become null, ids and wide integers strings, times ISO 8601, bytes base64.

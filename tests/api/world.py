@@ -38,7 +38,9 @@ IVORN = "gcn:ivo://nasa.gsfc.gcn/Fermi#GBM_Alert_2024-04-22T21:35:13.42_73551451
 NOTICE = b'<?xml version="1.0"?>\n<voe:VOEvent ivorn="ivo://nasa.gsfc.gcn/Fermi#GBM_Alert" role="observation"/>\n'
 BIG = 2445391170915015005
 NOW = datetime(2024, 4, 22, 21, 35, 13, tzinfo=UTC)
-FIELDS = {"string": ["alert_id", "stream", "object_id", "band", "event_name", "messenger", "mission", "classification", "alert_type"]}
+FIELDS = {
+    "string": ["alert_id", "stream", "object_id", "band", "event_name", "messenger", "mission", "classification", "alert_type"]
+}
 NUMBERS = ["ra", "dec", "ra_dec_error", "mag", "mag_err", "reliability"]
 AVRO = {
     "type": "record",
@@ -50,7 +52,7 @@ AVRO = {
         {"name": "time", "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}]},
         {"name": "hpx", "type": ["null", "long"]},
         {"name": "positive", "type": ["null", "boolean"]},
-        {"name": "annotations", "type": {"type": "map", "values": ["null", "double", "long", "string"]}},
+        {"name": "annotations", "type": {"type": "map", "values": ["null", "long", "double", "string"]}},
     ],
 }
 SCHEMAS = (
@@ -295,7 +297,11 @@ def build(folder: Path, *, count: int = 60) -> World:
 
     def fields(alert_id: str) -> dict[str, Any]:
         alerts.get(store, alert_id)
-        return {"objectId": "ZTF24", "candidate": {"candid": BIG, "rb": float("nan"), "field": 500, "pid": 2**60}, "stamp": b"\x00\x01"}
+        return {
+            "objectId": "ZTF24",
+            "candidate": {"candid": BIG, "rb": float("nan"), "field": 500, "pid": 2**60},
+            "stamp": b"\x00\x01",
+        }
 
     def cutout(alert_id: str, kind: str) -> bytes | None:
         stored = alerts.get(store, alert_id)
@@ -330,7 +336,9 @@ def served(services: Services) -> Iterator[str]:
     """The application under uvicorn on a port of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False, ws="none")
+        config = uvicorn.Config(
+            create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False, ws="none"
+        )
         server = uvicorn.Server(config)
         free.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, daemon=True)

@@ -22,7 +22,7 @@ __all__ = ["PAGES", "install"]
 PAGES = (home.PAGE, alert.PAGE, sky_object.PAGE, api.PAGE)
 HERE = Path(__file__).parent
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
@@ -32,7 +32,11 @@ def install(app: FastAPI, services: Services) -> None:
     """Serve the pages and their files."""
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     links = [page for page in PAGES if page.title]
     environment.globals |= {"version": services.version, "links": links, "static": lambda name: f"/static/{name}"}

@@ -28,7 +28,8 @@ def _pixels(data: bytes) -> npt.NDArray[np.float64]:
         raise UsageError(message) from error
     if image is None or image.ndim < 2 or max(image.shape[-2:]) > _LARGEST or image.size == 0:
         raise UsageError("the cutout holds no image that can be drawn; ask for format=fits to have its bytes")
-    return np.asarray(image, dtype=np.float64).reshape(-1, *image.shape[-2:])[0]
+    pixels: npt.NDArray[np.float64] = np.asarray(image, dtype=np.float64).reshape(-1, *image.shape[-2:])[0]
+    return pixels
 
 
 def stretch(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -48,7 +49,7 @@ def stretch(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
         low, high = float(finite.min()), float(finite.max())
     span = high - low if high > low else 1.0
     scaled = np.clip((np.nan_to_num(pixels, nan=low, posinf=high, neginf=low) - low) / span, 0, 1)
-    grey = np.rint(np.asarray(AsinhStretch(a=0.15)(scaled)) * 255).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = np.rint(np.asarray(AsinhStretch(a=0.15)(scaled)) * 255).astype(np.uint8)
     grey[~np.isfinite(pixels)] = 0
     return grey
 

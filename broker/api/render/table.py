@@ -80,9 +80,7 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
             columns.append(pl.lit(pl.Series(name, texts, dtype=pl.String)))
         elif dtype.is_float():
             columns.append(pl.when(column.is_finite()).then(column))
-        elif dtype == pl.Null or (dtype in (pl.Int64, pl.UInt64) and wide(name, 0)):
-            columns.append(column.cast(pl.String))
-        elif dtype == pl.UInt64:
+        elif dtype in (pl.Null, pl.UInt64) or (dtype == pl.Int64 and wide(name, 0)):
             columns.append(column.cast(pl.String))
         else:
             columns.append(column)
@@ -121,4 +119,6 @@ def render(frame: pl.DataFrame, fmt: Format, *, name: str, description: str, hea
         case Format.json:
             raise UsageError("JSON is each resource's own")
     disposition = f'attachment; filename="{name}.{_SUFFIX[fmt]}"'
-    return Response(body, media_type=MEDIA_TYPES[fmt], headers={"Content-Disposition": disposition, "Vary": "Accept", **(headers or {})})
+    return Response(
+        body, media_type=MEDIA_TYPES[fmt], headers={"Content-Disposition": disposition, "Vary": "Accept", **(headers or {})}
+    )
