@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
-from broker.alert import BANDS, COMMON
+from broker.alert import COMMON
 from broker.decode.columns import Decoded, Ragged, to_series
-from broker.decode.declaration import Declaration, History
+from broker.decode.declaration import Declaration
 from broker.science.sky import radec_to_hpx
-from broker.science.times import to_micros, to_mjd_utc
+from broker.science.times import to_micros
 
 __all__ = [
     "MAG_PER_E",
     "Checked",
-    "Entries",
     "band_of",
     "check",
     "common_columns",
     "direction",
-    "entries",
-    "history_columns",
+    "items_of",
     "magnitudes",
+    "numbers",
+    "or_null",
     "paths_of",
     "signs",
+    "texts",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -95,16 +95,16 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
     d = declaration
     frame, picked = _with_element(d, decoded)
     words = frame.select(
-        (pl.lit(f"{d.stream}:") + _text(frame, d.id, ("",))).alias("alert_id"),
-        _text(frame, d.object, d.object_none).alias("object_id"),
+        (pl.lit(f"{d.stream}:") + texts(frame, d.id, ("",))).alias("alert_id"),
+        texts(frame, d.object, d.object_none).alias("object_id"),
         band_of(d, frame, d.band.field).alias("band"),
         direction(frame, d.positive).alias("positive"),
     )
     if words.height != decoded.source.size:  # nothing but constants: polars made one row of them
         words = words[:0] if decoded.source.size == 0 else pl.concat([words] * decoded.source.size)
-    ra, dec = _number(frame, d.ra), _number(frame, d.dec)
+    ra, dec = numbers(frame, d.ra), numbers(frame, d.dec)
     ra = np.where(ra == 360.0, 0.0, ra)
-    days = _number(frame, d.time.field)
+    days = numbers(frame, d.time.field)
     micros, timed = to_micros(days, d.time.format, d.time.scale)
     problems = dict(decoded.doubtful)
     with np.errstate(invalid="ignore"):
@@ -130,14 +130,14 @@ def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> d
         frame, words = frame.filter(pl.Series(keep)), words.filter(pl.Series(keep))
     ra, dec, rows = checked.ra[keep], checked.dec[keep], int(keep.sum())
     mag, mag_err, bright = magnitudes(
-        _number(frame, b.mag), _number(frame, b.mag_err), _number(frame, b.flux), _number(frame, b.flux_err),
-        b.zeropoint, _number(frame, b.zeropoint_field) if b.zeropoint_field else None,
+        numbers(frame, b.mag), numbers(frame, b.mag_err), numbers(frame, b.flux), numbers(frame, b.flux_err),
+        b.zeropoint, numbers(frame, b.zeropoint_field) if b.zeropoint_field else None,
     )  # fmt: skip
     if b.signed:
         bright = mag
     error = np.full(rows, np.nan)
     if d.position_error is not None:
-        error = _R90 * np.fmax(_number(frame, d.position_error.ra), _number(frame, d.position_error.dec))
+        error = _R90 * np.fmax(numbers(frame, d.position_error.ra), numbers(frame, d.position_error.dec))
         error = np.where(error > 0, error, np.nan)
     columns = {
         "alert_id": words["alert_id"],
@@ -146,102 +146,19 @@ def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> d
         "time": pl.Series(checked.micros[keep]).cast(COMMON["time"]),
         "ra": pl.Series(ra),
         "dec": pl.Series(dec),
-        "ra_dec_error": _or_null(error),
-        "containment_probability": _or_null(np.where(np.isnan(error), np.nan, 0.9)),
+        "ra_dec_error": or_null(error),
+        "containment_probability": or_null(np.where(np.isnan(error), np.nan, 0.9)),
         "hpx": pl.Series(radec_to_hpx(ra, dec)),
-        "mag": _or_null(mag),
-        "mag_err": _or_null(mag_err),
+        "mag": or_null(mag),
+        "mag_err": or_null(mag_err),
         "band": words["band"],
-        "reliability": _or_null(_number(frame, d.reliability)),
+        "reliability": or_null(numbers(frame, d.reliability)),
         "positive": signs(words["positive"], bright),
     }
     return {
         name: columns[name] if name in columns else pl.Series([None], dtype=dtype).new_from_index(0, rows)
         for name, dtype in COMMON.items()
     }
-
-
-def history_columns(declaration: Declaration, decoded: Decoded, checked: Checked, keep: Flags) -> dict[str, pl.Series]:
-    """The packet's earlier detections as `broker.alert.HISTORY` has them.
-
-    An entry with neither magnitude nor flux (an upper limit) is none; one of negative flux has no magnitude but stays.
-    """
-    rows = int(keep.sum())
-    item = declaration.history.detections
-    ragged = next((decoded.lists[path] for path in item.field if path in decoded.lists), None) if item else None
-    if item is None or ragged is None:
-        empty = pl.Series([[]], dtype=pl.List(pl.Float64)).new_from_index(0, rows)
-        return _as_history(empty, empty, empty, empty, empty)
-    owner = np.repeat(np.arange(keep.size), np.diff(ragged.offsets))
-    points = entries(declaration, item, ragged)
-    t = to_mjd_utc(points.days, declaration.time.format, declaration.time.scale)
-    valid = ~np.isnan(t) & points.measured & keep[owner]
-    if checked.picked is not None and declaration.element is not None and declaration.element.list in item.field:
-        valid[checked.picked[checked.picked >= 0]] = False  # the alert itself
-    counts = np.bincount(owner[valid], minlength=keep.size)[keep]
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-    pick = pl.Series(valid)
-
-    def listed(series: pl.Series) -> pl.Series:
-        return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(offsets, series.filter(pick).to_arrow())))
-
-    codes = points.band.replace_strict(list(BANDS), list(range(len(BANDS))), default=255, return_dtype=pl.UInt8)
-    return _as_history(
-        listed(pl.Series(t)), listed(_or_null(points.mag)), listed(_or_null(points.mag_err)),
-        listed(codes.fill_null(255)), listed(points.positive),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """Entries of a list of measurements; NaN and null for none.
-
-    Parameters
-    ----------
-    days
-        As the survey gives its times.
-    mag, mag_err, flux, flux_err, limit, noise
-        Magnitudes, and the survey's fluxes.
-    band, positive
-        Name, and brighter than the reference or fainter.
-    measured
-        Whether there is a magnitude or a flux.
-    """
-
-    days: Floats
-    mag: Floats
-    mag_err: Floats
-    flux: Floats
-    flux_err: Floats
-    limit: Floats
-    noise: Floats
-    band: pl.Series
-    positive: pl.Series
-    measured: Flags
-
-
-def entries(declaration: Declaration, item: History, ragged: Ragged) -> Entries:
-    """All entries of a list, flat."""
-    fields = _items(ragged)
-    given, flux, flux_err = (_number(fields, paths) for paths in (item.mag, item.flux, item.flux_err))
-    zeropoint = declaration.brightness.zeropoint if item.zeropoint is None else item.zeropoint
-    own = _number(fields, item.zeropoint_field) if item.zeropoint_field else None
-    mag, mag_err, bright = magnitudes(given, _number(fields, item.mag_err), flux, flux_err, zeropoint, own)
-    words = fields.with_columns(
-        band_of(declaration, fields, item.band).alias("_band"), direction(fields, item.positive).alias("_positive")
-    )
-    return Entries(
-        days=_number(fields, item.time),
-        mag=mag,
-        mag_err=mag_err,
-        flux=flux,
-        flux_err=flux_err,
-        limit=_number(fields, item.limit),
-        noise=_number(fields, item.noise),
-        band=words["_band"],
-        positive=signs(words["_positive"], given if declaration.brightness.signed else bright),
-        measured=~np.isnan(given) | ~np.isnan(flux),
-    )
 
 
 def magnitudes(  # noqa: PLR0917
@@ -275,7 +192,7 @@ def signs(words: pl.Series, flux: Floats) -> pl.Series:
         return words
     said = words.cast(pl.Float64).to_numpy()
     both = np.where(np.isnan(said), np.where(np.isnan(flux), np.nan, flux > 0), said)
-    return _or_null(both).cast(pl.Boolean)
+    return or_null(both).cast(pl.Boolean)
 
 
 def direction(frame: pl.DataFrame, paths: Sequence[str]) -> pl.Expr:
@@ -285,7 +202,7 @@ def direction(frame: pl.DataFrame, paths: Sequence[str]) -> pl.Expr:
         return pl.coalesce(have)
     if not have:
         return pl.lit(None, dtype=pl.Boolean)
-    lower = _text(frame, have, ()).str.to_lowercase()
+    lower = texts(frame, have, ()).str.to_lowercase()
     return pl.when(lower.is_in(_POSITIVE)).then(True).when(lower.is_in(_NEGATIVE)).then(False)
 
 
@@ -306,8 +223,8 @@ def band_of(declaration: Declaration, frame: pl.DataFrame, paths: Sequence[str])
             name = name.str.extract(rule.pattern, 1)
         if rule.map:
             given = dict(rule.map)
-            numbers = all(key.isdigit() for key in given)
-            default = pl.lit(None, dtype=pl.String) if numbers else name
+            only_numbers = all(key.isdigit() for key in given)
+            default = pl.lit(None, dtype=pl.String) if only_numbers else name
             name = name.replace_strict(list(given), list(given.values()), default=default, return_dtype=pl.String)
         found.append(pl.when(name != "").then(name))
     return pl.coalesce(found) if found else pl.lit(None, dtype=pl.String)
@@ -323,7 +240,7 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     picked = stops - 1 if rule.pick != "first" else starts.copy()
     if rule.pick == "latest":
         inner = [path.split("[].")[1] for path in declaration.time.field if path.startswith(f"{rule.list}[].")]
-        times = _number(_items(ragged), inner)
+        times = numbers(items_of(ragged), inner)
         for row, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
             if stop > start and not np.isnan(times[start:stop]).all():
                 picked[row] = start + int(np.nanargmax(times[start:stop]))
@@ -333,12 +250,12 @@ def _with_element(declaration: Declaration, decoded: Decoded) -> tuple[pl.DataFr
     return decoded.frame.with_columns(fields) if decoded.frame.width else pl.DataFrame(fields), picked
 
 
-def _items(ragged: Ragged) -> pl.DataFrame:
+def items_of(ragged: Ragged) -> pl.DataFrame:
     """All items of a list, flat."""
     return pl.DataFrame(ragged.fields) if ragged.fields else pl.DataFrame(height=int(ragged.offsets[-1]))
 
 
-def _number(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:
+def numbers(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:
     """First of the fields that is not null, NaN if none is."""
     result: Floats | None = None
     for path in paths:
@@ -348,7 +265,7 @@ def _number(frame: pl.DataFrame, paths: Sequence[str]) -> Floats:
     return result if result is not None else np.full(frame.height, np.nan)
 
 
-def _text(frame: pl.DataFrame, paths: Sequence[str], none: tuple[str, ...]) -> pl.Expr:
+def texts(frame: pl.DataFrame, paths: Sequence[str], none: tuple[str, ...]) -> pl.Expr:
     """First of the fields that is neither null nor one of the words for none; ``a+b`` joins two with a hyphen."""
     found = []
     for path in paths:
@@ -360,7 +277,7 @@ def _text(frame: pl.DataFrame, paths: Sequence[str], none: tuple[str, ...]) -> p
     return pl.coalesce(found) if found else pl.lit(None, dtype=pl.String)
 
 
-def _or_null(values: Floats) -> pl.Series:
+def or_null(values: Floats) -> pl.Series:
     """Numbers with null for NaN."""
     return to_series("", values, ~np.isnan(values))
 
@@ -371,13 +288,3 @@ def _lacks(frame: pl.DataFrame, what: str, paths: Sequence[str]) -> str:
     if not any(part in frame.columns for part in parts):
         return f"the packet has no {what}: its schema has none of {', '.join(paths)}"
     return f"the packet has no {what}: {', '.join(part for part in parts if part in frame.columns)} missing"
-
-
-def _as_history(
-    time: pl.Series, mag: pl.Series, mag_err: pl.Series, band: pl.Series, positive: pl.Series
-) -> dict[str, pl.Series]:
-    floats = {"time": time, "mag": mag, "mag_err": mag_err}
-    columns = {f"history.{name}": series.cast(pl.List(pl.Float64)) for name, series in floats.items()}
-    columns["history.band"] = band.cast(pl.List(pl.UInt8))
-    columns["history.positive"] = positive.cast(pl.List(pl.Boolean))
-    return {name: series.alias(name) for name, series in columns.items()}

@@ -16,9 +16,9 @@ import fastavro
 import numpy as np
 import polars as pl
 
-from broker.decode import common
 from broker.decode.columns import Ragged
 from broker.decode.declaration import Declaration, History
+from broker.decode.history import entries
 from broker.decode.ocf import MAGIC, MAX_UNPACKED, find_spans, header_of
 from broker.decode.schemas import SchemaSource
 from broker.errors import DecodeError
@@ -170,11 +170,11 @@ def _alert_point(declaration: Declaration, packet: Packet) -> pl.DataFrame:
 
 
 def _points(declaration: Declaration, item: History, packet: Packet, kind: str) -> pl.DataFrame:
-    entries = next((found for path in item.field if isinstance(found := _at(packet, path), list)), [])
-    entries = [entry for entry in entries if isinstance(entry, dict)]
+    items = next((found for path in item.field if isinstance(found := _at(packet, path), list)), [])
+    items = [entry for entry in items if isinstance(entry, dict)]
     inner = (*item.time, *item.band, *item.positive, *item.mag, *item.mag_err, *item.flux, *item.flux_err)
     names = [name for name in dict.fromkeys((*inner, *item.zeropoint_field, *item.limit, *item.noise)) if "[]" not in name]
-    points = common.entries(declaration, item, _ragged(declaration, entries, names))
+    points = entries(declaration, item, _ragged(declaration, items, names))
     zeropoint = declaration.brightness.zeropoint if item.zeropoint is None else item.zeropoint
     with np.errstate(invalid="ignore", divide="ignore"):
         noise_limit = zeropoint - 2.5 * np.log10(5.0 * points.noise)
@@ -182,7 +182,7 @@ def _points(declaration: Declaration, item: History, packet: Packet, kind: str) 
     wanted = np.isnan(points.mag) & ~np.isfinite(points.flux) & np.isfinite(limit) if kind == "limit" else points.measured
     # A list of detections and limits together: a limit is an entry of it that has nothing measured.
     if kind == "limit" and (d := declaration.history.detections) is not None and d.field == item.field:
-        wanted &= ~common.entries(declaration, d, _ragged(declaration, entries, (*d.mag, *d.flux))).measured
+        wanted &= ~entries(declaration, d, _ragged(declaration, items, (*d.mag, *d.flux))).measured
     frame = pl.DataFrame(
         {
             "time": to_mjd_utc(points.days, declaration.time.format, declaration.time.scale),
@@ -190,10 +190,10 @@ def _points(declaration: Declaration, item: History, packet: Packet, kind: str) 
             "mag_err": points.mag_err,
             "flux": points.flux,
             "flux_err": points.flux_err,
-            "limit": limit if kind == "limit" else np.full(len(entries), np.nan),
+            "limit": limit if kind == "limit" else np.full(len(items), np.nan),
             "band": points.band,
             "positive": points.positive,
-            "kind": pl.Series([kind], dtype=pl.String).new_from_index(0, len(entries)),
+            "kind": pl.Series([kind], dtype=pl.String).new_from_index(0, len(items)),
         },
         schema=LIGHT_CURVE,
     )
@@ -201,16 +201,16 @@ def _points(declaration: Declaration, item: History, packet: Packet, kind: str) 
     return frame.filter(pl.Series(wanted)).with_columns(pl.col(floats).fill_nan(None)).drop_nulls("time")
 
 
-def _ragged(declaration: Declaration, entries: list[Packet], names: Sequence[str]) -> Ragged:
+def _ragged(declaration: Declaration, items: list[Packet], names: Sequence[str]) -> Ragged:
     """The entries' fields as columns, without the numbers that stand for a missing one."""
     fields = {}
     for name in names:
-        values = [_at(entry, name) for entry in entries]
+        values = [_at(entry, name) for entry in items]
         values = [None if isinstance(value, float) and value in declaration.missing else value for value in values]
         series = pl.Series(name, _numbers(values), strict=False)
         if series.dtype != pl.Null:
             fields[name] = series
-    return Ragged(np.array([0, len(entries)]), fields)
+    return Ragged(np.array([0, len(items)]), fields)
 
 
 def _numbers(values: list[Any]) -> list[Any]:

@@ -18,6 +18,7 @@ from broker.alert import COMMON, PRIVATE, Batch, Rejection, conform
 from broker.decode import common
 from broker.decode.columns import Decoded, decode
 from broker.decode.declaration import Declaration
+from broker.decode.history import history_columns
 from broker.decode.ocf import MAGIC, Header, Spans, address_of, find_spans, header_of
 from broker.decode.schemas import SchemaSource
 from broker.errors import DecodeError, SchemaUnavailableError
@@ -239,7 +240,7 @@ def _append(work: _Work, decoded: Decoded, checked: common.Checked, keep: common
         series = checked.frame[name].cast(pl.String) if name in declaration.text else checked.frame[name]
         columns[name] = series if whole else series.filter(mask)
     if work.history:
-        columns |= common.history_columns(declaration, decoded, checked, keep)
+        columns |= history_columns(declaration, decoded, checked, keep)
     columns["_record"] = pl.Series(np.array(numbers, np.uint32)[decoded.source[keep]])
     columns["_unit"] = pl.Series(decoded.unit[keep].astype(np.uint32))
     work.frames.append(pl.DataFrame(columns))

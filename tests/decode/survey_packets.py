@@ -84,9 +84,10 @@ def ztf(candid: int | None = 1, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     candidate |= {name: value for name, value in changes.items() if not name.startswith("_")}
     history = [
-        {"jd": 2_459_990.5, "fid": 2, "pdiffimfilename": "x", "isdiffpos": "f", "magpsf": 19.0, "sigmapsf": 0.25, "diffmaglim": 20.5},
-        {"jd": 2_459_991.5, "fid": 1, "pdiffimfilename": None, "isdiffpos": None, "magpsf": None, "sigmapsf": None, "diffmaglim": 20.0},
-    ]  # fmt: skip
+        {"jd": 2_459_990.5, "fid": 2, "pdiffimfilename": "x", "isdiffpos": "f", "magpsf": 19.0, "sigmapsf": 0.25},
+        {"jd": 2_459_991.5, "fid": 1, "pdiffimfilename": None, "isdiffpos": None, "magpsf": None, "sigmapsf": None},
+    ]
+    history = [item | {"diffmaglim": limit} for item, limit in zip(history, (20.5, 20.0), strict=True)]
     record = {
         "schemavsn": "9.9", "objectId": "ZTF99test", "candid": candid, "candidate": candidate, "prv_candidates": history,
         "cutoutScience": {"fileName": "a.fits", "stampData": b"SIMPLE" * 40},
@@ -135,8 +136,8 @@ class Schemas:
             raise SchemaUnavailableError(f"schema {schema_id} of stream {stream} cannot be had: not here")
         return self._by_id[schema_id]
 
-    def candidates(self, stream: str) -> list[Any]:
+    def candidates(self, _stream: str) -> list[Any]:
         return self._candidates
 
-    def seen(self, stream: str, schema: Any, how: str) -> None:
+    def seen(self, stream: str, _schema: Any, how: str) -> None:
         self.met.append((stream, how))

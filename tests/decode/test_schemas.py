@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import fastavro
 import pytest
@@ -15,7 +16,7 @@ from tests.decode.survey_packets import ZTF
 
 
 class Registry(BaseHTTPRequestHandler):
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         Registry.asked.append(self.path)

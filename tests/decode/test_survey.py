@@ -273,7 +273,8 @@ def test_decat_object_packet_gives_its_latest_source():
         stream="decat", wanted={"history.time"},
     )  # fmt: skip
     row = batch.frame.row(0, named=True)
-    assert (row["alert_id"], row["object_id"], row["ra"], row["band"], row["reliability"]) == (
+    names = ["alert_id", "object_id", "ra", "band", "reliability"]
+    assert tuple(row[name] for name in names) == (
         "decat:2",
         "DC21abc",
         12.0,

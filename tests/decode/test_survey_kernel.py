@@ -36,7 +36,7 @@ class Maker:
             return {"type": "enum", "name": self.name(), "symbols": ["A", "B", "C"]}
         return {"type": "fixed", "name": self.name(), "size": self.random.randint(1, 9)} if kind == "fixed" else kind
 
-    def type(self, depth, inside=False):
+    def type(self, depth):
         kind = self.random.choice(
             ["scalar"] * 4 + ["null", "reversed", "union"] + ["record", "array", "map", "opt"] * (depth > 0)
         )
