@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from broker.alert import SKYMAPS_DTYPE, Batch, Step
@@ -39,7 +40,7 @@ COLUMNS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "skymaps": SKYMAPS_DTYPE,
     **{f"{kind}.{name}": dtype for kind in _KINDS for name, dtype in _FIELDS.items()},
 }
-"""Columns the step adds: all maps in which the alert lies, best first, and the best of each kind."""
+"""Columns the step adds: all maps in which the alert lies, best first and equals as they came, and the best of each kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,40 +132,44 @@ def _annotated(frame: pl.DataFrame, maps: Sequence[LiveMap], index: MapIndex) ->
     hpx = frame["hpx"].fill_null(-1).to_numpy()
     time = frame["time"].dt.epoch("us").fill_null(NO_TIME).to_numpy()
     row, number, level, density = lookup(index, hpx, time)
+    events = pl.Series([live.event for live in maps], dtype=pl.String)
+    if frame["event_name"].null_count() < frame.height:
+        others = (frame["event_name"][row] != events[number]).fill_null(value=True).to_numpy()
+        row, number, level, density = row[others], number[others], level[others], density[others]
     if not row.size:
         return _without(frame)
+    order = np.lexsort((number, level, row))
+    row, number = row[order], number[order]
     hits = pl.DataFrame(
         {
-            "row": row,
-            "number": number,
-            "credible_level": level,
-            "density": density,
+            "event": events[number],
+            "revision": np.array([live.revision for live in maps], np.int64)[number],
+            "credible_level": level[order],
+            "density": density[order],
             "dt": (time[row] - index.event[number]) / 1e6,
         }
-    ).join(
-        pl.DataFrame(
-            {
-                "number": np.arange(len(maps)),
-                "event": [live.event for live in maps],
-                "revision": [live.revision for live in maps],
-                "kind": [kind_of(live.messenger) for live in maps],
-            },
-            schema_overrides={"kind": pl.String, "event": pl.String, "revision": pl.Int64},
-        ),
-        on="number",
     )
-    own = frame.select(pl.col("event_name").alias("own")).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-    hits = hits.join(own, on="row").filter(pl.col("own").is_null() | (pl.col("own") != pl.col("event")))
-    hits = hits.sort("row", "credible_level", "event")
-    names = [item.name for item in SKYMAPS_DTYPE.inner.fields]  # type: ignore[union-attr]
-    added = own.select("row").join(
-        hits.group_by("row", maintain_order=True).agg(pl.struct(names).alias("skymaps")),
-        on="row",
-        how="left",
-        maintain_order="left",
-    )
-    for kind in _KINDS:
-        best = hits.filter(pl.col("kind") == kind).unique("row", keep="first", maintain_order=True)
-        best = best.select("row", *(pl.col(name).alias(f"{kind}.{name}") for name in _FIELDS))
-        added = added.join(best, on="row", how="left", maintain_order="left")
-    return pl.concat([frame, added.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())], how="horizontal")
+    kinds = np.array([kind_of(live.messenger) or "" for live in maps])[number]
+    added = [_listed(hits, row, frame.height), *(_best(hits, row, kinds == kind, kind, frame.height) for kind in _KINDS)]
+    return pl.concat([frame, *added], how="horizontal")
+
+
+def _listed(hits: pl.DataFrame, row: npt.NDArray[np.int64], height: int) -> pl.DataFrame:
+    """Hits of each row as a list, null for none; hits come in order of rows."""
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    lists = hits.select(pl.struct(pl.all()).alias("hit")).with_columns(pl.Series("row", row))
+    lists = lists.group_by("row", maintain_order=True).agg("hit")
+    place = np.full(height, first.size, np.int64)
+    place[row[first]] = np.arange(first.size)
+    column = lists["hit"].extend_constant(None, 1)[place].cast(SKYMAPS_DTYPE)
+    return pl.DataFrame({"skymaps": column})
+
+
+def _best(hits: pl.DataFrame, row: npt.NDArray[np.int64], alike: npt.NDArray[np.bool_], kind: str, height: int) -> pl.DataFrame:
+    """First hit of a kind in each row."""
+    chosen = np.flatnonzero(alike)
+    chosen = chosen[np.flatnonzero(np.diff(row[chosen], prepend=-1))]
+    place = np.full(height, chosen.size, np.int64)
+    place[row[chosen]] = np.arange(chosen.size)
+    best = hits[chosen].select(pl.col(name).alias(f"{kind}.{name}") for name in _FIELDS)
+    return pl.concat([best, best.clear(1)])[place]

@@ -79,7 +79,7 @@ def test_best_of_each_kind() -> None:
     ]
     row = associated(batch((41.0, 11.0, T0)), maps).row(0, named=True)
     assert (row["gw.event"], row["grb.event"], row["neutrino.event"]) == ("S1", "GRB 2", "IC1")
-    assert [each["event"] for each in row["skymaps"]] == ["GRB 2", "IC1", "other", "GRB 1", "S1"]
+    assert [each["event"] for each in row["skymaps"]] == ["GRB 2", "IC1", "other", "S1", "GRB 1"]
     assert [kind_of(name) for name in ("GW", "EM", "Neutrino", "", "CosmicRay")] == ["gw", "grb", "neutrino", None, None]
 
 
