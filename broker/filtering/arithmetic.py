@@ -77,7 +77,7 @@ def _negate(_: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
 
 def _concatenate(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
     (left, right), kind = agree(node, scope, *operands)
-    if kind not in {"string", "any"}:
+    if kind not in {"string", "any", "null"}:
         fail("|| joins texts", node, scope.text)
     return Value(left.expr.cast(pl.String) + right.expr.cast(pl.String), "string")
 

@@ -37,7 +37,7 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
     result = function.result
     if result is None:
         args, result = agree(node, scope, *((part, value) for (part, _), value in zip(operands, args, strict=True)))
-    if function.result is not None and any(arg.kind == "null" for arg in args):
+    if result == "null" or (function.result is not None and any(arg.kind == "null" for arg in args)):
         return values.null()
     here = {column: scope.column(column, node) for column in function.columns if not _given(function, column, len(args))}
     if any(value.kind == "null" for value in here.values()):

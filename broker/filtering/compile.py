@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from operator import and_, or_
+from collections.abc import Callable, Mapping
 
 import polars as pl
 from sqlglot import exp
@@ -13,20 +11,22 @@ from broker.filtering import values
 from broker.filtering.arithmetic import ARITHMETIC
 from broker.filtering.calls import call
 from broker.filtering.like import like
+from broker.filtering.logic import all_of, any_of
 from broker.filtering.parse import chain, fail
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
 from broker.filtering.values import Value
 
-__all__ = ["compile_node", "conjunction"]
+__all__ = ["compile_node"]
 
 _LARGEST = 2**63
 
-
-def conjunction(exprs: Sequence[pl.Expr], join: Callable[[pl.Expr, pl.Expr], pl.Expr] = and_) -> pl.Expr:
-    """Expressions joined in a balanced tree, so that a long chain stays shallow."""
-    while len(exprs) > 1:
-        exprs = [reduce(join, exprs[start : start + 2]) for start in range(0, len(exprs), 2)]
-    return exprs[0]
+_ARGUMENTS = frozenset(
+    {
+        *("this", "expression", "expressions", "low", "high", "ifs", "true", "default", "unit", "to"),
+        *("table", "db", "catalog", "is_string", "negate", "query", "field", "typed", "safe"),
+    }
+)
+"""Parts of a syntax tree that are read here; one with others is refused, lest half of it be dropped in silence."""
 
 
 def compile_node(node: exp.Expr, scope: Scope) -> Value:
@@ -43,7 +43,13 @@ def compile_node(node: exp.Expr, scope: Scope) -> Value:
         return fail(
             f"{what} cannot be used in a filter: it sees one alert's columns, operators and functions", node, scope.text
         )
-    return compiler(node, scope)
+    strange = {key for key, value in node.args.items() if value not in (None, False, [])} - _ARGUMENTS
+    if strange:
+        fail(f"{spell(node)} cannot be used in a filter: {min(strange)} is not understood", node, scope.text)
+    value = compiler(node, scope)
+    if node.args.get("negate"):  # how some releases of sqlglot write NOT LIKE
+        return value if value.kind == "null" else Value(~value.expr, "boolean")
+    return value
 
 
 def _column(node: exp.Expr, scope: Scope) -> Value:
@@ -127,22 +133,24 @@ def _null_safe(node: exp.Expr, scope: Scope) -> Value:
     return Value(left.expr.eq_missing(right.expr), "boolean")
 
 
-def _truth(node: exp.Expr, scope: Scope) -> pl.Expr:
+def _truth(node: exp.Expr, scope: Scope) -> Value:
     value = compile_node(node, scope)
     if value.kind not in {"boolean", "null", "any"}:
         fail(f"{spell(node)} is {values.words(value.kind)}, not a condition: compare it with something", node, scope.text)
-    return value.expr.cast(pl.Boolean) if value.kind == "null" else value.expr
+    return value
 
 
-def _logic(kind: type[exp.And | exp.Or], join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[exp.Expr, Scope], Value]:
-    def compiler(node: exp.Expr, scope: Scope) -> Value:
-        return Value(conjunction([_truth(operand, scope) for operand in chain(node, kind)], join), "boolean")
+def _and(node: exp.Expr, scope: Scope) -> Value:
+    return all_of([_truth(operand, scope) for operand in chain(node, exp.And)])
 
-    return compiler
+
+def _or(node: exp.Expr, scope: Scope) -> Value:
+    return any_of([_truth(operand, scope) for operand in chain(node, exp.Or)])
 
 
 def _not(node: exp.Expr, scope: Scope) -> Value:
-    return Value(~_truth(node.this, scope), "boolean")
+    truth = _truth(node.this, scope)
+    return truth if truth.kind == "null" else Value(~truth.expr, "boolean")
 
 
 def _is(node: exp.Expr, scope: Scope) -> Value:
@@ -151,7 +159,9 @@ def _is(node: exp.Expr, scope: Scope) -> Value:
         return Value(compile_node(node.this, scope).expr.is_null(), "boolean")
     if isinstance(right, exp.Boolean):
         truth = _truth(node.this, scope)
-        return Value((truth if right.this else ~truth).fill_null(value=False), "boolean")
+        if truth.kind == "null":
+            return Value(pl.lit(value=False), "boolean")
+        return Value((truth.expr if right.this else ~truth.expr).fill_null(value=False), "boolean")
     return fail("IS takes NULL, NOT NULL, TRUE or FALSE; compare with =", node, scope.text)
 
 
@@ -159,10 +169,9 @@ def _between(node: exp.Expr, scope: Scope) -> Value:
     (value, low, high), _ = agree(node, scope, *_compiled(node, scope, "this", "low", "high"))
     if value.kind == "null":
         return values.null()
-    unknown = pl.lit(None, dtype=pl.Boolean)
-    above = unknown if low.kind == "null" else value.expr >= low.expr
-    below = unknown if high.kind == "null" else value.expr <= high.expr
-    return Value(above & below, "boolean")
+    above = values.null() if low.kind == "null" else Value(value.expr >= low.expr, "boolean")
+    below = values.null() if high.kind == "null" else Value(value.expr <= high.expr, "boolean")
+    return all_of([above, below])
 
 
 def _in(node: exp.Expr, scope: Scope) -> Value:
@@ -174,12 +183,10 @@ def _in(node: exp.Expr, scope: Scope) -> Value:
         return values.null()
     known = [entry for entry in listed if entry.kind != "null"]
     if known and kind in {"string", "integer"} and all(entry.literal is not None for entry in known):
-        found = value.expr.is_in([entry.literal for entry in known])
-    elif known:
-        found = conjunction([value.expr == entry.expr for entry in known], or_)
+        found = [Value(value.expr.is_in([entry.literal for entry in known]), "boolean")]
     else:
-        return values.null()
-    return Value(found if len(known) == len(listed) else found | pl.lit(None, dtype=pl.Boolean), "boolean")
+        found = [Value(value.expr == entry.expr, "boolean") for entry in known]
+    return any_of(found if len(known) == len(listed) else [*found, values.null()])
 
 
 def _like(node: exp.Expr, scope: Scope) -> Value:
@@ -205,9 +212,12 @@ def _case(node: exp.Expr, scope: Scope) -> Value:
     tests = [_truth(exp.EQ(this=operand, expression=b.this) if operand is not None else b.this, scope) for b in branches]
     parts = [b.args["true"] for b in branches] + ([default] if default is not None else [])
     results, kind = agree(node, scope, *((part, compile_node(part, scope)) for part in parts))
+    if kind == "null":
+        return values.null()
     value = results[len(tests)].expr if default is not None else pl.lit(None)
     for test, result in zip(reversed(tests), reversed(results[: len(tests)]), strict=True):
-        value = pl.when(test).then(result.expr).otherwise(value)
+        if test.kind != "null":
+            value = pl.when(test.expr).then(result.expr).otherwise(value)
     return Value(value, kind)
 
 
@@ -221,8 +231,8 @@ _NODES: Mapping[type[exp.Expr], Callable[[exp.Expr, Scope], Value]] = {
     exp.Paren: lambda node, scope: compile_node(node.this, scope),
     exp.Interval: _interval,
     exp.Cast: _cast,
-    exp.And: _logic(exp.And, and_),
-    exp.Or: _logic(exp.Or, or_),
+    exp.And: _and,
+    exp.Or: _or,
     exp.Not: _not,
     exp.EQ: _compare(lambda a, b: a == b),
     exp.NEQ: _compare(lambda a, b: a != b),

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from broker.errors import ExpressionError
-from broker.filtering.compile import compile_node, conjunction
+from broker.filtering.compile import compile_node
+from broker.filtering.logic import all_of
 from broker.filtering.parse import Parsed, fail, parse
 from broker.filtering.scope import DTypes, Scope
-from broker.filtering.values import words
+from broker.filtering.values import Value, words
 
 __all__ = ["Clause", "Expression", "Output", "compile_expression", "compile_output"]
 
@@ -101,16 +102,18 @@ def compile_expression(
     """
     parsed = parse(sql) if isinstance(sql, str) else sql
     scope = Scope(parsed.text, columns, lenient, shared=shared)
-    clauses = []
+    clauses: list[Clause] = []
+    conditions: list[Value] = []
     try:
         for text, tree in parsed.clauses:
             value = compile_node(tree, scope)
             if value.kind not in {"boolean", "null", "any"}:
                 fail(f"{text[:60]} is {words(value.kind)}, not a condition: compare it with something", tree, parsed.text)
+            conditions.append(value)
             clauses.append(Clause(text, value.expr.cast(pl.Boolean) if value.kind == "null" else value.expr))
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deep: split the filter") from error
-    whole = conjunction([clause.expr for clause in clauses]).fill_null(value=False)
+    whole = all_of(conditions).expr.cast(pl.Boolean).fill_null(value=False)
     return Expression(parsed.text, whole, frozenset(scope.used), tuple(clauses))
 
 

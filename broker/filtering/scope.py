@@ -94,7 +94,8 @@ def agree(node: exp.Expr, scope: Scope, *operands: Operand) -> tuple[list[Value]
     if len(kinds) > 1:
         told = " with ".join(f"{spell(part)} ({values.words(value.kind)})" for part, value in operands[:4])
         fail(f"kinds do not go together: {told}", node, scope.text)
-    return settled, kinds.pop() if kinds else "any"
+    nothing = all(value.kind == "null" for value in settled)
+    return settled, kinds.pop() if kinds else "null" if nothing else "any"
 
 
 def spell(node: exp.Expr) -> str:
