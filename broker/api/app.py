@@ -88,7 +88,8 @@ def _document(app: FastAPI) -> None:
             parts |= problem.pop("$defs") | {"Problem": problem}
             for operations in schema["paths"].values():
                 for operation in operations.values():
-                    operation["responses"].pop("422", None)
+                    if operation["responses"].get("422", {}).get("description") == "Validation Error":
+                        del operation["responses"]["422"]
                     operation["responses"].setdefault("400", problems.RESPONSES[400])
             for unused in ("HTTPValidationError", "ValidationError"):
                 parts.pop(unused, None)

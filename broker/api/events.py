@@ -92,12 +92,10 @@ class Region(BaseModel):
 
     name: str
     level: float
-    cells: list[list[tuple[float, float]]] = Field(
-        description="Corners of each HEALPix cell: right ascension and declination, degrees"
-    )
+    cells: list[list[list[float]]] = Field(description="Corners of each HEALPix cell: right ascension and declination, degrees")
 
 
-def corners(cells: Sequence[Cell]) -> list[list[tuple[float, float]]]:
+def corners(cells: Sequence[Cell]) -> list[list[list[float]]]:
     """Corners of HEALPix cells.
 
     Parameters
@@ -114,7 +112,7 @@ def corners(cells: Sequence[Cell]) -> list[list[tuple[float, float]]]:
     for order, index in cells:
         vectors = hp.boundaries(1 << order, index, step=1, nest=True)
         lon, lat = hp.vec2ang(vectors.T, lonlat=True)
-        shapes.append([(round(float(ra), 3), round(float(dec), 3)) for ra, dec in zip(lon, np.asarray(lat), strict=True)])
+        shapes.append([[round(float(ra), 3), round(float(dec), 3)] for ra, dec in zip(lon, np.asarray(lat), strict=True)])
     return shapes
 
 

@@ -66,7 +66,8 @@ class _Tail:
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self.opened: asyncio.Future[Positions] = self._loop.create_future()
-        self.batches: asyncio.Queue[list[Record] | None] = asyncio.Queue(QUEUE)
+        self._batches: asyncio.Queue[list[Record] | None] = asyncio.Queue()
+        self._room = threading.Semaphore(QUEUE)
         threading.Thread(target=self._run, name="live", daemon=True).start()
 
     def stop(self) -> None:
@@ -104,12 +105,16 @@ class _Tail:
                 self._hand_over(records)
 
     def _hand_over(self, batch: list[Record] | None) -> None:
-        put = asyncio.run_coroutine_threadsafe(self.batches.put(batch), self._loop)
-        while not self._stop.is_set():
-            with suppress(TimeoutError):
-                put.result(POLL_SECONDS)
+        while not self._room.acquire(timeout=POLL_SECONDS):
+            if self._stop.is_set():
                 return
-        put.cancel()
+        self._loop.call_soon_threadsafe(self._batches.put_nowait, batch)
+
+    async def batches(self) -> AsyncIterator[list[Record]]:
+        """Batches as they come, until the log is away."""
+        while (batch := await self._batches.get()) is not None:
+            self._room.release()
+            yield batch
 
 
 def _token(positions: Mapping[TopicPartition, int]) -> str:
@@ -133,7 +138,7 @@ def router(services: Services) -> APIRouter:
     async def events(tail: _Tail, positions: Positions) -> AsyncIterator[ServerSentEvent]:
         try:
             yield ServerSentEvent(event="ready", id=_token(positions), data="{}", retry=2000)
-            while (batch := await tail.batches.get()) is not None:
+            async for batch in tail.batches():
                 for record in batch:
                     positions[record.place] = record.offset + 1
                     match = read(record)

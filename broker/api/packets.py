@@ -17,6 +17,14 @@ from broker.errors import NotFoundError
 __all__ = ["AlertId", "CutoutKind", "content_type", "router"]
 
 AlertId = Annotated[str, Path(description="Alert id, percent-encoded", examples=["ztf:2445391170915015005"])]
+KINDS = (
+    "application/avro",
+    "application/xml",
+    "application/json",
+    "application/fits",
+    "text/plain",
+    "application/octet-stream",
+)
 _KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -58,7 +66,7 @@ def router(services: Services) -> APIRouter:
     @routes.get(
         "/{alert_id:path}/packet",
         response_class=Response,
-        responses={200: {"description": "The bytes, exactly", "content": {"application/octet-stream": {}}}},
+        responses={200: {"description": "The bytes, exactly", "content": {kind: {} for kind in KINDS}}},
     )
     def packet(alert_id: AlertId) -> Response:
         """The bytes the alert came in, exactly as received."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
+from traceback import format_exception
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -118,7 +119,7 @@ def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 def _on_unknown(request: Request, error: Exception) -> JSONResponse:
     mark = uuid.uuid4().hex[:12]
-    _log.error("request failed", path=request.url.path, mark=mark, exc_info=error)
+    _log.error("request failed", path=request.url.path, mark=mark, exception="".join(format_exception(error)))
     return problem(request, 500, "internal", f"the fault is ours; our log has it under {mark}", mark=mark)
 
 

@@ -10,12 +10,27 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from broker.api.services import PublishedSchema, Services
 
 __all__ = ["install"]
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+class Fault(BaseModel):
+    """An error as the protocol has it."""
+
+    error_code: int = Field(description="The HTTP status, and two digits more", examples=[40403])
+    message: str
+
+
+def _described(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {MEDIA_TYPE: {"schema": Fault.model_json_schema()}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {404: _described("There is no such thing"), 422: _described("It cannot be one")}
 
 
 class _Answer(JSONResponse):
@@ -83,7 +98,7 @@ def _same(one: str, other: str) -> bool:
 
 def _by_number(services: Services) -> APIRouter:
     """What a reader asks: the schema of the number in front of its message."""
-    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer)
+    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer, responses=ERRORS)
 
     @routes.get("/schemas/types")
     def types() -> list[str]:
@@ -120,7 +135,7 @@ def _by_number(services: Services) -> APIRouter:
 
 def _by_subject(services: Services) -> APIRouter:
     """What people and tools ask: which schemas there are, and their versions."""
-    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer)
+    routes = APIRouter(tags=["schema registry"], default_response_class=_Answer, responses=ERRORS)
 
     @routes.get("/subjects")
     def subjects(

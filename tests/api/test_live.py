@@ -134,12 +134,11 @@ def test_silence_is_broken_by_comments(url: str) -> None:
 
 
 def test_one_reader_too_many_is_asked_to_come_back(here: World) -> None:
-    with served(broken(here, live_readers=1)) as other:
-        with listening(other):
-            answer = httpx.get(f"{other}/api/v1/live")
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"]
-            assert "live readers" in answer.json()["detail"]
+    with served(broken(here, live_readers=1)) as other, listening(other):
+        answer = httpx.get(f"{other}/api/v1/live")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert "live readers" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("token", ["nonsense", "eJyLjgUAARUAuQ", "A" * 400])

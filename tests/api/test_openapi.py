@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx
-import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
 
 from broker.api.app import create_app
@@ -14,34 +15,34 @@ from tests.api.world import BIG, IVORN, World
 LIVE = "/api/v1/live"  # never ends; tested by itself
 
 
-@pytest.fixture
-def document(url: str, here: World) -> schemathesis.BaseSchema:
-    return schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json").exclude(path=LIVE)
-
-
-schema = schemathesis.pytest.from_fixture("document")
-
-
-@schema.parametrize()
-@settings(
-    max_examples=15,
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+BOUNDED = settings(
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_every_operation(case: schemathesis.Case) -> None:
-    answer = case.call()
-    case.validate_response(
-        answer,
-        checks=[
-            checks.not_a_server_error,
-            checks.status_code_conformance,
-            checks.content_type_conformance,
-            checks.response_schema_conformance,
-        ],
-    )
+
+
+def test_every_operation(url: str) -> None:
+    document = schemathesis.openapi.from_url(f"{url}/api/v1/openapi.json").exclude(path=LIVE)
+    operations = [found.ok() for found in document.get_all_operations()]
+    assert len(operations) > 20
+    for operation in operations:
+
+        @BOUNDED
+        @given(case=operation.as_strategy())
+        def ask(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        ask()
 
 
 def test_the_document_has_examples_and_tags_throughout(here: World) -> None:
@@ -51,7 +52,7 @@ def test_the_document_has_examples_and_tags_throughout(here: World) -> None:
         for operation in operations.values():
             assert set(operation["tags"]) <= tags, path
             assert operation.get("description"), path
-            assert "422" not in operation["responses"], path
+            assert "HTTPValidationError" not in str(operation["responses"]), path
     assert "/api/v1/alerts/{alert_id}" in document["paths"]
 
 
@@ -67,7 +68,8 @@ def test_answers_fit_their_schema_for_known_things(url: str) -> None:
         ("/api/v1/filters/{name}", {"name": "bright-transient"}),
     ]
     for path, parameters in asked:
-        answer = document[path]["GET"].Case(path_parameters=parameters).call_and_validate()
+        encoded = {name: quote(value, safe="") for name, value in parameters.items()}
+        answer = document[path]["GET"].Case(path_parameters=encoded).call_and_validate()
         assert answer.status_code == 200, path
 
 
