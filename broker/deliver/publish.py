@@ -164,7 +164,7 @@ def _computed(frame: pl.DataFrame, specs: Sequence[FilterSpec]) -> tuple[pl.Data
 def _output(frame: pl.DataFrame, spec: FilterSpec, sql: str) -> pl.Series:
     try:
         expr = compile_output(sql, frame.schema, lenient=True).expr
-        return frame.select(pl.int_range(pl.len()).alias(""), expr.alias("value"))["value"]
+        return frame.lazy().select(pl.int_range(pl.len()).alias(""), expr.alias("value")).collect()["value"]
     except (ExpressionError, pl.exceptions.PolarsError) as error:
         _log.error("selected value failed", filter=spec.name, select=sql, reason=str(error))
         return pl.Series([None] * frame.height, dtype=pl.String)

@@ -60,7 +60,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A compiled value, for what a filter sends along."""
+    """A compiled value, for what a filter sends along: to be evaluated by a lazy frame, beside a column of full height."""
 
     expr: pl.Expr
     columns: frozenset[str]
@@ -85,7 +85,8 @@ def compile_expression(
     lenient
         Names that are not in `columns` are null instead of refused.
     shared
-        Takes what many expressions have in common: columns to be made, or made again, before any of them is evaluated.
+        Takes what many expressions have in common: columns to be made, or made again, before any of them is evaluated, which
+        then has to be done by a lazy frame.
 
     Raises
     ------
@@ -110,11 +111,19 @@ def compile_expression(
             if value.kind not in {"boolean", "null", "any"}:
                 fail(f"{text[:60]} is {words(value.kind)}, not a condition: compare it with something", tree, parsed.text)
             conditions.append(value)
-            clauses.append(Clause(text, value.expr.cast(pl.Boolean) if value.kind == "null" else value.expr))
+            clauses.append(Clause(text, _of_every_row(value)))
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deep: split the filter") from error
-    whole = all_of(conditions).expr.cast(pl.Boolean).fill_null(value=False)
+    joined = all_of(conditions)
+    whole = (_of_every_row(joined) if shared is None else joined.expr.cast(pl.Boolean)).fill_null(value=False)
     return Expression(parsed.text, whole, frozenset(scope.used), tuple(clauses))
+
+
+def _of_every_row(condition: Value) -> pl.Expr:
+    """Condition with a value for each row; of ``0 = coalesce(x, 0)`` Polars 2.1 makes one in all where x is null throughout."""
+    if condition.kind == "null":
+        return pl.repeat(None, pl.len(), dtype=pl.Boolean)
+    return pl.repeat(value=True, n=pl.len()) & condition.expr
 
 
 def compile_output(sql: str, columns: DTypes | None = None, *, lenient: bool = False) -> Output:

@@ -101,11 +101,13 @@ def chain(node: exp.Expr, kind: type[exp.Binary | exp.Connector]) -> list[exp.Ex
 
 
 def fail(message: str, node: exp.Expr | None, text: str) -> NoReturn:
-    """Raise an `ExpressionError` at the first word of `node`."""
-    starts = [int(part.meta["start"]) for part in node.walk() if "start" in part.meta] if node is not None else []
-    if not starts:
-        raise ExpressionError(message)
-    _fail_at(message, min(starts), text)
+    """Raise an `ExpressionError` at the first word of `node`, or of what it is part of where it has none of its own."""
+    while node is not None:
+        starts = [int(part.meta["start"]) for part in node.walk() if "start" in part.meta]
+        if starts:
+            _fail_at(message, min(starts), text)
+        node = node.parent
+    raise ExpressionError(message)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -1,12 +1,17 @@
 """What an expression means, held against SQLite on the same rows."""
 
 import sqlite3
+from dataclasses import replace
 
 import polars as pl
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from broker.filtering.definition import FilterSpec
+from broker.filtering.evaluate import evaluate, make_plan
 from broker.filtering.expression import compile_expression
+from broker.filtering.parse import parse
 
 SCHEMA = {"a": pl.Float64, "b": pl.Float64, "i": pl.Int32, "j": pl.Int64, "s": pl.String, "t": pl.String, "p": pl.Boolean}
 
@@ -106,5 +111,8 @@ def test_means_what_sqlite_means(data, sql):
     note(repr((data, sql, known)))
     got = frame.with_columns(_=expression.expr)["_"].to_list()
     assert got == [value is True for value in known]
+    spec = FilterSpec("x", 1, ("*",), "", sql, parsed=parse(sql))
+    together = evaluate(make_plan([spec, replace(spec, name="y")], frame.schema), frame, lambda *told: pytest.fail(str(told)))
+    assert together["y"].to_list() == got
     if len(expression.clauses) == 1:
         assert frame.with_columns(_=expression.clauses[0].expr)["_"].to_list() == known
