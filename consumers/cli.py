@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Read alerts of a Nuncius broker.")
 
 
 @app.command()
-def listen(
+def listen(  # noqa: PLR0917 - typer makes options of them
     topics: Annotated[list[str], typer.Argument(help="Filters, topics, or regular expressions of topics that begin with ^.")],
     bootstrap_servers: Annotated[
         str, typer.Option("--bootstrap-servers", "-b", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka's.")
@@ -38,8 +38,8 @@ def listen(
     registry: Annotated[
         str | None, typer.Option(help="Schema registry, such as http://localhost:8000/registry.", metavar="URL")
     ] = None,
-    config: Annotated[
-        list[str] | None, typer.Option("--config", "-X", help="librdkafka property, such as sasl.username=me; repeatable.")
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", "-X", help="librdkafka property, such as sasl.username=me; repeatable.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for a broker that is away. [default: for ever]")
@@ -67,7 +67,7 @@ def listen(
             group=group,
             start_at=_start(start_at),
             until=_time("--until", until) if until else None,
-            config=dict(_property(pair) for pair in config or []),
+            config=dict(_property(pair) for pair in properties or []),
             registry=registry,
             timeout=timeout,
             on_error="skip" if skip_bad else "raise",
@@ -93,7 +93,7 @@ def listen(
 def _show(stream: Stream, count: int | None, *, commit: bool, as_json: bool) -> None:
     out = Console()
     if not as_json:
-        out.print(_row("time", "object", "ra", "dec", "mag", "from"), style="bold", highlight=False)
+        out.print(_row("time", "object", "ra", "dec", "mag", "from"), style="bold", highlight=False, soft_wrap=True)
     for number, alert in enumerate(stream, 1):
         if as_json:
             sys.stdout.write(json.dumps(_plain(alert)) + "\n")
@@ -106,7 +106,8 @@ def _show(stream: Stream, count: int | None, *, commit: bool, as_json: bool) -> 
             return
 
 
-def _row(time: str, name: str, ra: str, dec: str, size: str, origin: str) -> str:
+def _row(*cells: str) -> str:
+    time, name, ra, dec, size, origin = cells
     return f"{time:<19}  {name:<22}  {ra:>9}  {dec:>9}  {size:>8}  {origin}"
 
 
@@ -136,11 +137,13 @@ def _plain(alert: Alert) -> dict[str, Any]:
         elif name in ("skymaps", "archive"):
             value = [_fields(entry) for entry in value] if isinstance(value, tuple) else _fields(value)
         elif name == "annotations":
-            value = {
-                key: str(entry) if isinstance(entry, int) and abs(entry) >= 2**53 else entry for key, entry in value.items()
-            }
+            value = {key: str(entry) if _wide(entry) else entry for key, entry in value.items()}
         found[name] = value
     return found
+
+
+def _wide(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 2**53
 
 
 def _fields(entry: Any) -> dict[str, Any]:
@@ -164,5 +167,5 @@ def _time(option: str, text: str) -> datetime:
 def _property(pair: str) -> tuple[str, str]:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise RequestError(f"--config {pair!r} is no property: write it like sasl.username=me")
+        raise RequestError(f"--property {pair!r} is none: write it like sasl.username=me")
     return name, value

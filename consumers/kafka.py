@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import deque
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -13,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, RequestError, UnavailableError
 from consumers.kafka_faults import EOF, Patience
-from consumers.kafka_partitions import Place, group_start, new_partitions
+from consumers.kafka_partitions import Place, group_start, new_partitions, seconds
 from consumers.options import Options
 from consumers.schemas import SchemaBook
 
@@ -138,15 +139,15 @@ class KafkaStream:
         A partition that gave nothing yet is counted from the group's offset, or from its first record.
         """
         self._look()
-        lags = {}
-        for place in self._assigned():
-            part, here = TopicPartition(*place), self._next.get(place)
-            bounds = self._patience.insist(lambda part=part: self._consumer.get_watermark_offsets(part, timeout=10))  # type: ignore[misc]
-            if here is None and self._options.group is not None:
-                kept = self._patience.insist(lambda part=part: self._consumer.committed([part], timeout=10))  # type: ignore[misc]
-                here = kept[0].offset if kept[0].offset >= 0 else None
-            lags[place] = max(0, bounds[1] - (bounds[0] if here is None else here))
-        return lags
+        return {place: self._patience.insist(partial(self._behind, place)) for place in self._assigned()}
+
+    def _behind(self, place: Place) -> int:
+        part, wait, here = TopicPartition(*place), seconds(self._options), self._next.get(place)
+        low, high = self._consumer.get_watermark_offsets(part, timeout=wait)
+        if here is None and self._options.group is not None:
+            kept = self._consumer.committed([part], timeout=wait)[0].offset
+            here = kept if kept >= 0 else None
+        return max(0, high - (low if here is None else here))
 
     def close(self) -> None:
         """Let go; the group's other members take over."""
@@ -267,12 +268,13 @@ class KafkaStream:
 
 
 def _raw(place: Place, message: Message) -> _Raw:
-    headers = tuple(
-        (name, value.encode() if isinstance(value, str) else value or b"") for name, value in message.headers() or ()
-    )
-    value = message.value()
-    data = value.encode() if isinstance(value, str) else value or b""
-    return _Raw(place, message.offset() or 0, message.timestamp()[1], data, headers)
+    pairs: Any = message.headers() or ()
+    headers = tuple((str(pair[0]), _bytes(pair[1])) for pair in pairs)
+    return _Raw(place, message.offset() or 0, message.timestamp()[1], _bytes(message.value()), headers)
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value or b"")
 
 
 def _settings(options: Options, patience: Patience) -> dict[str, Any]:

@@ -11,12 +11,15 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, TopicPartiti
 
 from consumers.options import Options
 
-__all__ = ["Place", "group_start", "new_partitions"]
+__all__ = ["Place", "group_start", "new_partitions", "seconds"]
 
 Place = tuple[str, int]
 """Topic and partition."""
 
-_SECONDS = 10.0  # a question to Kafka may take
+
+def seconds(options: Options) -> float:
+    """How long a question to Kafka may take."""
+    return min(10.0, options.timeout or 10.0)
 
 
 def new_partitions(consumer: Consumer, options: Options, known: AbstractSet[Place], *, late: bool) -> list[TopicPartition]:
@@ -27,7 +30,7 @@ def new_partitions(consumer: Consumer, options: Options, known: AbstractSet[Plac
     late
         Whether we looked before: then what is found came since, and is read from its first record on.
     """
-    there = consumer.list_topics(timeout=_SECONDS).topics
+    there = consumer.list_topics(timeout=seconds(options)).topics
     fresh = [
         TopicPartition(name, number)
         for name, topic in there.items()
@@ -40,7 +43,7 @@ def new_partitions(consumer: Consumer, options: Options, known: AbstractSet[Plac
 
 def group_start(consumer: Consumer, options: Options, parts: list[TopicPartition]) -> list[TopicPartition]:
     """Partitions as a group begins them: where it stopped, else where the caller wants; offsets by name always count."""
-    kept = consumer.committed(parts, timeout=_SECONDS)
+    kept = consumer.committed(parts, timeout=seconds(options))
     named = options.start_at if isinstance(options.start_at, Mapping) else {}
     begun = [part for part in kept if part.offset >= 0 and (part.topic, part.partition) not in named]
     held = {(part.topic, part.partition) for part in begun}
@@ -56,19 +59,17 @@ def _started(consumer: Consumer, options: Options, parts: Sequence[TopicPartitio
     start = options.start_at
     if isinstance(start, datetime) and parts:
         asked = [TopicPartition(part.topic, part.partition, int(start.timestamp() * 1000)) for part in parts]
-        found = consumer.offsets_for_times(asked, timeout=_SECONDS)
-        return [part if part.offset >= 0 else _end(consumer, part) for part in found]
+        found = consumer.offsets_for_times(asked, timeout=seconds(options))
+        return [part if part.offset >= 0 else _end(consumer, options, part) for part in found]
     if isinstance(start, Mapping):
-        return [
-            TopicPartition(part.topic, part.partition, start.get((part.topic, part.partition), OFFSET_BEGINNING))
-            for part in parts
-        ]
+        places = [(part.topic, part.partition) for part in parts]
+        return [TopicPartition(*place, start.get(place, OFFSET_BEGINNING)) for place in places]
     if start == "latest" and not late:
-        return [_end(consumer, part) for part in parts]
+        return [_end(consumer, options, part) for part in parts]
     return [TopicPartition(part.topic, part.partition, OFFSET_BEGINNING) for part in parts]
 
 
-def _end(consumer: Consumer, part: TopicPartition) -> TopicPartition:
+def _end(consumer: Consumer, options: Options, part: TopicPartition) -> TopicPartition:
     """The end as it is now: left to the first fetch, records of the meantime would be missed."""
-    bounds = consumer.get_watermark_offsets(TopicPartition(part.topic, part.partition), timeout=_SECONDS)
+    bounds = consumer.get_watermark_offsets(TopicPartition(part.topic, part.partition), timeout=seconds(options))
     return TopicPartition(part.topic, part.partition, OFFSET_END if bounds is None else bounds[1])

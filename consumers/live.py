@@ -37,9 +37,7 @@ class LiveStream:
 
     def __init__(self, options: Options) -> None:
         if options.group is not None or isinstance(options.start_at, Mapping):
-            raise RequestError(
-                "groups and offsets are Kafka's: over the API leave them out, and keep alert.position to go on from"
-            )
+            raise RequestError("groups and offsets are Kafka's: over the API leave them out and keep alert.position to go on")
         if wrong := [name for name in options.topics if not name.startswith((MATCHED, "^"))]:
             raise RequestError(f"the API streams what filters picked, not {', '.join(wrong)}: name filters, or read Kafka")
         self._options = options
@@ -51,6 +49,7 @@ class LiveStream:
         self._queue: queue.Queue[Alert | ClientError | None] = queue.Queue(_QUEUE)
         self._stop = threading.Event()
         self._caught_up = threading.Event()
+        self._tried = threading.Event()  # the first connection stands, or has failed
         self._socket: Any = None
         self._token = options.start_at if options.start_at not in ("earliest", "latest") else None
         self._overlap: set[tuple[str, str]] = set()
@@ -59,7 +58,7 @@ class LiveStream:
 
     def __enter__(self) -> Self:
         self._open()
-        self._caught_up.wait(min(self._options.timeout or 10.0, 10.0))
+        self._tried.wait(10.0)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -119,7 +118,7 @@ class LiveStream:
             Always.
         """
         raise RequestError(
-            f"the API keeps no offsets: keep alert.position ({alert.alert_id}) and begin there, start_at=position"
+            f"the API keeps no offsets: keep alert.position of {alert.alert_id} and begin there, start_at=position"
         )
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
@@ -130,9 +129,7 @@ class LiveStream:
         RequestError
             Always.
         """
-        raise RequestError(
-            f"the API has no offsets to seek ({topic}[{partition}]@{offset}): read Kafka, or open another stream"
-        )
+        raise RequestError(f"the API has no offsets, so no {topic}[{partition}]@{offset}: read Kafka, or open another stream")
 
     def offsets(self) -> dict[tuple[str, int], int]:
         """None over the API."""
@@ -170,8 +167,10 @@ class LiveStream:
                 if self._socket is not None:  # it was open: this is a new absence
                     attempt, since = 0, time.monotonic()
             except ClientError as error:
+                self._tried.set()
                 self._put(error)
                 return
+            self._tried.set()
             self._socket = None
             limit = self._options.timeout
             if limit is not None and time.monotonic() - since > limit:
@@ -196,6 +195,7 @@ class LiveStream:
                 if event.name == "match":
                     self._offer(event.data, event.id)
                 elif not self._caught_up.is_set():
+                    self._tried.set()
                     self._catch_up(asked)
                 self._token = event.id or self._token
 

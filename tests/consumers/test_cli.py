@@ -1,0 +1,108 @@
+"""``listen``, run as its users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from consumers.cli import app
+from tests.consumers.conftest import produce, value
+
+ROOT = Path(__file__).parents[2]
+
+
+def listen(*arguments):
+    return CliRunner().invoke(app, [*arguments])
+
+
+def test_help_has_an_example():
+    shown = listen("--help")
+    assert shown.exit_code == 0
+    assert "nuncius listen bright-transient" in shown.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("x", "--start-at", "noon"),
+        ("x", "--until", "later"),
+        ("x", "-X", "nonsense"),
+        ("x", "-X", "no.such=1"),
+        ("alerts.ztf", "--api", "http://127.0.0.1:1"),
+    ],
+)
+def test_wrong_use_is_status_2(arguments):
+    assert listen(*arguments).exit_code == 2
+
+
+def test_a_broker_that_stays_away_is_status_1():
+    shown = listen("x", "-b", "127.0.0.1:1", "--timeout", "0.5")
+    assert shown.exit_code == 1
+    assert "nothing from 127.0.0.1:1" in shown.output
+
+
+@pytest.mark.kafka
+def test_replays_as_json_lines_and_goes_on_with_a_group(kafka_bootstrap, make_topic):
+    topic = make_topic()
+    produce(kafka_bootstrap, topic, [value(n) for n in range(3)])
+    common = (topic, "-b", kafka_bootstrap, "--start-at", "earliest", "--until", "now", "--group", topic)
+    first = listen(*common, "--json", "--count", "2")
+    assert first.exit_code == 0, first.output
+    rows = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [row["alert_id"] for row in rows] == ["ztf:0", "ztf:1"]
+    assert rows[0]["hpx"] == str(2**60)
+    assert rows[0]["annotations"]["candidate.ndethist"] == str(2**60)
+    assert rows[0]["time"] == "2026-11-21T04:00:00Z"
+    assert rows[0]["skymaps"][0]["event"] == "S261121a"
+    rest = listen(*common)
+    assert rest.exit_code == 0, rest.output
+    assert "ZTF260000002" in rest.stdout
+    assert "ZTF260000001" not in rest.stdout
+    assert "18.50 g" in rest.stdout
+    assert "S261121a 40%" in rest.stdout
+
+
+@pytest.mark.kafka
+def test_a_bad_record_is_status_1_unless_skipped(kafka_bootstrap, make_topic):
+    topic = make_topic()
+    produce(kafka_bootstrap, topic, [b"rubbish", value(1)])
+    common = (topic, "-b", kafka_bootstrap, "--start-at", "earliest", "--until", "now", "--json")
+    assert listen(*common).exit_code == 1
+    skipped = listen(*common, "--skip-bad")
+    assert skipped.exit_code == 0
+    assert json.loads(skipped.stdout)["alert_id"] == "ztf:1"
+
+
+@pytest.mark.kafka
+def test_ctrl_c_is_a_clean_end(kafka_bootstrap, make_topic):
+    topic = make_topic()
+    produce(kafka_bootstrap, topic, [value(1)])
+    command = [
+        sys.executable,
+        "-c",
+        "from consumers.cli import app; app()",
+        topic,
+        "-b",
+        kafka_bootstrap,
+        "--start-at",
+        "earliest",
+    ]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert "object" in running.stdout.readline()
+        assert "ZTF260000001" in running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        _, complaints = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Traceback" not in complaints

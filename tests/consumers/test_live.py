@@ -1,0 +1,146 @@
+"""Subscriptions over the API, served for real over a real store and the embedded log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+
+from broker.api.app import create_app
+from broker.api.services import Services
+from consumers import RequestError, UnavailableError, fetch_cutout, fetch_packet, subscribe
+from tests.api.world import BIG, World, served, survey_alert, world
+from tests.services import free_port
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(here: World) -> Iterator[str]:
+    with served(here.services) as address:
+        yield address
+
+
+@contextmanager
+def at_port(services: Services, port: int) -> Iterator[None]:
+    """The application at a port of our choice, so that it can go away and come back."""
+    config = uvicorn.Config(
+        create_app(services), port=port, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_matches_arrive_as_typed_alerts(url, here):
+    with subscribe("bright-transient", url, timeout=20) as stream:
+        here.publish(survey_alert(1001))
+        alert = next(stream)
+    assert alert.alert_id == f"ztf:{BIG + 1001}"
+    assert alert.filters == ("bright-transient",)
+    assert alert.topic == "matched.bright-transient"
+    assert alert.annotations["candidate.candid"] == str(BIG + 1001)
+    assert alert.time == survey_alert(1001)["time"]
+    assert alert.hpx == survey_alert(1001)["hpx"]
+    assert alert.ra == pytest.approx(survey_alert(1001)["ra"])
+    with pytest.raises(RequestError, match="group"):
+        alert.commit()
+
+
+def test_goes_on_after_a_position(url, here):
+    with subscribe("bright-transient", url, timeout=20) as stream:
+        for number in range(1010, 1014):
+            here.publish(survey_alert(number))
+        second = [next(stream) for _ in range(2)][1]
+    with subscribe("bright-transient", url, start_at=second.position, timeout=20) as stream:
+        assert [next(stream).alert_id for _ in range(2)] == [f"ztf:{BIG + number}" for number in (1012, 1013)]
+
+
+def test_only_the_filters_asked_for(url, here):
+    with subscribe(["bright-transient", "young-supernova"], url, timeout=20) as stream:
+        for number, name in enumerate(("young-supernova", "something-else", "bright-transient")):
+            here.publish(survey_alert(1020 + number), name)
+        assert [next(stream).alert_id for _ in range(2)] == [f"ztf:{BIG + number}" for number in (1020, 1022)]
+
+
+def test_from_the_beginning_and_on_without_gap_or_double(tmp_path):
+    with world(tmp_path) as fresh, served(fresh.services) as address:
+        for number in range(30):
+            fresh.publish(survey_alert(2000 + number))
+        with subscribe("^matched[.].*", address, start_at="earliest", timeout=20) as stream:
+            stop = threading.Event()
+
+            def more() -> None:
+                for number in range(30, 60):
+                    fresh.publish(survey_alert(2000 + number))
+                stop.set()
+
+            writer = threading.Thread(target=more)
+            writer.start()
+            wanted = [f"ztf:{BIG + 2000 + number}" for number in range(60)]
+            got = []
+            while len(got) < len(wanted) or (extra := stream.poll(0.5)) is not None:
+                found = next(stream) if len(got) < len(wanted) else extra
+                if found is not None and found.alert_id in wanted:
+                    got.append(found.alert_id)
+            writer.join()
+    assert sorted(got) == sorted(wanted)
+
+
+def test_an_api_that_goes_away_is_waited_for(here):
+    port, said = free_port(), []
+    address = f"http://127.0.0.1:{port}"
+    with subscribe("bright-transient", address, on_wait=said.append) as stream:
+        with at_port(here.services, port):
+            # Nothing was heard before the first connection: publish until it is.
+            for number in range(1030, 1060):
+                here.publish(survey_alert(number))
+                if (first := stream.poll(1.0)) is not None:
+                    break
+            assert first is not None
+            while stream.poll(0.5) is not None:
+                pass
+        assert stream.poll(1.0) is None
+        here.publish(survey_alert(1070))
+        with at_port(here.services, port):
+            assert next(stream).alert_id == f"ztf:{BIG + 1070}"
+    assert any("waiting for" in text for text in said)
+
+
+def test_nobody_there_is_told_after_the_timeout():
+    with (
+        pytest.raises(UnavailableError, match="nothing from http://127"),
+        subscribe("bright-transient", "http://127.0.0.1:1", timeout=0.5) as stream,
+    ):
+        next(stream)
+
+
+def test_a_filter_nobody_has_is_a_wrong_request(url):
+    with pytest.raises(RequestError, match="no filter 'nonsense'"), subscribe("nonsense", url, timeout=20) as stream:
+        next(stream)
+
+
+def test_packets_and_cutouts(url, here):
+    alert_id = str(here.frame["alert_id"][0])
+    assert fetch_packet(url, alert_id) == here.services.packet(alert_id)
+    assert fetch_cutout(url, alert_id, "science").startswith(b"SIMPLE  =")
+    assert fetch_cutout(url, alert_id, form="png").startswith(b"\x89PNG")
+    with pytest.raises(RequestError, match="404"):
+        fetch_packet(url, "ztf:1")
+    with pytest.raises(UnavailableError, match="no answer"):
+        fetch_packet("http://127.0.0.1:1", alert_id)
