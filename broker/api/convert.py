@@ -11,7 +11,7 @@ from broker.api.values import plain
 __all__ = ["alert_of"]
 
 _KNOWN = frozenset(Alert.model_fields)
-_INNER = frozenset({"origin", "archive", "matches", "cutouts", "filter", "filter_version", "sort_time"})
+_INNER = frozenset({"origin", "archive", "matches", "cutouts", "filters", "packet"})
 
 
 def alert_of(row: Mapping[str, Any]) -> Alert:

@@ -14,47 +14,33 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import fastavro
 import healpy as hp
 import numpy as np
 import polars as pl
 import uvicorn
 from astropy.io import fits
 
-from broker.alert import COMMON, SKYMAPS_DTYPE, conform
+from broker.alert import COMMON, SKYMAPS_DTYPE, Batch, conform
 from broker.api.app import create_app
 from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
-from broker.errors import NotFoundError
+from broker.deliver.publish import encode
+from broker.deliver.schema import ALERT, load_published
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.expression import compile_expression
+from broker.paths import shipped
 from broker.record import Message, Record
 from broker.store import alerts, events, matches
+from broker.store.archive import Address
 from broker.store.engine import Store, close, open_store, transaction
 from broker.store.migrate import migrate
 from broker.stream.embedded import EmbeddedLog
-from broker.topics import HEADER_ALERT_ID, HEADER_FILTER, HEADER_FILTER_VERSION, matched
+from broker.topics import matched
 
 IVORN = "gcn:ivo://nasa.gsfc.gcn/Fermi#GBM_Alert_2024-04-22T21:35:13.42_735514518_0-384"
 NOTICE = b'<?xml version="1.0"?>\n<voe:VOEvent ivorn="ivo://nasa.gsfc.gcn/Fermi#GBM_Alert" role="observation"/>\n'
 BIG = 2445391170915015005
 NOW = datetime(2024, 4, 22, 21, 35, 13, tzinfo=UTC)
-FIELDS = {
-    "string": ["alert_id", "stream", "object_id", "band", "event_name", "messenger", "mission", "classification", "alert_type"]
-}
-NUMBERS = ["ra", "dec", "ra_dec_error", "mag", "mag_err", "reliability"]
-AVRO = {
-    "type": "record",
-    "name": "alert",
-    "namespace": "nuncius",
-    "fields": [
-        *({"name": name, "type": ["null", "string"]} for name in FIELDS["string"]),
-        *({"name": name, "type": ["null", "double"]} for name in NUMBERS),
-        {"name": "time", "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}]},
-        {"name": "hpx", "type": ["null", "long"]},
-        {"name": "positive", "type": ["null", "boolean"]},
-        {"name": "annotations", "type": {"type": "map", "values": ["null", "long", "double", "string"]}},
-    ],
-}
+AVRO = next(entry.schema for entry in load_published(shipped("schemas")) if entry.name == ALERT)
 SCHEMAS = (
     PublishedSchema(7, "nuncius.alert", 1, json.dumps(AVRO)),
     PublishedSchema(8, "nuncius.alert", 2, json.dumps(AVRO | {"doc": "second"})),
@@ -188,17 +174,11 @@ class World:
 
     def message(self, row: dict[str, Any], filter_name: str) -> Message:
         """A match as it is published."""
-        body = io.BytesIO()
-        body.write(b"\x00" + (7).to_bytes(4))
-        common = {name: row.get(name) for name in COMMON}
-        more = {name: value for name, value in row.items() if name not in COMMON and value is not None}
-        fastavro.schemaless_writer(body, fastavro.parse_schema(AVRO), {**common, "annotations": more})
-        headers = (
-            (HEADER_ALERT_ID, row["alert_id"].encode()),
-            (HEADER_FILTER, filter_name.encode()),
-            (HEADER_FILTER_VERSION, b"1"),
-        )
-        return Message(matched(filter_name), body.getvalue(), str(row["object_id"]).encode(), headers)
+        spec = replace(self.filters[0], name=filter_name)
+        record = Record(f"raw.{row['stream']}", 0, 0, 0, None, b"")
+        batch = Batch(row["stream"], (record,), frame_of([row]), 1, matches={filter_name: np.array([0])})
+        made = encode(batch, [spec], [Address("a.avro", 0, 1)], schema_id=7)
+        return next(message for message in made if message.topic == matched(filter_name))
 
     def publish(self, row: dict[str, Any], filter_name: str = "bright-transient") -> None:
         """Write an alert and its match to the database, then to the log: as `process` does."""
@@ -268,12 +248,6 @@ def _query(frame: pl.DataFrame, asked: ExpressionQuery) -> pl.DataFrame:
         found = found.filter((pl.col("time") < time) | ((pl.col("time") == time) & (pl.col("alert_id") < alert_id)))
     names = [*COMMON, *(name for name in asked.columns if name in frame.columns and name not in COMMON)]
     return found.sort("time", "alert_id", descending=True).head(asked.limit).select(names)
-
-
-def _known(frame: pl.DataFrame, alert_id: str) -> None:
-    if alert_id not in frame["alert_id"]:
-        message = f"no alert {alert_id!r}"
-        raise NotFoundError(message)
 
 
 def build(folder: Path, *, count: int = 60) -> World:
