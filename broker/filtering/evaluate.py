@@ -62,9 +62,10 @@ def evaluate(plan: Plan, frame: pl.DataFrame, fault: Fault) -> dict[str, pl.Seri
     for name, message in plan.faults.items():
         fault(name, message)
     frame = frame.with_columns(expr.alias(name) for name, expr in plan.shared.items())
+    suspects = sorted(plan.suspects)
     names = [name for name in plan.exprs if name not in plan.suspects]
     masks = _run(plan, frame, names, fault)
-    for name in sorted(plan.suspects):
+    for name in suspects:
         masks |= _run(plan, frame, [name], fault)
     return masks
 

@@ -1,0 +1,96 @@
+"""The step that asks every filter about every alert."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from broker.alert import Batch, conform
+from broker.filtering.definition import FilterSpec, parse_filter
+from broker.filtering.evaluate import Plan, evaluate, make_plan
+from broker.filtering.expression import compile_expression
+from broker.process.select import select, wanted
+from broker.telemetry import FILTER_ERRORS
+
+
+def spec(name, where, stream="ztf", select=()) -> FilterSpec:
+    return parse_filter(
+        f'name = "{name}"\nversion = 1\nstream = "{stream}"\ndescription = "x"\nwhere = """{where}"""\nselect = {list(select)}'
+    )
+
+
+def batch(stream="ztf", **columns) -> Batch:
+    frame = conform(pl.DataFrame(columns))
+    return Batch(stream, (), frame, frame.height)
+
+
+def found(step, given) -> dict[str, list[int]]:
+    return {name: rows.tolist() for name, rows in step(given).matches.items()}
+
+
+def test_every_filter_of_the_stream_is_asked():
+    filters = [
+        spec("bright", "mag < 19"),
+        spec("all", "TRUE"),
+        spec("none", "FALSE"),
+        spec("notices", "TRUE", stream="gcn"),
+        replace(spec("asleep", "TRUE"), active=False),
+    ]
+    given = batch(mag=[18.0, None, 18.5, 20.0])
+    assert found(select(filters), given) == {"bright": [0, 2], "all": [0, 1, 2, 3]}
+    assert select(filters)(given).frame is given.frame
+
+
+def test_columns_that_are_not_there_are_null():
+    filters = [spec("far", "gaia.sep > 2"), spec("lonely", "gaia.sep IS NULL AND (ngc.sep < 3) IS NOT TRUE")]
+    step = select(filters)
+    assert found(step, batch(mag=[18.0])) == {"lonely": [0]}
+    assert found(step, batch(mag=[18.0, 18.0], **{"gaia.sep": [3.0, None]})) == {"far": [0], "lonely": [1]}
+
+
+def test_a_column_of_another_type_stops_its_filter_only():
+    filters = [spec("bad", "candidate.rb > 0.5"), spec("good", "mag < 19")]
+    step = select(filters)
+    before = FILTER_ERRORS.labels("bad")._value.get()
+    for _ in range(2):
+        assert found(step, batch(mag=[18.0], **{"candidate.rb": ["high"]})) == {"good": [0]}
+    assert FILTER_ERRORS.labels("bad")._value.get() == before + 2
+    assert found(step, batch(mag=[18.0], **{"candidate.rb": [0.9]})) == {"bad": [0], "good": [0]}
+
+
+def test_a_filter_that_fails_while_running_is_isolated():
+    frame = batch(mag=[18.0], odd=[[1.0]])
+    filters = [spec(f"f{i}", f"mag < {i}") for i in range(15, 25)]
+    plan = make_plan(filters, frame.frame.schema)
+    broken = Plan({**plan.exprs, "broken": pl.col("odd") + pl.col("stream") > 1, "also": pl.col("gone") > 1}, plan.shared, {})
+    told = []
+    for _ in range(2):
+        masks = evaluate(broken, frame.frame, lambda name, _: told.append(name))
+        assert {name for name, mask in masks.items() if mask[0]} == {f"f{i}" for i in range(19, 25)}
+    assert sorted(told) == ["also", "also", "broken", "broken"]
+
+
+def test_an_empty_batch_passes():
+    given = batch(mag=pl.Series([], dtype=pl.Float64))
+    assert found(select([spec("all", "TRUE")]), given) == {}
+
+
+@pytest.mark.parametrize("height", [1, 2, 7])
+def test_nulls_throughout(height):
+    where = "0 = coalesce(candidate.a, 0) AND positive IS NOT TRUE AND 3 = CASE WHEN positive THEN mag ELSE 3 END"
+    given = batch(mag=[None] * height, **{"candidate.a": pl.Series([None] * height, dtype=pl.Int64)})
+    assert found(select([spec("x", where)]), given) == {"x": list(range(height))}
+    assert given.frame.select(_=compile_expression(where, given.frame.schema).expr)["_"].to_list() == [True] * height
+
+
+def test_wanted_names():
+    filters = [
+        spec("a", "mag < 19 AND candidate.rb > 0.5 AND in_skymap(0.9)", select=["candidate.magpsf", "ra"]),
+        spec("b", "lightcurve.rate < 0", stream="lsst"),
+    ]
+    assert wanted(filters, "ztf") == {"candidate.rb", "candidate.magpsf"}
+    assert wanted(filters, "lsst") == {
+        "lightcurve.rate",
+        *("history.time", "history.mag", "history.mag_err", "history.band", "history.positive"),
+    }
+    assert wanted(filters, "gcn") == frozenset()
