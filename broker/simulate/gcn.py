@@ -16,7 +16,7 @@ from broker.simulate.sky import offset
 from broker.simulate.survey import Packet
 from broker.simulate.voevent import gbm_position
 
-__all__ = ["GBM_DELAYS", "burst", "burst_name", "einstein_probe", "icecube", "packets", "swift"]
+__all__ = ["GBM_DELAYS", "burst", "burst_name", "burst_number", "einstein_probe", "icecube", "packets", "swift"]
 
 _SCHEMA = "https://gcn.nasa.gov/schema/main/gcn/notices"
 _MET_ZERO = datetime(2001, 1, 1, tzinfo=UTC)
@@ -41,6 +41,11 @@ def burst_name(time: datetime) -> str:
     """``bnYYMMDDfff`` of GBM: the day and the thousandth of the day."""
     midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
     return f"bn{time:%y%m%d}{(time - midnight) * 1000 // timedelta(days=1):03d}"
+
+
+def burst_number(time: datetime) -> str:
+    """Trigger number: seconds since the first of 2001."""
+    return str(int((time - _MET_ZERO).total_seconds()))
 
 
 def _notice(time: datetime, name: str, body: dict[str, Any]) -> Packet:
@@ -70,7 +75,7 @@ def burst(
     delays
         Seconds from the trigger to each notice.
     """
-    number = str(int((trigger - _MET_ZERO).total_seconds()))
+    number = burst_number(trigger)
     name = burst_name(trigger)
     folder = f"https://heasarc.invalid/fermi/gbm/triggers/{trigger:%Y}/{name}"
     for step, ((subtype, kind, error, snr), delay) in enumerate(zip(_GBM_STEPS, delays, strict=True)):
@@ -113,7 +118,7 @@ def burst(
 
 def swift(rng: np.random.Generator, trigger: datetime, place: tuple[float, float], *, tense: str = "test") -> Packet:
     """Swift BAT-GUANO's arcminute position of a burst, some three hours later."""
-    time, number = trigger + timedelta(hours=3), str(int((trigger - _MET_ZERO).total_seconds()))
+    time, number = trigger + timedelta(hours=3), burst_number(trigger)
     ra, dec = offset(*place, 0.04 * float(rng.rayleigh(0.5)), float(rng.uniform(0, 360)))
     body = {
         "$schema": f"{_SCHEMA}/swift/bat/Guano.schema.json",
@@ -216,7 +221,7 @@ def packets(seed: int, count: int, start: datetime, *, tense: str = "test", voev
         if kind:
             some = [(swift, einstein_probe, icecube)[kind - 1](rng, trigger, place, tense=tense)]
         elif voevents:
-            some = [gbm_position(trigger, place, 3.2, number=int((trigger - _MET_ZERO).total_seconds()), tense=tense)]
+            some = [gbm_position(trigger, place, 3.2, number=int(burst_number(trigger)), tense=tense)]
         else:
             some = list(burst(rng, trigger, place, tense=tense, long=bool(rng.random() < 0.8)))
         yield from some[: count - made]

@@ -31,7 +31,7 @@ class Truth:
     stream
         Where it shows.
     name
-        Of the event, or the survey's object.
+        Of the event, as followers call it (a burst by mission and trigger number), or the survey's object.
     time
         Of the event, UTC.
     ra, dec
@@ -83,7 +83,7 @@ def happen(
     gw = Truth("gw", "lvk", event.name, merger, *at, tuple(packet.name for packet in sent), event.name, level)
     kilonova = one("kilonova", *at, peak_mjd=mjd_of(merger), peak_mag=18.6, host_sep=8.0, seed=int(rng.integers(2**48)))
 
-    name = gcn.burst_name(trigger)
+    name = f"Fermi {gcn.burst_number(trigger)}"
     delays = tuple(delay * squeeze for delay in gcn.GBM_DELAYS)
     told = tuple(gcn.burst(rng, trigger, places[1], tense=tense, delays=delays))
     grb = Truth("grb", "gcn", name, trigger, *places[1], tuple(packet.name for packet in told), name)
