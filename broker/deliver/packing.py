@@ -74,7 +74,7 @@ def _stored(name: str, dtype: pl.DataType) -> tuple[int, pl.Expr] | None:  # noq
         return kernel.LONG, column.cast(pl.Int64)
     if dtype == pl.Boolean:
         return kernel.BOOLEAN, column.cast(pl.Int64)
-    if dtype in {pl.String, pl.Categorical, pl.Enum} or dtype == pl.Null:
+    if dtype.base_type() in {pl.String, pl.Categorical, pl.Enum, pl.Null}:
         return kernel.STRING, column.cast(pl.String)
     if isinstance(dtype, pl.Datetime):
         return kernel.STRING, column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
