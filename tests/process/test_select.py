@@ -6,10 +6,16 @@ import polars as pl
 import pytest
 
 from broker.alert import Batch, conform
-from broker.filtering.definition import FilterSpec, parse_filter
+from broker.decode.declaration import load_declarations
+from broker.decode.notices import decode_notices
+from broker.decode.schemas import LsstPackage
+from broker.decode.survey import decode_survey
+from broker.filtering.definition import FilterSpec, load_filters, parse_filter
 from broker.filtering.evaluate import Plan, evaluate, make_plan
 from broker.filtering.expression import compile_expression
+from broker.paths import shipped
 from broker.process.select import select, wanted
+from broker.record import Record
 from broker.telemetry import FILTER_ERRORS
 
 
@@ -94,3 +100,28 @@ def test_wanted_names():
         *("history.time", "history.mag", "history.mag_err", "history.band", "history.positive"),
     }
     assert wanted(filters, "gcn") == frozenset()
+
+
+OURS = ("gaia.", "glade.", "ngc.", "gw.", "grb.", "neutrino.", "skymap.", "lightcurve.", "history.")
+
+
+@pytest.mark.data
+def test_shipped_filters_name_what_real_packets_have(data_dir):
+    filters = load_filters(shipped("filters"))
+    declarations = load_declarations(shipped("schemas") / "streams")
+    told = {spec.name: FILTER_ERRORS.labels(spec.name)._value.get() for spec in filters}
+    seen: set[str] = set()
+    for stream, folder in {"ztf": "ztf", "lsst": "lsst", "gcn": "gcn/voevent", "lvk": "gcn/igwn"}.items():
+        folders = [folder, "gcn/json_schema_examples"] if stream == "gcn" else [folder]
+        paths = [path for name in folders for path in sorted((data_dir / name).rglob("*")) if path.is_file()]
+        records = [Record(f"raw.{stream}", 0, i, 0, None, path.read_bytes()) for i, path in enumerate(paths)]
+        names = wanted(filters, stream)
+        if stream in declarations:
+            given = decode_survey(declarations[stream], records, LsstPackage(), names)
+        else:
+            given = decode_notices(stream, records, names)
+        select(filters)(given)
+        seen |= {name for name in names & set(given.frame.columns) if given.frame[name].null_count() < given.frame.height}
+    read = {name for stream in ("ztf", "lsst", "gcn", "lvk") for name in wanted(filters, stream)}
+    assert {name for name in read if not name.startswith(OURS)} <= seen
+    assert told == {spec.name: FILTER_ERRORS.labels(spec.name)._value.get() for spec in filters}
