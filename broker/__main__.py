@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line and leave with its exit status: 0 done, 1 failed, 2 wrongly used."""
     if find_spec("polars") is None or find_spec("sqlalchemy") is None:
-        from consumers.cli import main as client  # noqa: PLC0415
+        from consumers.cli import app as client  # noqa: PLC0415
 
         client()
         return

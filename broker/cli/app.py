@@ -13,10 +13,7 @@ from rich.markup import escape
 from broker.cli import catalogs, config, dead_letters, demo, filters, ingest, query, service, simulate
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
-try:
-    from consumers.cli import listen
-except ImportError:
-    listen = demo.demo
+from consumers.cli import listen
 
 __all__ = ["app", "run"]
 

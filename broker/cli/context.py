@@ -60,6 +60,6 @@ def print_json(value: Any) -> None:
 def progress(*, total: bool = True) -> Iterator[Progress]:
     """Progress on standard error, gone when done; nothing where nobody looks."""
     columns = [SpinnerColumn(), TextColumn("{task.description}")]
-    columns += [BarColumn(), MofNCompleteColumn()] if total else []  # type: ignore[list-item]
+    columns += [BarColumn(), MofNCompleteColumn()] if total else []
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
         yield bar

@@ -39,7 +39,8 @@ def ingest(
         if not paths:
             if as_document:
                 raise UsageError("--json goes with files or folders")
-            running.follow_sources(parts)
+            with running.stop_on_signals() as stop:
+                running.follow_sources(parts, stop)
             return
         before = running.totals(parts)
         with progress() as bar:

@@ -15,7 +15,7 @@ from broker.wiring.parts import open_parts
 __all__ = ["packet", "query"]
 
 
-def query(
+def query(  # noqa: PLR0917  typer makes options of them
     ctx: typer.Context,
     where: Annotated[str, typer.Argument(help="Expression in the language of the filters.")],
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; may be given again.")] = None,
@@ -35,9 +35,7 @@ def query(
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        frame = reading.query(
-            parts, reading.Query(where, tuple(stream or ()), names, limit or None), on_packets=advance
-        )
+        frame = reading.query(parts, reading.Query(where, tuple(stream or ()), names, limit or None), on_packets=advance)
     if names:
         frame = frame.select(names)
     if fmt is Format.json:

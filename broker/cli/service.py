@@ -48,7 +48,9 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
         serving.up(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
 
 
-def status(ctx: typer.Context, as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
+def status(
+    ctx: typer.Context, as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False
+) -> None:
     """What came in, what became of it, what still waits; exit status 1 where the ledger does not add up.
 
     Example: `nuncius status --json`

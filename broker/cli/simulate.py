@@ -25,7 +25,7 @@ __all__ = ["simulate"]
 BATCH = 200
 
 
-def simulate(
+def simulate(  # noqa: PLR0917  typer makes options of them
     ctx: typer.Context,
     stream: Annotated[str, typer.Argument(help="ztf, lsst, gcn or lvk.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write files to.", file_okay=False)] = None,
@@ -47,11 +47,13 @@ def simulate(
         raise UsageError("say where to: --out FOLDER, or --topic NAME")
     options = context(ctx)
     begin = (start or datetime.now(UTC)).replace(tzinfo=UTC)
-    made = simulating.packets(
-        stream, seed, count, begin, version=schema, cutouts=cutouts, history=history, tense=tense
-    )
+    made = simulating.packets(stream, seed, count, begin, version=schema, cutouts=cutouts, history=history, tense=tense)
     with ExitStack() as stack:
-        write = _to_folder(out) if out is not None else _to_topic(stack.enter_context(closing(open_log(options.settings(), options.data))), topic)
+        write = (
+            _to_folder(out)
+            if out is not None
+            else _to_topic(stack.enter_context(closing(open_log(options.settings(), options.data))), topic)
+        )
         bar = stack.enter_context(progress())
         task = bar.add_task(f"simulate {stream}", total=count)
         for batch in _paced(made, rate):

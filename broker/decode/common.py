@@ -14,6 +14,7 @@ from broker.decode.columns import Decoded, Ragged, to_series
 from broker.decode.declaration import Declaration
 from broker.science.sky import radec_to_hpx
 from broker.science.times import to_micros
+from broker.telemetry import get_logger
 
 __all__ = [
     "MAG_PER_E",
@@ -38,6 +39,8 @@ MAG_PER_E = 2.5 / np.log(10.0)
 _R90 = float(np.sqrt(-2.0 * np.log(0.1)))  # radius of 90 % of a round Gaussian, in sigmas
 _FIRST = 315_532_800_000_000  # 1980
 _LAST = 4_102_444_800_000_000  # 2100
+_UNTIMED = np.iinfo(np.int64).min
+_log = get_logger(__name__)
 _POSITIVE = ("t", "true", "1", "1.0", "y", "yes", "+")
 _NEGATIVE = ("f", "false", "0", "0.0", "-1", "-1.0", "n", "no", "-")
 
@@ -74,7 +77,7 @@ class Checked:
     words
         The common columns that are words: ``alert_id``, ``object_id``, ``band``, and ``positive``.
     ra, dec, micros
-        Degrees; microseconds since 1970 UTC.
+        Degrees; microseconds since 1970 UTC, the least integer there is where there is no time.
     picked
         Item of the declared list that is the alert, -1 for none.
     problems
@@ -113,13 +116,15 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
             (np.isnan(ra) | np.isnan(dec), _lacks(frame, "position", (*d.ra, *d.dec)), None),
             ((ra < 0.0) | (ra > 360.0), "the position is off the sphere: right ascension {} degrees", ra),
             (np.abs(dec) > 90.0, "the position is off the sphere: declination {} degrees", dec),
-            (np.isnan(days), _lacks(frame, "time", d.time.field), None),
-            (~timed | (micros < _FIRST) | (micros > _LAST), "the time {} is not between 1980 and 2100", days),
         ]
+    # What nobody can date is still an alert: it goes on without a time, as the surveys' own examples do.
+    timed = timed & (micros >= _FIRST) & (micros <= _LAST)
+    if not timed.all():
+        _log.warning("no time between 1980 and 2100", stream=d.stream, alerts=int((~timed).sum()), value=float(days[~timed][0]))
     for wrong, say, values in tests:
         for row in np.flatnonzero(wrong).tolist():
             problems.setdefault(row, say if values is None else say.format(float(values[row])))
-    return Checked(frame, words, ra, dec, micros, picked, problems)
+    return Checked(frame, words, ra, dec, np.where(timed, micros, _UNTIMED), picked, problems)
 
 
 def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> dict[str, pl.Series]:
@@ -143,7 +148,7 @@ def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> d
         "alert_id": words["alert_id"],
         "stream": pl.Series([d.stream], dtype=pl.String).new_from_index(0, rows),
         "object_id": words["object_id"],
-        "time": pl.Series(checked.micros[keep]).cast(COMMON["time"]),
+        "time": pl.Series(checked.micros[keep]).replace(_UNTIMED, None).cast(COMMON["time"]),
         "ra": pl.Series(ra),
         "dec": pl.Series(dec),
         "ra_dec_error": or_null(error),

@@ -51,7 +51,7 @@ def decode(
     """
     kept_whole = [number for number, record in enumerate(records) if header(record, HEADER_OVERSIZE) is None]
     if len(kept_whole) < len(records):
-        return _without_oversize(stream, records, kept_whole, wanted, declarations, schemas)
+        return _without_oversize(stream, records, kept_whole, wanted=wanted, declarations=declarations, schemas=schemas)
     if stream in declarations:
         return decode_survey(declarations[stream], records, schemas, wanted)
     if stream in NOTICE_STREAMS:
@@ -65,6 +65,7 @@ def _without_oversize(
     stream: str,
     records: Sequence[Record],
     whole: Sequence[int],
+    *,
     wanted: frozenset[str],
     declarations: Mapping[str, Declaration],
     schemas: SchemaSource,

@@ -10,14 +10,15 @@ import polars as pl
 
 from broker.alert import Batch, Step
 from broker.errors import SkyMapError
-from broker.science.skymap import SkyMap, area, distance_moments, from_cone
+from broker.science.circle import Circle, areas
+from broker.science.skymap import SkyMap, area, distance_moments
 from broker.science.skymap_fits import read_skymap
 from broker.telemetry import get_logger
 
 __all__ = ["COLUMNS", "Keep", "localise"]
 
-Keep = Callable[[str, str, SkyMap], None]
-"""Called with alert id, event name and map."""
+Keep = Callable[[str, str, SkyMap | Circle], None]
+"""Called with alert id, event name, and the map or the error circle that stands for one."""
 
 COLUMNS: Final = {
     "skymap.area50": pl.Float64,  # square degrees
@@ -37,7 +38,7 @@ _log = get_logger(__name__)
 
 
 def localise(keep: Keep) -> Step:
-    """Step that makes a map of each notice that brings one, or a position with an error circle, and measures it.
+    """Step that measures the map each notice brings, or its error circle: of that the areas are known without a map.
 
     A map that is refused is told in ``_deviations`` and the notice goes on; its error circle, if it has one, is used instead.
     Batches of surveys pass through.
@@ -45,7 +46,8 @@ def localise(keep: Keep) -> Step:
     Parameters
     ----------
     keep
-        Takes the maps of the notices that name an event. It may be called again with what it has, when a batch is done again.
+        Takes the maps and circles of the notices that name an event. It may be called again with what it has, when a batch
+        is done again.
     """
 
     def step(batch: Batch) -> Batch:
@@ -71,8 +73,8 @@ def localise(keep: Keep) -> Step:
     return step
 
 
-def _map_of(row: dict[str, Any]) -> tuple[SkyMap | None, str | None]:
-    """Map of a notice, and why the one it brought was refused."""
+def _map_of(row: dict[str, Any]) -> tuple[SkyMap | Circle | None, str | None]:
+    """Map or error circle of a notice, and why the map it brought was refused."""
     refused = None
     try:
         if row["_skymap"]:
@@ -83,13 +85,14 @@ def _map_of(row: dict[str, Any]) -> tuple[SkyMap | None, str | None]:
     if row["ra"] is None or row["dec"] is None or radius is None or not _SMALLEST <= radius < 180.0:
         return None, refused
     containment = row["containment_probability"] or _CONTAINMENT
-    try:
-        return from_cone(row["ra"], row["dec"], radius, min(containment, _FULLEST)), refused
-    except SkyMapError as error:
-        return None, "; ".join(filter(None, (refused, str(error))))
+    if not 0.0 < containment <= 1.0:
+        return None, "; ".join(filter(None, (refused, f"an error circle cannot hold the probability {containment}")))
+    return Circle(row["ra"], row["dec"], radius, min(containment, _FULLEST)), refused
 
 
-def _measured(skymap: SkyMap) -> dict[str, Any]:
+def _measured(skymap: SkyMap | Circle) -> dict[str, Any]:
+    if isinstance(skymap, Circle):
+        return dict(zip(COLUMNS, areas(skymap, (0.5, 0.9)), strict=False))
     mean, std = distance_moments(skymap) or (None, None)
     values = (area(skymap, 0.5), area(skymap, 0.9), mean, std, skymap.facts.order)
     return dict(zip(COLUMNS, values, strict=True))

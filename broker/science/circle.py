@@ -7,19 +7,44 @@ Fisher (1953), Proc. R. Soc. A 217, 295.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import healpy
 import numpy as np
 import numpy.typing as npt
 
 from broker.science.sky import CELL_AREA, ORDER, cell_width
 
-__all__ = ["concentration", "gaussian_cells"]
+__all__ = ["Circle", "areas", "concentration", "gaussian_cells"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _STEPS_A_SIGMA = 8  # cells across one standard deviation
 _REACH = 4.5  # standard deviations that are resolved; 4e-5 of the probability lies further out
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A position with a circular error: centre and radius in degrees, ICRS, and the probability the radius holds."""
+
+    ra: float
+    dec: float
+    radius: float
+    containment: float
+
+
+def areas(circle: Circle, probabilities: Sequence[float]) -> tuple[float, ...]:
+    """Areas in square degrees of the smallest regions that hold so much probability.
+
+    A cap of radius r covers ``4 pi sin²(r / 2)``; `concentration` gives what it holds, here solved for its size.
+    """
+    kappa = concentration(float(np.radians(circle.radius)), circle.containment)
+    whole = 4.0 * np.pi * np.degrees(1.0) ** 2
+    if kappa == 0.0:
+        return tuple(float(whole * held) for held in probabilities)
+    return tuple(float(-whole * np.log1p(held * np.expm1(-2.0 * kappa)) / (2.0 * kappa)) for held in probabilities)
 
 
 def concentration(radius: float, containment: float) -> float:

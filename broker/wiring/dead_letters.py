@@ -118,4 +118,3 @@ def _letter(record: Record) -> Letter:
 
 def _headers(record: Record) -> dict[str, str]:
     return {name: value.decode("utf-8", "replace") for name, value in record.headers}
-

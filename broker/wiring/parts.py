@@ -135,5 +135,3 @@ def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
 def writer_name() -> str:
     """Name of this process among all that write."""
     return f"{socket.gethostname()}-{os.getpid()}"
-
-

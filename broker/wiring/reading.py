@@ -90,7 +90,7 @@ def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = l
         return _newest(found, asked.limit).collect()
     kept = narrowed.select(*COMMON, *(name for name in named if name in schema), *columns.PROVENANCE)
     rows = kept.sort("time", "alert_id", descending=True, nulls_last=True).collect()
-    return _from_packets(parts, asked, rows, missing, named, on_packets)
+    return _from_packets(parts, asked, rows, missing=missing, named=named, on_packets=on_packets)
 
 
 def packet(parts: Parts, alert_id: str) -> bytes:
@@ -98,7 +98,7 @@ def packet(parts: Parts, alert_id: str) -> bytes:
     return _bytes(parts, alerts.get(parts.store, alert_id))
 
 
-def fields(parts: Parts, alert_id: str) -> Mapping[str, Any]:
+def fields(parts: Parts, alert_id: str) -> dict[str, Any]:
     """A survey packet decoded.
 
     Raises
@@ -143,7 +143,7 @@ def _bytes(parts: Parts, row: Mapping[str, Any]) -> bytes:
     return Archive(parts.archive_root, "reader").read(Address(archive["file"], archive["offset"], archive["length"]))
 
 
-def _decoded(parts: Parts, row: Mapping[str, Any], declaration: Declaration) -> Mapping[str, Any]:
+def _decoded(parts: Parts, row: Mapping[str, Any], declaration: Declaration) -> dict[str, Any]:
     return read_packet(declaration, _bytes(parts, row), parts.schemas, row["origin"]["unit"] or 0)
 
 
@@ -161,6 +161,7 @@ def _from_packets(
     parts: Parts,
     asked: Query,
     rows: pl.DataFrame,
+    *,
     missing: frozenset[str],
     named: Sequence[str],
     on_packets: Callable[[int, int], None],
@@ -181,7 +182,7 @@ def _from_packets(
             break
     unknown = missing - seen
     if unknown:
-        raise UsageError(f"no packet looked at has a field {sorted(unknown)[0]!r}: see the fields of one with GET alerts/ID/fields")
+        raise UsageError(f"no packet looked at has a field {min(unknown)!r}: see the fields of one with GET alerts/ID/fields")
     everything = pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame(schema={**COMMON})
     return everything if asked.limit is None else everything.head(asked.limit)
 
@@ -198,8 +199,9 @@ def _chunks(parts: Parts, rows: pl.DataFrame, missing: frozenset[str]) -> Iterat
                 pl.col("_record").cast(PRIVATE["_record"]), pl.col("nuncius.unit").cast(PRIVATE["_unit"]).alias("_unit")
             )
             parts_of_chunk.append(keys.join(wanted, on=["_record", "_unit"], how="left", maintain_order="left"))
-        yield first + chunk.height, pl.concat(parts_of_chunk, how="diagonal_relaxed").sort(
-            "time", "alert_id", descending=True, nulls_last=True
+        yield (
+            first + chunk.height,
+            pl.concat(parts_of_chunk, how="diagonal_relaxed").sort("time", "alert_id", descending=True, nulls_last=True),
         )
 
 

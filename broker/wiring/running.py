@@ -25,7 +25,7 @@ from broker.wiring.parts import Parts, writer_name
 from broker.wiring.sniffing import AVRO, sniffer
 from broker.wiring.work import Worker
 
-__all__ = ["drain", "follow_sources", "ingest_paths", "process", "stop_on_signals", "totals"]
+__all__ = ["bounds", "drain", "follow_sources", "ingest_paths", "process", "stop_on_signals", "totals"]
 
 OCTETS = "application/octet-stream"
 
@@ -40,7 +40,7 @@ def ingest_paths(parts: Parts, paths: Sequence[Path], on_batch: Callable[[str, i
     return ingest_files(paths, parts.log.append, sniffer(parts), bounds(parts), on_batch)
 
 
-def follow_sources(parts: Parts, stop: threading.Event | None = None) -> None:
+def follow_sources(parts: Parts, stop: threading.Event) -> None:
     """Follow every upstream of the settings, each in a thread of its own, until told to stop.
 
     Raises
@@ -50,11 +50,9 @@ def follow_sources(parts: Parts, stop: threading.Event | None = None) -> None:
     """
     sources = parts.settings.ingest
     if not sources:
-        raise UsageError("nothing to ingest: name files or folders, or set an upstream in a table [ingest.<name>] of the settings")
-    if stop is None:
-        with stop_on_signals() as stop:
-            follow_sources(parts, stop)
-            return
+        raise UsageError(
+            "nothing to ingest: name files or folders, or set an upstream in a table [ingest.<name>] of the settings"
+        )
     faults: list[BaseException] = []
 
     def run(name: str, source: Source) -> None:
@@ -73,9 +71,15 @@ def follow_sources(parts: Parts, stop: threading.Event | None = None) -> None:
         raise faults[0]
 
 
-def process(parts: Parts, stop: threading.Event) -> None:
-    """Work raw alerts off until told to stop."""
-    _run(parts, stop, drain=False)
+def process(parts: Parts, stop: threading.Event, on_records: Callable[[int], None] = lambda _records: None) -> None:
+    """Work raw alerts off until told to stop.
+
+    Parameters
+    ----------
+    on_records
+        Told of each batch, how many records.
+    """
+    _run(parts, stop, drain=False, on_records=on_records)
 
 
 def drain(parts: Parts, on_records: Callable[[int], None]) -> None:
@@ -135,9 +139,7 @@ def _run(
 
 
 def _waiting(parts: Parts, group: str) -> bool:
-    return any(
-        lag > 0 for place, lag in parts.log.group_lag(group).items() if place.topic.startswith("raw.")
-    )
+    return any(lag > 0 for place, lag in parts.log.group_lag(group).items() if place.topic.startswith("raw."))
 
 
 def _upstream(name: str, source: Source) -> Upstream:
@@ -173,5 +175,3 @@ def _take(parts: Parts, source: Source) -> Callable[[list[Received]], None]:
             INGESTED.labels(topics.stream_of(message.topic)).inc()
 
     return take
-
-

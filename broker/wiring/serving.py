@@ -24,12 +24,13 @@ from broker.deliver.schema import load_published
 from broker.errors import UsageError
 from broker.paths import shipped
 from broker.science import sky
-from broker.store import events, skymaps
+from broker.store import events
 from broker.telemetry import get_logger
 from broker.wiring import reading, running, standing
+from broker.wiring.live_maps import load_map
 from broker.wiring.parts import Parts
 
-__all__ = ["serve", "services", "up"]
+__all__ = ["listen", "serve", "services", "up"]
 
 log = get_logger(__name__)
 
@@ -71,7 +72,7 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
         The address cannot be had.
     """
     table = parts.settings.serve
-    with _listen(host or table.host, table.port if port is None else port) as listening:
+    with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
         config = uvicorn.Config(create_app(services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=3)
         server = _Server(config, lambda: on_ready(f"http://{shown[0]}:{shown[1]}"))
@@ -125,7 +126,8 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(self._on_ready)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Socket bound to an address; `UsageError` where it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -177,9 +179,9 @@ def _region(parts: Parts, event_name: str, level: float) -> Sequence[Cell]:
     event = events.get_event(parts.store, event_name)
     if not event.get("map_path"):
         return ()
-    arrays, _ = skymaps.load(parts.maps, event["map_path"])
-    inside = arrays["level"] <= level
-    ranges = np.stack([arrays["start"][inside], arrays["stop"][inside]], axis=1).astype(np.uint64)
+    skymap = load_map(parts, event["map_path"])
+    inside = skymap.level <= level
+    ranges = np.stack([skymap.start[inside], skymap.stop[inside]], axis=1).astype(np.uint64)
     region = MOC.from_depth29_ranges(29, ranges)
     cells: list[Cell] = []
     for order in DRAWN_ORDERS:

@@ -17,7 +17,7 @@ from broker.simulate.night import Night, make_night
 from broker.simulate.survey import Packet
 from broker.store import catalogs
 
-__all__ = ["STREAMS", "lsst_schema", "night", "nearby_galaxies", "packets"]
+__all__ = ["STREAMS", "lsst_schema", "nearby_galaxies", "night", "packets"]
 
 STREAMS = ("ztf", "lsst", "gcn", "lvk")
 

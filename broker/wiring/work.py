@@ -6,7 +6,7 @@ To add a step, put its factory into `steps`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from broker.process.features import features
 from broker.process.localise import localise
 from broker.process.select import select, wanted
 from broker.record import Record, TopicPartition
+from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
 from broker.store import alerts, claims, columns, ledger, matches, revisions
 from broker.store.archive import Address, Archive
@@ -37,8 +38,8 @@ from broker.wiring.parts import Parts
 __all__ = ["Worker", "steps"]
 
 
-def steps(parts: Parts, keep: dict[str, str]) -> list[tuple[str, Step]]:
-    """The steps in order, by name.
+def steps(parts: Parts, keep: dict[str, str]) -> dict[str, list[tuple[str, Step]]]:
+    """The steps in order, by name, of survey alerts (``survey``) and of notices (``notice``).
 
     Parameters
     ----------
@@ -46,18 +47,19 @@ def steps(parts: Parts, keep: dict[str, str]) -> list[tuple[str, Step]]:
         Filled with the path of each sky map that came with a notice, by alert id.
     """
 
-    def save(alert_id: str, event_name: str, skymap: SkyMap) -> None:
+    def save(alert_id: str, event_name: str, skymap: SkyMap | Circle) -> None:
         keep[alert_id] = keep_map(parts, event_name, alert_id, skymap)
 
     asked = {name for spec in parts.filters for name in spec.columns}
-    return [
-        ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests))),
-        ("crossmatch", crossmatch(parts.catalogs)),
-        ("localise", localise(save)),
-        ("associate", associate(live_maps_of(parts), threshold=parts.settings.associate.level)),
-        ("features", features(asked)),
-        ("select", select(parts.filters)),
-    ]
+    repeated = ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests)))
+    near = ("crossmatch", crossmatch(parts.catalogs))
+    inside = ("associate", associate(live_maps_of(parts), threshold=parts.settings.associate.level))
+    picked = ("select", select(parts.filters))
+    return {
+        "survey": [repeated, near, inside, ("features", features(asked)), picked],
+        # Notices are not held against each other's maps: that is a coincidence of events, and has its own statistics.
+        "notice": [repeated, near, ("localise", localise(save)), picked],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Worker:
     parts: Parts
     archive: Archive
     maps: dict[str, str]
-    steps: Sequence[tuple[str, Step]]
+    steps: Mapping[str, Sequence[tuple[str, Step]]]
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
@@ -88,7 +90,7 @@ class Worker:
         with _timed("decode"):
             decoded = decode(stream, records, self._wanted(stream), self.parts.declarations, self.parts.schemas)
         batch = decoded
-        for name, step in self.steps:
+        for name, step in self.steps["survey" if stream in self.parts.declarations else "notice"]:
             with _timed(name):
                 batch = step(batch)
         with _timed("archive"):
@@ -189,5 +191,3 @@ def _timed(step: str) -> Iterator[None]:
         yield
     finally:
         STEP_SECONDS.labels(step).inc(time.perf_counter() - began)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import astuple
 from typing import Any
 
 import healpy
@@ -14,10 +15,11 @@ from astropy.io import fits
 from broker.alert import COMMON, PRIVATE, Batch
 from broker.process.localise import COLUMNS, localise
 from broker.science import sky
-from broker.science.skymap import SkyMap, area, levels_at
+from broker.science.circle import Circle, areas
+from broker.science.skymap import SkyMap, area, from_cone
 
 SCHEMA = {**COMMON, **PRIVATE}
-Kept = list[tuple[str, str, SkyMap]]
+Kept = list[tuple[str, str, SkyMap | Circle]]
 
 
 def notices(*rows: dict[str, Any]) -> Batch:
@@ -54,10 +56,11 @@ def test_a_map_is_measured_and_kept() -> None:
     assert (row["skymap.distmean"], row["skymap.diststd"], row["skymap.order"]) == (120.0, 30.0, 6)
     assert frame["_deviations"].to_list() == [None]
     assert [(alert_id, event) for alert_id, event, _ in kept] == [("gcn:0", "E0")]
+    assert isinstance(kept[0][2], SkyMap)
     assert area(kept[0][2], 0.9) == row["skymap.area90"]
 
 
-def test_an_error_circle_becomes_a_map() -> None:
+def test_an_error_circle_is_measured_and_kept_as_one() -> None:
     frame, kept = localised(
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": 2.0},
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": 2.0, "containment_probability": 0.5},
@@ -68,8 +71,17 @@ def test_an_error_circle_becomes_a_map() -> None:
     assert frame["skymap.area50"][1] == pytest.approx(circle, rel=0.02)
     assert frame["skymap.area90"][2] < frame["skymap.area90"][0] < frame["skymap.area90"][1]
     assert frame["skymap.distmean"].null_count() == 3
-    level, _ = levels_at(kept[0][2], sky.radec_to_hpx([10.0], [20.0]))
-    assert level[0] < 0.05
+    assert kept[0][2] == Circle(10.0, 20.0, 2.0, 0.9)
+    drawn = from_cone(*astuple(kept[0][2]))
+    for column, probability in (("skymap.area50", 0.5), ("skymap.area90", 0.9)):
+        assert frame[column][0] == pytest.approx(area(drawn, probability), rel=0.02)
+
+
+@pytest.mark.parametrize(("radius", "containment"), [(0.01, 0.9), (20.0, 0.68), (120.0, 0.9), (170.0, 0.5)])
+def test_areas_of_a_circle_are_those_of_its_map(radius: float, containment: float) -> None:
+    circle = Circle(33.0, -60.0, radius, containment)
+    drawn = from_cone(*astuple(circle))
+    assert areas(circle, (0.5, 0.9)) == pytest.approx((area(drawn, 0.5), area(drawn, 0.9)), rel=0.02)
 
 
 def test_what_has_no_extent_has_no_map() -> None:
