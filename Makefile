@@ -40,8 +40,8 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew, hashes and no addresses
 	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate $$extras \
 	    --output-file requirements/$$set.lock pyproject.toml; done
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --no-annotate --no-deps --output-file requirements/catalogs.lock requirements/catalogs.in
+	$(PIP) install --dry-run --ignore-installed --no-deps --quiet --report - -r requirements/catalogs.in \
+	  | $(BIN)/python infra/lock_report.py > requirements/catalogs.lock
 
 $(VENV)/.venv-made:
 	@test -n "$(PYTHON)" || { echo "Nuncius needs Python 3.11 or newer: install it and run make again"; exit 1; }

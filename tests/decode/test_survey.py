@@ -62,7 +62,6 @@ def test_id_falls_back_to_the_candidates():
         ({"dec": float("nan")}, "no position"),
         ({"ra": float("inf")}, "off the sphere"),
         ({"ra": None}, "no position"),
-        ({"ra": None, "dec": None}, "no position"),
     ],
 )
 def test_what_is_no_alert(changes, words):
