@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.alert import Batch
@@ -34,8 +35,9 @@ class HaltRule:
 class Halts:
     """Which streams have stopped, and how each has fared lately."""
 
-    def __init__(self, rule: HaltRule) -> None:
+    def __init__(self, rule: HaltRule, on_halt: Callable[[str], None] = lambda _stream: None) -> None:
         self._rule = rule
+        self._on_halt = on_halt
         self._recent: dict[str, list[tuple[int, int]]] = {}
         self.streams: set[str] = set()
 
@@ -51,6 +53,7 @@ class Halts:
         if too_much and batch.stream not in rule.exempt and batch.stream not in self.streams:
             self.streams.add(batch.stream)
             HALTED.labels(batch.stream).set(1)
+            self._on_halt(batch.stream)
             log.error(
                 "stream_halted",
                 stream=batch.stream,

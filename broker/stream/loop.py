@@ -101,6 +101,7 @@ def run(
     halt: HaltRule = DEFAULT_HALT,
     drain: bool = False,
     back_off: BackOff = DEFAULT_BACK_OFF,
+    on_halt: Callable[[str], None] = lambda _stream: None,
 ) -> frozenset[str]:
     """Process batch after batch.
 
@@ -116,6 +117,8 @@ def run(
         Set it to end the loop after the batch in hand.
     drain
         Return when nothing is left to read, but in halted streams.
+    on_halt
+        Told of each stream that halts.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def run(
     Exception
         Whatever `work` raises but `TransientError`: the batch is unpublished and its offsets are as before.
     """
-    state = _State(Halts(halt))
+    state = _State(Halts(halt, on_halt))
 
     def sleep(seconds: float) -> None:
         stop.wait(seconds)

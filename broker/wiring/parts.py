@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from broker.stream.kafka import KafkaLog
 from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
 
-__all__ = ["Parts", "declarations_of", "filters_of", "open_parts", "writer_name"]
+__all__ = ["Parts", "declarations_of", "filters_of", "open_parts"]
 
 log = get_logger(__name__)
 
@@ -130,8 +128,3 @@ def declarations_of(settings: Settings, data: Path) -> dict[str, Declaration]:
 def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
     """Filters of the folder the settings name, else those that come with Nuncius."""
     return tuple(load_filters(data / settings.filters if settings.filters else shipped("filters")))
-
-
-def writer_name() -> str:
-    """Name of this process among all that write."""
-    return f"{socket.gethostname()}-{os.getpid()}"

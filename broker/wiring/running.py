@@ -5,23 +5,25 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
 from broker import topics
-from broker.errors import UsageError
+from broker.errors import NunciusError, UsageError
 from broker.ingest.files import Ingested, ingest_files
 from broker.ingest.kafka import Upstream, follow
 from broker.ingest.raw import Bounds, Kind, Received, to_message
 from broker.record import TopicPartition
 from broker.settings import Source
 from broker.store import ledger
-from broker.store.archive import Archive
+from broker.store.archive import Archive, repair
 from broker.store.ledger import Totals
 from broker.stream import loop
 from broker.telemetry import INGESTED
-from broker.wiring.parts import Parts, writer_name
+from broker.wiring.housekeeping import compacting
+from broker.wiring.instance import instance_name
+from broker.wiring.parts import Parts
 from broker.wiring.sniffing import AVRO, sniffer
 from broker.wiring.work import Worker
 
@@ -116,16 +118,27 @@ def _run(
     parts: Parts, stop: threading.Event, *, drain: bool, on_records: Callable[[int], None] = lambda _records: None
 ) -> None:
     table = parts.settings.process
-    archive = Archive(parts.archive_root, writer_name(), durable=parts.settings.store.durable)
+    durable = parts.settings.store.durable
+    for stream in ledger.halted(parts.store):
+        ledger.mark_halted(parts.store, stream, halted=False)  # starting anew is how an operator says it is mended
+    halted: set[str] = set()
 
     def on_batch(outcomes: Sequence[loop.Outcome], _offsets: Mapping[TopicPartition, int]) -> None:
         on_records(sum(len(outcome.batch.records) for outcome in outcomes))
 
-    with (
-        closing(archive),
-        closing(parts.log.consumer(table.group, [topics.RAW_PATTERN])) as consumer,
-        closing(parts.log.publisher(writer_name())) as publisher,
-    ):
+    def on_halt(stream: str) -> None:
+        halted.add(stream)
+        ledger.mark_halted(parts.store, stream, halted=True)
+
+    with ExitStack() as stack:
+        name = stack.enter_context(instance_name(parts.data))
+        if not parts.settings.store.archive:
+            repair(parts.archive_root)
+        archive = stack.enter_context(closing(Archive(parts.archive_root, name, durable=durable)))
+        consumer = stack.enter_context(closing(parts.log.consumer(table.group, [topics.RAW_PATTERN])))
+        publisher = stack.enter_context(closing(parts.log.publisher(name)))
+        if not drain:
+            stack.enter_context(compacting(parts.frames, durable=durable))
         loop.run(
             consumer,
             publisher,
@@ -133,8 +146,14 @@ def _run(
             limits=loop.Limits(table.max_records, table.max_bytes, table.linger),
             halt=loop.HaltRule(table.halt_minimum, table.halt_fraction),
             on_batch=on_batch,
+            on_halt=on_halt,
             stop=stop,
             drain=drain,
+        )
+    if halted:
+        raise NunciusError(
+            f"stream {', '.join(sorted(halted))} has halted, too much of it is rejected: see the reasons with "
+            "`nuncius dead-letter list`, mend the cause, start again"
         )
 
 

@@ -34,7 +34,7 @@ def status(parts: Parts) -> dict[str, Any]:
             {"group": group, "topic": place.topic, "partition": place.partition, "records": behind}
             for place, behind in sorted(lag.items())
         ],
-        "halted": [],
+        "halted": ledger.halted(parts.store),
         "matches": dict(matches.counts(parts.store)),
     }
 
