@@ -111,9 +111,7 @@ def test_every_healthy_packet(data_dir, stream):
         (number, unit): item for number, data in enumerate(packets) for unit, item in enumerate(oracle(paths[number], data))
     }
     assert batch.received == len(truth)
-    # The official examples of LSST's schemas hold a time that is none.
-    for item in batch.rejected:
-        assert expected(stream, truth[item.record, item.unit])["time"] is None, (paths[item.record], item.reason)
+    assert batch.rejected == ()
     declaration = STREAMS[stream]
     checked = 0
     for row in batch.frame.iter_rows(named=True):
@@ -121,7 +119,10 @@ def test_every_healthy_packet(data_dir, stream):
         want = expected(stream, packet)
         assert row["alert_id"] == f"{stream}:{want['id']}"
         assert row["object_id"] == want["object"]
-        assert abs(row["time"].timestamp() - want["time"].utc.unix) < 5e-5
+        if want["time"] is None:  # the official examples of LSST's older schemas hold one that is none
+            assert row["time"] is None
+        else:
+            assert abs(row["time"].timestamp() - want["time"].utc.unix) < 5e-5
         assert (row["ra"], row["dec"]) == (want["ra"], want["dec"])
         assert row["mag"] == (None if want["mag"] is None else pytest.approx(want["mag"], abs=1e-12))
         assert row["band"] == {"Y": "y"}.get(want["band"], want["band"]) if stream in {"lsst", "elasticc"} else want["band"]
