@@ -131,7 +131,8 @@ def test_every_healthy_packet(data_dir, stream):
             missing = isinstance(value, float) and (math.isnan(value) or value in declaration.missing)
             assert row[name] == (None if missing else str(value) if name in declaration.text else value), name
             checked += value is not None
-        check_history(stream, packet, row)
+        if want["time"] is not None:  # a history is of what can be dated
+            check_history(stream, packet, row)
     assert checked > batch.frame.height
 
 
