@@ -29,6 +29,13 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield servers
 
 
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[str]:
+    """Bootstrap servers of a real Kafka that nobody else writes to, for tests of the whole service."""
+    with services.kafka(tmp_path / "kafka", own=True) as servers:
+        yield servers
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of a real PostgreSQL server, started once for the whole run unless NUNCIUS_TEST_POSTGRES_URL names one."""

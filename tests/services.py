@@ -34,10 +34,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def kafka(folder: Path) -> Iterator[str]:
-    """Bootstrap servers of a Kafka."""
+def kafka(folder: Path, *, own: bool = False) -> Iterator[str]:
+    """Bootstrap servers of a Kafka; `own` is one that nobody else writes to."""
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    if given:
+    if given and not own:
         yield given
         return
     for tool in ("java", "mvn"):
