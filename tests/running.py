@@ -33,7 +33,7 @@ class Installation:
 
     def run(self, *arguments: str, status: int = 0) -> str:
         done = subprocess.run(self.command(*arguments), cwd=ROOT, capture_output=True, timeout=240, check=False)
-        assert done.returncode == status, done.stderr.decode()[-2000:]
+        assert done.returncode == status, (str(done.returncode).encode() + done.stderr[-1500:] + done.stdout[-1500:]).decode()
         return done.stdout.decode()
 
     def json(self, *arguments: str) -> Any:

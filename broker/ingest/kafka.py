@@ -6,7 +6,10 @@ An upstream's offsets are committed only after our log has the bytes, so a crash
 
 from __future__ import annotations
 
+import math
+import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -28,6 +31,7 @@ log = get_logger(__name__)
 
 POLL_RECORDS = 500
 POLL_SECONDS = 0.1
+REFRESH_SECONDS = 15.0  # between looks for topics that a pattern matches: daily ones appear at dusk
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Upstream:
     kind
         ``kafka`` for any cluster, ``gcn`` for NASA's, ``hop`` for SCiMMA's.
     topics
-        Names; one that begins with ``^`` is a regular expression, so that daily topics are followed as they appear.
+        Names; one that begins with ``^`` is a regular expression of Python's, so that daily topics are followed as they appear.
     properties
         librdkafka's own settings, passed through.
     """
@@ -100,11 +104,35 @@ def open_upstream(upstream: Upstream, stop: threading.Event) -> Iterator[Batch]:
 
 def _kafka(upstream: Upstream, stop: threading.Event) -> Iterator[Batch]:
     with closing(_consumer(upstream)) as consumer:
-        consumer.subscribe(list(upstream.topics))
+        names: frozenset[str] = frozenset()
+        looked = -math.inf
         while not stop.is_set():
+            if time.monotonic() - looked > REFRESH_SECONDS:
+                looked = time.monotonic()
+                names = _follow_topics(consumer, upstream.topics, names)
+            if not names:
+                stop.wait(POLL_SECONDS)
+                continue
             messages = [message for message in consumer.consume(POLL_RECORDS, POLL_SECONDS) if _is_record(message)]
             if messages:
                 yield Batch([_received(upstream, message) for message in messages], lambda: _commit(consumer))
+
+
+def _follow_topics(consumer: confluent_kafka.Consumer, patterns: tuple[str, ...], before: frozenset[str]) -> frozenset[str]:
+    """Subscribe to the topics there are now; patterns are Python's, as librdkafka's own know no character classes."""
+    plain = frozenset(pattern for pattern in patterns if not pattern.startswith("^"))
+    try:
+        there = consumer.list_topics(timeout=10.0).topics if len(plain) < len(patterns) else ()
+    except confluent_kafka.KafkaException as error:
+        log.warning("upstream is away", error=str(error))
+        return before
+    names = plain | {name for name in there for pattern in patterns if pattern.startswith("^") and re.match(pattern, name)}
+    if names != before:
+        consumer.subscribe(sorted(names))
+        log.info("following upstream topics", topics=sorted(names))
+    elif not names:
+        log.info("upstream has no such topic yet", topics=patterns)
+    return names
 
 
 def _commit(consumer: confluent_kafka.Consumer) -> None:
@@ -120,7 +148,6 @@ def _consumer(upstream: Upstream) -> confluent_kafka.Consumer:
         "group.id": upstream.group,
         "auto.offset.reset": upstream.start,
         "enable.auto.commit": False,
-        "topic.metadata.refresh.interval.ms": 30_000,
         "allow.auto.create.topics": False,
         "fetch.wait.max.ms": 50,
         **({"bootstrap.servers": upstream.bootstrap_servers} if upstream.bootstrap_servers else {}),

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from broker.errors import TransientError
 from broker.store import ledger, matches
 from broker.store.ledger import Counts
 from broker.wiring.parts import Parts
@@ -15,12 +18,17 @@ __all__ = ["STARTED", "status"]
 
 STARTED = time.monotonic()
 
+# A Kafka that has just started knows no offsets for a second or two.
+_PATIENT = Retrying(
+    retry=retry_if_exception_type(TransientError), wait=wait_fixed(0.3), stop=stop_after_delay(10), reraise=True
+)
+
 
 def status(parts: Parts) -> dict[str, Any]:
     """Ledger totals and faults, lag by partition, halted streams, matches by filter."""
     totals = ledger.totals(parts.store)
     group = parts.settings.process.group
-    lag = parts.log.group_lag(group)
+    lag = _PATIENT(parts.log.group_lag, group)
     return {
         "version": version("nuncius"),
         "uptime": time.monotonic() - STARTED,

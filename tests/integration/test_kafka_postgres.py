@@ -97,7 +97,7 @@ def test_from_an_upstream_topic_to_subscribers(own_kafka: str, fresh_postgres: s
         ["kcat", "-b", own_kafka, "-C", "-t", f"matched.{name}", "-e", "-q", "-J", "-X", "isolation.level=read_committed"],
         capture_output=True, check=True, timeout=60,
     )  # fmt: skip
-    lines = [json.loads(line) for line in seen.stdout.decode("utf-8", "replace").splitlines()]
+    lines = [json.loads(line) for line in seen.stdout.decode("utf-8", "replace").split("\n") if line]
     headers = [dict(zip(line["headers"][::2], line["headers"][1::2], strict=True)) for line in lines]
     assert sorted(header["nuncius.alert_id"] for header in headers) == sorted(alert.alert_id for alert in read)
     assert {header["nuncius.filter"] for header in headers} == {name}

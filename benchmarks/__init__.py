@@ -1,0 +1,1 @@
+"""What is claimed of speed, measured beside the limit in the same run."""
