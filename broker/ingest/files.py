@@ -43,7 +43,7 @@ class Ingested:
 
 def count_files(paths: Iterable[Path]) -> int:
     """How many files there are below the paths; a tarball counts as one."""
-    return sum(1 for path in paths for _ in _walk(path))
+    return sum(1 for path in paths for _ in _walk(_there(path)))
 
 
 def read_paths(paths: Iterable[Path], bounds: Bounds) -> Iterator[tuple[Received, bool]]:
@@ -57,9 +57,7 @@ def read_paths(paths: Iterable[Path], bounds: Bounds) -> Iterator[tuple[Received
         Where a path does not exist.
     """
     for path in paths:
-        if not path.exists():
-            raise UsageError(f"no file or folder {path}")
-        for file in _walk(path):
+        for file in _walk(_there(path)):
             if _is_tarball(file):
                 yield from _members(file, bounds)
             else:
@@ -116,6 +114,12 @@ def _is_expected(file: Path) -> bool:
 def _whole(file: Path, bounds: Bounds) -> Received:
     with file.open("rb") as stream:
         return read_bounded(stream, f"file:{file}", bounds)
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"no file or folder {path}")
+    return path
 
 
 def _walk(path: Path) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from broker.store.archive import Archive, repair
 from broker.store.ledger import Totals
 from broker.stream import loop
 from broker.telemetry import INGESTED
+from broker.wiring import standing
 from broker.wiring.housekeeping import compacting
 from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
@@ -87,9 +88,8 @@ def process(parts: Parts, stop: threading.Event, on_records: Callable[[int], Non
 def drain(parts: Parts, on_records: Callable[[int], None]) -> None:
     """Work off what is there, and wait for others of the group who share the work."""
     stop = threading.Event()
-    group = parts.settings.process.group
     _run(parts, stop, drain=True, on_records=on_records)
-    while _waiting(parts, group):
+    while any(standing.lag(parts).values()):
         _run(parts, stop, drain=True, on_records=on_records)
 
 
@@ -155,10 +155,6 @@ def _run(
             f"stream {', '.join(sorted(halted))} has halted, too much of it is rejected: see the reasons with "
             "`nuncius dead-letter list`, mend the cause, start again"
         )
-
-
-def _waiting(parts: Parts, group: str) -> bool:
-    return any(lag > 0 for place, lag in parts.log.group_lag(group).items() if place.topic.startswith("raw."))
 
 
 def _upstream(name: str, source: Source) -> Upstream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -9,12 +10,14 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from broker import topics
 from broker.errors import TransientError
+from broker.record import TopicPartition
 from broker.store import ledger, matches
 from broker.store.ledger import Counts
 from broker.wiring.parts import Parts
 
-__all__ = ["STARTED", "status"]
+__all__ = ["STARTED", "lag", "status"]
 
 STARTED = time.monotonic()
 
@@ -28,7 +31,7 @@ def status(parts: Parts) -> dict[str, Any]:
     """Ledger totals and faults, lag by partition, halted streams, matches by filter."""
     totals = ledger.totals(parts.store)
     group = parts.settings.process.group
-    lag = _PATIENT(parts.log.group_lag, group)
+    behind_now = lag(parts)
     return {
         "version": version("nuncius"),
         "uptime": time.monotonic() - STARTED,
@@ -40,11 +43,23 @@ def status(parts: Parts) -> dict[str, Any]:
         "faults": [fault.text for fault in ledger.check(parts.store)],
         "lag": [
             {"group": group, "topic": place.topic, "partition": place.partition, "records": behind}
-            for place, behind in sorted(lag.items())
+            for place, behind in sorted(behind_now.items())
         ],
         "halted": ledger.halted(parts.store),
         "matches": dict(matches.counts(parts.store)),
     }
+
+
+def lag(parts: Parts) -> dict[TopicPartition, int]:
+    """Raw records `process` has yet to read, by partition; those of partitions it has never read are all of them."""
+    read = _PATIENT(parts.log.group_lag, parts.settings.process.group)
+    raw = (
+        place
+        for topic in parts.log.topics()
+        if re.match(topics.RAW_PATTERN, topic)
+        for place in parts.log.bounds(topic).items()
+    )
+    return {place: read.get(place, end - first) for place, (first, end) in raw}
 
 
 def _counts(counts: Counts) -> Mapping[str, int]:

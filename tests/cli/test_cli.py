@@ -1,0 +1,122 @@
+"""Every verb: help with an example, its results, and its exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import astropy.table
+import polars as pl
+import pytest
+
+from broker.cli.app import app, run
+from broker.simulate import ztf
+
+VERBS = [[command.name or command.callback.__name__] for command in app.registered_commands if command.callback]
+VERBS += [
+    [str(group.name), command.name or command.callback.__name__]
+    for group in app.registered_groups
+    if group.typer_instance
+    for command in group.typer_instance.registered_commands
+    if command.callback
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data folder with thirty simulated packets and one that is none."""
+    folder = tmp_path_factory.mktemp("cli")
+    packets = folder / "in"
+    packets.mkdir()
+    for packet in ztf.packets(2, 30, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3):
+        (packets / f"{packet.name}.avro").write_bytes(packet.data)
+    (packets / "bad.avro").write_bytes(b"Obj\x01 and no more")
+    assert run(["--data", str(folder / "data"), "ingest", str(packets), "--json"]) == 0
+    return str(folder / "data")
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*verb, "--help"]) == 0
+    assert "Example" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["nonsense"], 2),
+        (["query"], 2),
+        (["query", "mag <"], 2),
+        (["query", "magg < 3"], 2),
+        (["ingest", "/no/such/folder"], 2),
+        (["ingest"], 2),
+        (["packet", "ztf:1"], 1),
+        (["dead-letter", "show", "x"], 2),
+        (["dead-letter", "show", "0:99"], 1),
+        (["dead-letter", "replay"], 2),
+        (["simulate", "ztf"], 2),
+        (["simulate", "xyz", "--out", "/tmp"], 2),
+        (["filter", "check", "/no/such/file.toml"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_wrong_use_and_failure(data: str, arguments: list[str], status: int) -> None:
+    assert run(["--data", data, *arguments]) == status
+
+
+def test_query_in_four_formats(data: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    asked = ["--data", data, "query", "candidate.fid > 0", "--stream", "ztf", "--columns", "alert_id,ra,candidate.fid"]
+    got = {}
+    for fmt in ("json", "csv", "parquet", "votable"):
+        assert run([*asked, "--format", fmt]) == 0
+        got[fmt] = capfdbinary.readouterr().out
+    rows = json.loads(got["json"])
+    assert len(rows) == 30
+    assert list(rows[0]) == ["alert_id", "ra", "candidate.fid"]
+    ids = [row["alert_id"] for row in rows]
+    assert pl.read_csv(got["csv"])["alert_id"].to_list() == ids
+    assert pl.read_parquet(io.BytesIO(got["parquet"]))["alert_id"].to_list() == ids
+    table = astropy.table.Table.read(io.BytesIO(got["votable"]), format="votable")
+    assert [str(each) for each in table.columns[0]] == ids
+
+
+def test_dead_letters_are_shown_and_put_back(data: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["--data", data, "dead-letter", "list", "--json"]) == 0
+    (letter,) = json.loads(capfdbinary.readouterr().out)
+    assert letter["reason"]
+    assert run(["--data", data, "dead-letter", "show", letter["place"], "--raw"]) == 0
+    assert capfdbinary.readouterr().out == b"Obj\x01 and no more"
+    assert run(["--data", data, "dead-letter", "replay", letter["place"]]) == 0
+    assert run(["--data", data, "status", "--json"]) == 0
+    status = json.loads(capfdbinary.readouterr().out)
+    assert sum(row["records"] for row in status["lag"]) == 1  # it waits to be looked at again
+
+
+def test_status_and_settings(data: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["--data", data, "config", "show"]) == 0
+    assert json.loads(capsys.readouterr().out)["log"]["engine"] == "embedded"
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[log]\nengin = 'kafka'\n")
+    assert run(["--config", str(wrong), "config", "check"]) == 2
+    assert "log.engin" in capsys.readouterr().err
+    assert run(["--data", data, "config", "check"]) == 0
+
+
+def test_a_filter_that_is_right_and_one_whose_example_fails(tmp_path: Path) -> None:
+    text = (
+        'name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag < 18"\n'
+        "[[example]]\nalert = { mag = 17.0 }\nmatches = true\n[[example]]\nalert = { mag = 19.0 }\nmatches = MATCHES\n"
+    )
+    right, failing = tmp_path / "right.toml", tmp_path / "failing.toml"
+    right.write_text(text.replace("MATCHES", "false"))
+    failing.write_text(text.replace("MATCHES", "true"))
+    assert run(["filter", "check", str(right)]) == 0
+    assert run(["filter", "check", str(failing)]) == 1
+
+
+def test_simulate_writes_files(tmp_path: Path) -> None:
+    for stream in ("ztf", "lsst", "gcn", "lvk"):
+        assert run(["simulate", stream, "--out", str(tmp_path / stream), "--count", "3"]) == 0
+        assert len(list((tmp_path / stream).iterdir())) == 3
