@@ -1,67 +1,138 @@
-"""The guides name what there is, and what they point to is there."""
+"""What the documents say is there: they name every setting, command and resource, and their links lead somewhere."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from typer.main import get_command
 
+from broker.api.app import create_app
 from broker.cli.app import app
+from broker.decode.declaration import load_declaration
+from broker.filtering.definition import parse_filter
+from broker.filtering.examples import run_examples
+from broker.filtering.expression import compile_expression
 from broker.filtering.functions import FUNCTIONS
-from broker.paths import shipped
 from broker.settings import Settings, Source
+from tests.api.world import world
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
 
 
-def settings(model: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
+def text(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += settings(inner, f"{prefix}{name}.")
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from settings_of(kind, f"{prefix}{name}.")
+        elif kind == dict[str, Source]:
+            yield from settings_of(Source, f"{prefix}{name}.<name>.")
         else:
-            names.append(prefix + name)
-    return names
+            yield f"{prefix}{name}"
 
 
-def test_every_setting_is_told() -> None:
-    page = (ROOT / "docs/operations.md").read_text()
-    assert [name for name in settings(Settings) if f"`{name}`" not in page] == []
-    assert set(Source.model_fields) >= {"kind", "topics", "stream", "bootstrap_servers", "group"}
+def verbs() -> Iterator[str]:
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        yield from (f"nuncius {name} {verb}" for verb in inner) if inner else [f"nuncius {name}"]
 
 
-def test_every_verb_is_told() -> None:
-    page = (ROOT / "docs/operations.md").read_text()
-    verbs = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    verbs += [group.name or "" for group in app.registered_groups]
-    assert len(verbs) > 10
-    assert [verb for verb in verbs if f"`{verb}`" not in page] == []
+def without_code(page: Path) -> str:
+    return re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_every_function_is_told() -> None:
-    page = (ROOT / "docs/filters.md").read_text()
-    assert [name for name in FUNCTIONS if not re.search(rf"`{name}\b", page)] == []
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
-    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+@pytest.mark.parametrize("name", list(settings_of(Settings)))
+def test_every_setting_is_in_operations(name: str):
+    assert re.search(rf"^\| `{re.escape(name)}` \|", text("operations.md"), re.MULTILINE)
 
 
-def test_files_of_the_architecture_are_there() -> None:
-    page = (ROOT / "docs/architecture.md").read_text()
+def test_operations_names_no_setting_that_is_not():
+    tables = "|".join(Settings.model_fields)
+    told = set(re.findall(rf"^\| `((?:{tables})\.[^`]+)` \|", text("operations.md"), re.MULTILINE))
+    assert told <= set(settings_of(Settings))
+
+
+@pytest.mark.parametrize("verb", list(verbs()))
+def test_every_verb_is_in_operations(verb: str):
+    assert f"`{verb}`" in text("operations.md")
+
+
+def test_every_resource_is_in_the_api_page(tmp_path: Path):
+    with world(tmp_path) as made:
+        paths = create_app(made.services).openapi()["paths"]
+    told = text("api.md")
+    resources = {path for path in paths if path.startswith("/api/v1")}
+    assert resources
+    assert not [path for path in resources if f"| `{path}` |" not in told]
+    assert set(re.findall(r"^\| `(/api/v1[^`]*)` \|", told, re.MULTILINE)) == resources
+    asked = [parameter["name"] for parameter in paths["/api/v1/alerts"]["get"]["parameters"]]
+    assert not [name for name in asked if f"`{name}`" not in told]
+
+
+def test_every_function_is_in_the_page_of_filters_and_its_examples_compile():
+    told = text("filters.md").split("\n## Functions\n")[1].split("\n## ")[0]
+    assert not [name for name in FUNCTIONS if not re.search(rf"`{name}[`(]", told)]
+    examples = re.findall(r"\| `([^`]+)` \|$", told, re.MULTILINE)
+    assert len(examples) > 20
+    for example in examples:
+        compile_expression(example)
+
+
+def test_the_filters_shown_are_right():
+    for shown in blocks("filters.md", "toml"):
+        assert not run_examples(parse_filter(shown))
+
+
+def test_the_declaration_shown_is_right(tmp_path: Path):
+    for shown in blocks("streams.md", "toml"):
+        file = tmp_path / f"{tomllib.loads(shown)['stream']}.toml"
+        file.write_text(shown, "utf-8")
+        load_declaration(file)
+
+
+def test_the_settings_shown_are_right():
+    for shown in blocks("operations.md", "toml"):
+        Settings.model_validate(tomllib.loads(shown))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_files_of_the_architecture_are_there():
+    page = text("architecture.md")
     named = re.findall(r"`((?:broker|schemas|filters|infra|tests|docs|consumers)/[\w/.-]+\.(?:py|toml|yml|md))`", page)
     assert len(named) > 8
-    assert [name for name in named if not (ROOT / name).exists()] == []
-    house = page.split("## The house")[1].split("```")[1]
-    for line in house.splitlines():
+    assert not [name for name in named if not (ROOT / name).exists()]
+    for line in page.split("## The house")[1].split("```")[1].splitlines():
         folder = re.match(r"  (\w+)/ ", line)
-        if folder:
-            for name in re.findall(r"\b(\w+\.py)\b", line):
-                assert (ROOT / "broker" / folder[1] / name).exists(), name
-    assert (shipped("schemas") / "streams").is_dir()
+        for name in re.findall(r"\b(\w+\.py)\b", line) if folder else ():
+            assert (ROOT / "broker" / folder[1] / name).exists(), name
