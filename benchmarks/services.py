@@ -6,10 +6,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
+
+__all__ = ["Services", "both_services", "fresh_database"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +42,14 @@ def both_services(folder: Path) -> Iterator[Services]:
         finally:
             for script, place in places.items():
                 subprocess.run([sys.executable, script, "stop", "--dir", place], check=True)
+
+
+def fresh_database(url: str) -> str:
+    """URL of a database nobody has used; it goes with its server."""
+    name = f"bench_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
 def _port() -> int:
