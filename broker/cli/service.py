@@ -65,7 +65,7 @@ def status(
         show_totals(totals)
         lag = Table("topic", "partition", "waiting", title="Lag of process")
         for row in found["lag"]:
-            lag.add_row(row["topic"], str(row["partition"]), f"{row['lag']:,}")
+            lag.add_row(row["topic"], str(row["partition"]), f"{row['records']:,}")
         out.print(lag)
         for fault in found["faults"]:
             out.print(f"[bold red]the ledger does not add up:[/] {fault}")

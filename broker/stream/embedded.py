@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from weakref import WeakSet
 
 from broker.errors import FencedError, UsageError
 from broker.record import Message, TopicPartition
@@ -50,8 +49,7 @@ class EmbeddedLog:
         self._durable = durable
         self._lease = lease
         self._writer = _Writer(path, default_spec, durable=durable)
-        # Weak, so that a reader who came and went leaves nothing behind.
-        self._opened: WeakSet[EmbeddedConsumer | EmbeddedPublisher] = WeakSet()
+        self._opened: list[EmbeddedConsumer | EmbeddedPublisher] = []
 
     def create_topic(self, name: str, spec: TopicSpec) -> None:
         """See `broker.stream.log.Log.create_topic`."""
@@ -73,13 +71,13 @@ class EmbeddedLog:
     def publisher(self, name: str) -> EmbeddedPublisher:
         """See `broker.stream.log.Log.publisher`."""
         publisher = EmbeddedPublisher(self.path, name, self._spec, durable=self._durable)
-        self._opened.add(publisher)
+        self._opened.append(publisher)
         return publisher
 
     def consumer(self, group: str | None, topics: Sequence[str], start: Start = "earliest") -> EmbeddedConsumer:
         """See `broker.stream.log.Log.consumer`."""
         consumer = EmbeddedConsumer(self.path, group, topics, start, durable=self._durable, lease=self._lease)
-        self._opened.add(consumer)
+        self._opened.append(consumer)
         return consumer
 
     def bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
@@ -114,8 +112,8 @@ class EmbeddedLog:
 
     def close(self) -> None:
         """See `broker.stream.log.Log.close`."""
-        for opened in list(self._opened):
-            opened.close()
+        while self._opened:
+            self._opened.pop().close()
         self._writer.handle.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from weakref import WeakSet
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Producer
 
@@ -45,8 +44,7 @@ class KafkaLog:
         self._cluster = Cluster(bootstrap_servers, extra, default_spec)
         self._guard = threading.Lock()
         self._producer: Producer | None = None
-        # Weak, so that a reader who came and went leaves nothing behind.
-        self._opened: WeakSet[KafkaConsumer | KafkaPublisher] = WeakSet()
+        self._opened: list[KafkaConsumer | KafkaPublisher] = []
 
     def create_topic(self, name: str, spec: TopicSpec) -> None:
         """See `broker.stream.log.Log.create_topic`."""
@@ -84,13 +82,13 @@ class KafkaLog:
     def publisher(self, name: str) -> KafkaPublisher:
         """See `broker.stream.log.Log.publisher`."""
         publisher = KafkaPublisher(self._cluster, name)
-        self._opened.add(publisher)
+        self._opened.append(publisher)
         return publisher
 
     def consumer(self, group: str | None, topics: Sequence[str], start: Start = "earliest") -> KafkaConsumer:
         """See `broker.stream.log.Log.consumer`."""
         consumer = KafkaConsumer(self._cluster, group, topics, start)
-        self._opened.add(consumer)
+        self._opened.append(consumer)
         return consumer
 
     def bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
@@ -112,6 +110,6 @@ class KafkaLog:
 
     def close(self) -> None:
         """See `broker.stream.log.Log.close`."""
-        for opened in list(self._opened):
-            opened.close()
+        while self._opened:
+            self._opened.pop().close()
         self._producer = None

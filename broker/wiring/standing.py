@@ -15,6 +15,7 @@ from broker.errors import TransientError
 from broker.record import TopicPartition
 from broker.store import ledger, matches
 from broker.store.ledger import Counts
+from broker.telemetry import LAG
 from broker.wiring.parts import Parts
 
 __all__ = ["STARTED", "lag", "status"]
@@ -59,7 +60,10 @@ def lag(parts: Parts) -> dict[TopicPartition, int]:
         if re.match(topics.RAW_PATTERN, topic)
         for place in parts.log.bounds(topic).items()
     )
-    return {place: read.get(place, end - first) for place, (first, end) in raw}
+    behind = {place: read.get(place, end - first) for place, (first, end) in raw}
+    for place, records in behind.items():
+        LAG.labels(place.topic, str(place.partition)).set(records)
+    return behind
 
 
 def _counts(counts: Counts) -> Mapping[str, int]:

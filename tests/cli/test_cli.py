@@ -95,6 +95,8 @@ def test_dead_letters_are_shown_and_put_back(data: str, capfdbinary: pytest.Capt
 
 
 def test_status_and_settings(data: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["--data", data, "status"]) == 0
+    assert "raw.ztf" in capsys.readouterr().out
     assert run(["--data", data, "config", "show"]) == 0
     assert json.loads(capsys.readouterr().out)["log"]["engine"] == "embedded"
     wrong = tmp_path / "wrong.toml"
