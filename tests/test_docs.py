@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -102,8 +103,10 @@ def test_the_filters_shown_are_right():
         assert not run_examples(parse_filter(shown))
 
 
-def test_the_declaration_shown_is_right(tmp_path: Path):
-    for shown in blocks("streams.md", "toml"):
+@pytest.mark.parametrize("page", ["streams.md", "architecture.md"])
+def test_the_declaration_shown_is_right(page: str, tmp_path: Path):
+    assert blocks(page, "toml")
+    for shown in blocks(page, "toml"):
         file = tmp_path / f"{tomllib.loads(shown)['stream']}.toml"
         file.write_text(shown, "utf-8")
         load_declaration(file)
@@ -127,12 +130,34 @@ def test_links_lead_somewhere(page: Path):
             assert anchor in anchors(target), link
 
 
+def test_every_metric_is_in_operations():
+    names = {metric.name + "_total" * (metric.type == "counter") for metric in REGISTRY.collect() if "nuncius" in metric.name}
+    assert len(names) > 5
+    assert set(re.findall(r"^\| `(nuncius_\w+)` \|", text("operations.md"), re.MULTILINE)) == names
+
+
 def test_files_of_the_architecture_are_there():
     page = text("architecture.md")
-    named = re.findall(r"`((?:broker|schemas|filters|infra|tests|docs|consumers)/[\w/.-]+\.(?:py|toml|yml|md))`", page)
-    assert len(named) > 8
+    named = re.findall(r"`((?:broker|schemas|filters|infra|tests|docs|consumers)/[\w/.-]+)`", page)
+    assert len(named) > 10
     assert not [name for name in named if not (ROOT / name).exists()]
-    for line in page.split("## The house")[1].split("```")[1].splitlines():
-        folder = re.match(r"  (\w+)/ ", line)
-        for name in re.findall(r"\b(\w+\.py)\b", line) if folder else ():
-            assert (ROOT / "broker" / folder[1] / name).exists(), name
+    for name in re.findall(
+        r"`((?:cli|wiring|ingest|decode|process|deliver|api|store|stream|science|filtering)/[\w*/]+\.py)`", page
+    ):
+        assert list((ROOT / "broker").glob(name)), name
+
+
+def test_the_house_is_as_drawn():
+    drawn = text("architecture.md").split("## The house")[1].split("```")[1].split("\nfilters/")[0]
+    folder, seen = "", 0
+    for line in drawn.splitlines()[2:]:
+        if begins := re.match(r"  (\w+)/ ", line):
+            folder = begins[1]
+        elif not line.startswith("    "):
+            folder = ""
+        for name in re.findall(r"(?<!\S)([\w*]+\.py|[\w*]+/)(?!\S)", line):
+            assert list((ROOT / "broker" / folder).glob(name)) or (ROOT / "broker" / name).is_dir(), f"{folder}/{name}"
+            seen += 1
+    assert seen > 60
+    folders = {path.parent.name for path in (ROOT / "broker").glob("*/__init__.py")}
+    assert not [name for name in folders if f"\n  {name}/ " not in drawn]
