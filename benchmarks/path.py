@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 import uuid
@@ -48,6 +49,11 @@ ENGINES = ("kafka", "embedded")
 START = datetime(2026, 11, 21, 4, tzinfo=UTC)
 WARM = 500
 QUICK_BATCH = 200
+CHUNK = 64 << 20
+HEADS = (
+    *("kB", "path /s", "CPU ms", "plain loop /s", "ratio", "tuned loop /s", "ratio", "CPU ms"),
+    *("own poll /s", "disk /s", "ratio"),
+)
 TUNED: Mapping[str, object] = {"fetch.queue.backoff.ms": 5}
 
 
@@ -72,6 +78,8 @@ class Once:
     plain, tuned
         confluent-kafka's loop as it comes, and with the one property that keeps it from pausing a second each time its queue
         is full; on Kafka only.
+    disk
+        Packets a second of a loop that only writes the bytes to a file and waits for the disk every 64 MiB.
     steps
         Milliseconds a packet by step; archive, frames, database and encode overlap.
     """
@@ -80,6 +88,7 @@ class Once:
     poll: Pace
     plain: Pace | None
     tuned: Pace | None
+    disk: float
     steps: Mapping[str, float]
 
 
@@ -91,7 +100,7 @@ def run(folder: Path, services: Services, *, quick: bool) -> dict[str, Any]:
     dict
         By case and engine: every repeat.
     """
-    console = Console(width=150)
+    console = Console(width=170)
     repeats = 1 if quick else 3
     runs: dict[tuple[str, str], list[Once]] = {}
     size: dict[str, float] = {}
@@ -123,7 +132,7 @@ def _rates(runs: Mapping[tuple[str, str], list[Once]], size: Mapping[str, float]
     table = Table(title="The whole path beside bare confluent-kafka consume loops (medians; range of the repeats)")
     table.add_column("packets")
     table.add_column("engine")
-    for name in ("kB", "path /s", "CPU ms", "plain loop /s", "ratio", "tuned loop /s", "ratio", "CPU ms", "own poll /s"):
+    for name in HEADS:
         table.add_column(name, justify="right")
     for (case, engine), group in runs.items():
         rates = [once.path.rate for once in group]
@@ -135,7 +144,9 @@ def _rates(runs: Mapping[tuple[str, str], list[Once]], size: Mapping[str, float]
         tuned_cpu = statistics.median(once.tuned.cpu for once in beside if once.tuned)
         cells = [f"{size[case]:.1f}", f"{path:,.0f} ({min(rates):,.0f} to {max(rates):,.0f})", f"{cpu:.3f}"]
         cells += [f"{plain:,.0f}", f"{path / plain:.2f}", f"{tuned:,.0f}", f"{path / tuned:.2f}", f"{tuned_cpu:.3f}"]
-        table.add_row(case, engine, *cells, f"{statistics.median(once.poll.rate for once in group):,.0f}")
+        disk = statistics.median(once.disk for once in group)
+        cells += [f"{statistics.median(once.poll.rate for once in group):,.0f}", f"{disk:,.0f}", f"{path / disk:.2f}"]
+        table.add_row(case, engine, *cells)
     return table
 
 
@@ -172,7 +183,7 @@ def _once(folder: Path, services: Services, engine: str, stream: str, packets: S
         if engine == "kafka":
             plain = _pace(lambda tell: _bare(services.kafka, begin, count, tell, {}))
             tuned = _pace(lambda tell: _bare(services.kafka, begin, count, tell, TUNED))
-    return Once(path, poll, plain, tuned, steps)
+    return Once(path, poll, plain, tuned, _disk(folder, packets[WARM:]), steps)
 
 
 def _pace(work: Callable[[Callable[[int], None]], None]) -> Pace:
@@ -228,6 +239,20 @@ def _bare(
             if got:
                 tell(got)
                 most = 500  # the clock runs from the first record on
+
+
+def _disk(folder: Path, packets: Sequence[bytes]) -> float:
+    """The archive's own limit on this disk: the same bytes, joined and written, nothing else."""
+    began, waiting, size = time.perf_counter(), list[bytes](), 0
+    with (folder / f"limit-{uuid.uuid4().hex}").open("wb", buffering=0) as file:
+        for number, packet in enumerate(packets, 1):
+            waiting.append(packet)
+            size += len(packet)
+            if size >= CHUNK or number == len(packets):
+                file.write(b"".join(waiting))
+                os.fdatasync(file.fileno())
+                waiting, size = [], 0
+    return len(packets) / (time.perf_counter() - began)
 
 
 def _step_seconds() -> dict[str, float]:

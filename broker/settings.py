@@ -67,7 +67,7 @@ class ProcessTable(Table):
     group: str = "nuncius-process"
     max_records: Count = 2000
     max_bytes: Count = 64 << 20
-    linger: Annotated[float, Field(ge=0, le=5)] = 0.02  # seconds a small batch waits for more
+    linger: Annotated[float, Field(ge=0, le=5)] = 0.0  # seconds a small batch waits for more
     halt_minimum: Count = 1000  # a stream halts when of its last alerts, at least so many,
     halt_fraction: Fraction = 0.5  # more than this part were rejected
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,10 @@ class Packed:
     prefix_at: ints
 
 
+_NUMBERS = frozenset({kernel.DOUBLE, kernel.LONG, kernel.BOOLEAN})
+_REMEMBERED = 16_384  # operations: the columns are the same in every batch
+
+
 def _stored(name: str, dtype: pl.DataType) -> tuple[int, pl.Expr] | None:  # noqa: PLR0911  a table of types
     """How a column is written; ``None`` for lists, structs and bytes, which are not."""
     column = pl.col(name)
@@ -85,6 +90,7 @@ def _stored(name: str, dtype: pl.DataType) -> tuple[int, pl.Expr] | None:  # noq
     return None
 
 
+@lru_cache(_REMEMBERED)
 def field(name: str, dtype: pl.DataType, before: bytes = b"") -> Operation:
     """A field that is never null."""
     stored = (kernel.LONG, pl.col(name).dt.epoch("us")) if isinstance(dtype, pl.Datetime) else _stored(name, dtype)
@@ -92,11 +98,13 @@ def field(name: str, dtype: pl.DataType, before: bytes = b"") -> Operation:
     return Operation(*stored, before=before)
 
 
+@lru_cache(_REMEMBERED)
 def nullable(name: str, dtype: pl.DataType) -> Operation:
     """A field of type ``["null", ...]``; times are microseconds."""
     return replace(field(name, dtype, b"\x02"), instead=b"\x00")
 
 
+@lru_cache(_REMEMBERED)
 def entry(key: str, column: str, dtype: pl.DataType) -> Operation | None:
     """An entry of the annotations; ``None`` for what cannot be one."""
     stored = _stored(column, dtype)
@@ -157,13 +165,16 @@ def pack(frame: pl.DataFrame, operations: Sequence[Operation]) -> Packed:
 
 
 def _numbers(frame: pl.DataFrame, operations: Sequence[Operation], values: ints, valid: npt.NDArray[np.int32]) -> None:
-    for kinds, dtype in (({kernel.DOUBLE}, np.float64), ({kernel.LONG, kernel.BOOLEAN}, np.int64)):
-        chosen = [index for index, operation in enumerate(operations) if operation.kind in kinds]
-        if not chosen:
-            continue
-        read = frame.select(operations[index].expr.alias(str(index)) for index in chosen)  # type: ignore[union-attr]
-        valid[chosen] = read.select(pl.all().is_not_null()).to_numpy().T
-        values[chosen] = np.ascontiguousarray(read.fill_null(0).to_numpy().T, dtype=dtype).view(np.int64)
+    chosen = [index for index, operation in enumerate(operations) if operation.kind in _NUMBERS]
+    read = frame.select(operations[index].expr.alias(str(index)) for index in chosen)  # type: ignore[union-attr]
+    for index, column in zip(chosen, read, strict=True):
+        missing = column.null_count()
+        if missing:
+            valid[index] = column.is_not_null().to_numpy() if missing < frame.height else 0
+        if missing < frame.height:
+            numbers = (column.fill_null(0) if missing else column).to_numpy()
+            dtype = np.float64 if operations[index].kind == kernel.DOUBLE else np.int64
+            values[index] = np.ascontiguousarray(numbers, dtype=dtype).view(np.int64)
 
 
 def _strings(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -145,26 +146,35 @@ def _computed(frame: pl.DataFrame, specs: Sequence[FilterSpec]) -> tuple[pl.Data
     What is a column already is taken as it is; what cannot be made is null and logged.
     """
     made: dict[tuple[str, str], str] = {}
-    by_sql: dict[str, str] = {}
+    by_sql: dict[str, tuple[str, FilterSpec]] = {}
     for spec in specs:
         for chosen in spec.select:
+            plain = chosen.sql.replace('"', "")
             if chosen.name in COMMON:
                 continue
-            plain = chosen.sql.replace('"', "")
-            if plain in frame.columns:
-                made[spec.name, chosen.name] = plain
-                continue
-            if chosen.sql not in by_sql:
-                by_sql[chosen.sql] = f"_select{len(by_sql)}"
-                frame = frame.with_columns(_output(frame, spec, chosen.sql).alias(by_sql[chosen.sql]))
-            made[spec.name, chosen.name] = by_sql[chosen.sql]
-    return frame, made
+            if plain not in frame.columns:
+                plain, _ = by_sql.setdefault(chosen.sql, (f"_select{len(by_sql)}", spec))
+            made[spec.name, chosen.name] = plain
+    return _outputs(frame, by_sql), made
+
+
+def _outputs(frame: pl.DataFrame, by_sql: Mapping[str, tuple[str, FilterSpec]]) -> pl.DataFrame:
+    """The frame with the selected values; all at once where they can be, or else one by one."""
+    schema = tuple(frame.schema.items())
+    try:
+        return frame.with_columns(_compiled(sql, schema).alias(name) for sql, (name, _) in by_sql.items())
+    except (ExpressionError, pl.exceptions.PolarsError):
+        return frame.with_columns(_output(frame, spec, sql).alias(name) for sql, (name, spec) in by_sql.items())
+
+
+@lru_cache(256)
+def _compiled(sql: str, schema: tuple[tuple[str, pl.DataType], ...]) -> pl.Expr:
+    return compile_output(sql, dict(schema), lenient=True).expr
 
 
 def _output(frame: pl.DataFrame, spec: FilterSpec, sql: str) -> pl.Series:
     try:
-        expr = compile_output(sql, frame.schema, lenient=True).expr
-        return frame.lazy().select(pl.int_range(pl.len()).alias(""), expr.alias("value")).collect()["value"]
+        return frame.with_columns(_compiled(sql, tuple(frame.schema.items())).alias("value"))["value"]
     except (ExpressionError, pl.exceptions.PolarsError) as error:
         _log.error("selected value failed", filter=spec.name, select=sql, reason=str(error))
         return pl.Series([None] * frame.height, dtype=pl.String)

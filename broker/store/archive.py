@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from broker.record import Record
 from broker.store import ocf
 from broker.store.tail import LocalFile, repair
 
-__all__ = ["Address", "Archive", "repair"]
+__all__ = ["Address", "Archive", "Placed", "repair"]
 
 
 class Address(NamedTuple):
@@ -43,8 +44,27 @@ class Address(NamedTuple):
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Packets on their way into a file.
+
+    Parameters
+    ----------
+    addresses
+        One a record: where the packets will be.
+    block
+        What to write; ``None`` where there are no packets.
+    name
+        Of the file.
+    """
+
+    addresses: list[Address]
+    block: ocf.Block | None
+    name: str
+
+
 class Archive:
-    """Append-only store of packets; use one a process, from one thread, and `close` it.
+    """Append-only store of packets; use one a process, from one thread at a time, and `close` it.
 
     Parameters
     ----------
@@ -55,7 +75,7 @@ class Archive:
     roll_bytes
         Size at which a new file is begun.
     durable
-        Wait for the disk before `append` returns, so that what it wrote survives a power cut.
+        Wait for the disk before `write` returns, so that what it wrote survives a power cut.
     options
         Passed to fsspec.
     """
@@ -75,29 +95,46 @@ class Archive:
         self._file: LocalFile | None = None
 
     def append(self, records: Sequence[Record]) -> list[Address]:
-        """Keep a batch's packets.
+        """Keep a batch's packets: `place`, then `write`."""
+        placed = self.place(records)
+        self.write(placed)
+        return placed.addresses
 
-        Returns
-        -------
-        list of Address
-            One a record; on return the bytes are where they say.
+    def place(self, records: Sequence[Record]) -> Placed:
+        """Decide where a batch's packets will be; one that is never written leaves its place to the next.
+
+        Raises
+        ------
+        StoreUnavailableError
+            No file can be begun.
+        """
+        if not records:
+            return Placed([], None, "")
+        block = ocf.block(records)
+        try:
+            name, base = self._place_local() if self._local else self._place_remote()
+        except OSError as error:
+            raise self._failed(error) from error
+        addresses = [Address(name, base + at, len(record.value)) for at, record in zip(block.starts, records, strict=True)]
+        return Placed(addresses, block, name)
+
+    def write(self, placed: Placed) -> None:
+        """Put the packets where they were placed, to be done before the next is; on return they are there.
 
         Raises
         ------
         StoreUnavailableError
             The disk is full or the store is away; nothing of the batch is left behind.
         """
-        if not records:
-            return []
-        block = ocf.block(records)
+        if placed.block is None:
+            return
         try:
-            name, base = self._append_local(block) if self._local else self._append_remote(block)
+            if self._file is not None:
+                self._file.append(placed.block)
+            else:
+                self._write_remote(placed.name, placed.block)
         except OSError as error:
-            self.close()
-            raise StoreUnavailableError(
-                f"the archive at {self._root} cannot be written ({error}): it will be tried again"
-            ) from error
-        return [Address(name, base + at, len(record.value)) for at, record in zip(block.starts, records, strict=True)]
+            raise self._failed(error) from error
 
     def read(self, address: Address) -> bytes:
         """A packet's bytes; nothing else of the file is read.
@@ -138,18 +175,23 @@ class Archive:
         # Nanoseconds and a random word: no two files ever have the same name, whoever writes them.
         return f"{day}/{self._writer}-{time.time_ns():x}-{secrets.token_hex(3)}.avro"
 
-    def _append_local(self, block: ocf.Block) -> tuple[str, int]:
+    def _failed(self, error: OSError) -> StoreUnavailableError:
+        self.close()
+        return StoreUnavailableError(f"the archive at {self._root} cannot be written ({error}): it will be tried again")
+
+    def _place_local(self) -> tuple[str, int]:
         day = datetime.now(UTC).strftime("%Y/%m/%d")
         if self._file is not None and (self._file.size >= self._roll_bytes or not self._file.name.startswith(day)):
             self.close()
         if self._file is None:
             self._file = LocalFile(Path(self._root), self._name(day), durable=self._durable)
-        return self._file.name, self._file.append(block)
+        return self._file.name, self._file.size
 
-    def _append_remote(self, block: ocf.Block) -> tuple[str, int]:
-        name = self._name(datetime.now(UTC).strftime("%Y/%m/%d"))
-        start = ocf.header(sync := secrets.token_bytes(ocf.SYNC_SIZE))
+    def _place_remote(self) -> tuple[str, int]:
+        return self._name(datetime.now(UTC).strftime("%Y/%m/%d")), len(ocf.header(b"")) + ocf.SYNC_SIZE
+
+    def _write_remote(self, name: str, block: ocf.Block) -> None:
+        sync = secrets.token_bytes(ocf.SYNC_SIZE)
         path = f"{self._root}/{name}"
         self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        self._fs.pipe_file(path, b"".join([start, *block.parts, sync]))
-        return name, len(start)
+        self._fs.pipe_file(path, b"".join([ocf.header(sync), *block.parts, sync]))

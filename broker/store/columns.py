@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from broker.alert import COMMON, Batch
@@ -71,8 +72,12 @@ def write_segment(root: Path, batch: Batch, addresses: Sequence[Address] = (), *
     frame = _kept(batch, addresses)
     stamp = time.time_ns()
     written: list[Path] = []
-    for (topic, partition), (first, last, received) in _bounds(batch).items():
-        rows = frame.filter((pl.col("nuncius.topic") == topic) & (pl.col("nuncius.partition") == partition))
+    bounds = _bounds(batch)
+    numbers = {place: number for number, place in enumerate(bounds)}
+    place_of = np.fromiter((numbers[record.place] for record in batch.records), np.int64, len(batch.records))
+    owner = place_of[batch.frame["_record"].to_numpy()]
+    for number, ((topic, partition), (first, last, received)) in enumerate(bounds.items()):
+        rows = frame if len(bounds) == 1 else frame[np.flatnonzero(owner == number)]
         if rows.is_empty():
             continue
         folder = root / f"stream={batch.stream}" / f"night={night_of(received * 1000)}"

@@ -54,8 +54,8 @@ class LocalFile:
             os.close(self._fd)
             raise
 
-    def append(self, block: ocf.Block) -> int:
-        """Write a block, and return where it begins.
+    def append(self, block: ocf.Block) -> None:
+        """Write a block at the end.
 
         Raises
         ------
@@ -71,7 +71,6 @@ class LocalFile:
             os.ftruncate(self._fd, start)
             self.size = start
             raise
-        return start
 
     def close(self) -> None:
         """Nothing more will be appended."""

@@ -142,7 +142,7 @@ def _run(
         loop.run(
             consumer,
             publisher,
-            Worker.of(parts, archive),
+            stack.enter_context(Worker.of(parts, archive)),
             limits=loop.Limits(table.max_records, table.max_bytes, table.linger),
             halt=loop.HaltRule(table.halt_minimum, table.halt_fraction),
             on_batch=on_batch,

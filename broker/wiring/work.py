@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.alert import Batch, Step
+from broker.alert import COMMON, PRIVATE, Batch, Step
 from broker.decode.dispatch import decode
 from broker.deliver.publish import encode
 from broker.process.associate import associate
@@ -27,7 +29,7 @@ from broker.record import Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
 from broker.store import alerts, claims, columns, ledger, matches, revisions
-from broker.store.archive import Address, Archive
+from broker.store.archive import Address, Archive, Placed
 from broker.store.engine import transaction
 from broker.store.ledger import Counts, Entry
 from broker.stream.loop import Outcome
@@ -68,15 +70,18 @@ class Worker:
 
     parts: Parts
     archive: Archive
+    pool: ThreadPoolExecutor
     maps: dict[str, str]
     steps: Mapping[str, Sequence[tuple[str, Step]]]
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parts: Parts, archive: Archive) -> Worker:
+    @contextmanager
+    def of(cls, parts: Parts, archive: Archive) -> Iterator[Worker]:
         """Worker with the parts' own steps."""
         maps: dict[str, str] = {}
-        return cls(parts, archive, maps, steps(parts, maps))
+        with ThreadPoolExecutor(3, "keep") as pool:
+            yield cls(parts, archive, pool, maps, steps(parts, maps))
 
     def __call__(self, stream: str, records: list[Record]) -> Outcome:
         """Take a stream's records through the steps and keep what they say; what goes out is in the outcome.
@@ -93,16 +98,27 @@ class Worker:
         for name, step in self.steps["survey" if stream in self.parts.declarations else "notice"]:
             with _timed(name):
                 batch = step(batch)
-        with _timed("archive"):
-            addresses = self._archive(batch)
-        with _timed("frames"):
-            columns.write_segment(self.parts.frames, batch, addresses, durable=self.parts.settings.store.durable)
-        with _timed("database"):
-            self._database(decoded, batch, addresses)
-        with _timed("encode"):
+        placed, addresses = self._place(batch)
+        with self._keeping(decoded, batch, placed, addresses), _timed("encode"):
             messages = encode(batch, self.parts.filters, addresses)
         _count(batch)
         return Outcome(batch, messages)
+
+    @contextmanager
+    def _keeping(self, decoded: Batch, batch: Batch, placed: Placed, addresses: Sequence[Address]) -> Iterator[None]:
+        """Keep everything while the block runs; at its end all of it is kept, or the first fault is raised."""
+        durable = self.parts.settings.store.durable
+        keeping: list[Future[Any]] = [
+            self.pool.submit(_timed("archive")(self.archive.write), placed),
+            self.pool.submit(_timed("frames")(columns.write_segment), self.parts.frames, batch, addresses, durable=durable),
+            self.pool.submit(_timed("database")(self._database), decoded, batch, addresses),
+        ]
+        try:
+            yield
+        finally:
+            wait(keeping)  # all of them: a batch done again must not meet its own past
+        for kept in keeping:
+            kept.result()
 
     def _wanted(self, stream: str) -> frozenset[str]:
         if stream not in self.wanted:
@@ -110,25 +126,32 @@ class Worker:
             self.wanted[stream] = wanted(self.parts.filters, stream) | frozenset(declared.keep if declared else ())
         return self.wanted[stream]
 
-    def _archive(self, batch: Batch) -> list[Address]:
+    def _place(self, batch: Batch) -> tuple[Placed, list[Address]]:
         """Addresses, one a record; records none of whose alerts are published are not kept twice and have none."""
         kept = np.unique(batch.frame["_record"].to_numpy())
-        found = self.archive.append([batch.records[number] for number in kept])
+        placed = self.archive.place([batch.records[number] for number in kept])
         addresses = [NOWHERE] * len(batch.records)
-        for number, address in zip(kept, found, strict=True):
+        for number, address in zip(kept, placed.addresses, strict=True):
             addresses[number] = address
-        return addresses
+        return placed, addresses
 
     def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address]) -> None:
         ids = batch.frame["alert_id"]
         versions = {spec.name: str(spec.version) for spec in self.parts.filters}
         found = [matches.Match(name, versions[name], ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
         with transaction(self.parts.store) as conn:
-            alerts.write(conn, batch.frame, batch.records, addresses)
+            alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.frame["event_name"].null_count() < batch.frame.height:
                 revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
             matches.write(conn, found)
+
+    def _told(self, decoded: Batch, batch: Batch) -> pl.DataFrame:
+        """What the database keeps of a batch: of a survey's packet fields nothing, they are in the frames and the packet."""
+        if batch.stream not in self.parts.declarations:
+            return batch.frame
+        packet = decoded.frame.columns
+        return batch.frame.drop(name for name in packet if name not in COMMON and name not in PRIVATE and name != "_digest")
 
 
 NOWHERE = Address("", 0, 0)
