@@ -13,6 +13,7 @@
     │   ├── DecodeError       the bytes are not what they should be
     │   └── SchemaUnavailableError  the schema the bytes were written with cannot be had
     ├── FencedError           a newer publisher has taken this one's name; only a restart helps
+    ├── StreamHaltedError     too much of a stream is rejected: it waits for an operator
     ├── SkyMapError           a sky map is refused, and why; the notice goes on without it
     └── TransientError        Kafka or the database is away: waited out, never dead-lettered
         ├── LogUnavailableError
@@ -37,6 +38,7 @@ __all__ = [
     "SettingsError",
     "SkyMapError",
     "StoreUnavailableError",
+    "StreamHaltedError",
     "TransientError",
     "UsageError",
 ]
@@ -98,6 +100,10 @@ class SchemaUnavailableError(PoisonError):
 
 class FencedError(NunciusError):
     """A newer publisher has taken this one's name."""
+
+
+class StreamHaltedError(NunciusError):
+    """Too much of a stream is rejected."""
 
 
 class SkyMapError(NunciusError):

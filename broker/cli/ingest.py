@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +10,11 @@ import typer
 from rich.table import Table
 
 from broker.cli.context import context, err, out, print_json, progress
-from broker.errors import UsageError
+from broker.errors import StreamHaltedError, UsageError
 from broker.ingest.files import Ingested, count_files
 from broker.store.ledger import Counts, Totals
 from broker.wiring import running
-from broker.wiring.parts import open_parts
+from broker.wiring.parts import Parts, open_parts
 
 __all__ = ["as_json", "ingest", "show_totals"]
 
@@ -49,15 +50,25 @@ def ingest(
         if settings.log.engine == "embedded" if process is None else process:
             with progress() as bar:
                 task = bar.add_task("process", total=sum(ingested.records.values()))
-                running.drain(parts, lambda records: bar.advance(task, records))
+                halted = _drained(parts, lambda records: bar.advance(task, records))
             totals = running.totals(parts, since=before)
         else:
             err.print("the bytes are in; `nuncius process` works them off")
-            totals = _taken(ingested)
+            totals, halted = _taken(ingested), None
     if as_document:
         print_json(as_json(totals) | {"skipped": len(ingested.skipped)})
     else:
         show_totals(totals)
+    if halted is not None:  # the ledger is told all the same: what was taken in before is kept
+        raise halted
+
+
+def _drained(parts: Parts, on_records: Callable[[int], None]) -> StreamHaltedError | None:
+    try:
+        running.drain(parts, on_records)
+    except StreamHaltedError as error:
+        return error
+    return None
 
 
 def as_json(totals: Totals) -> dict[str, Any]:

@@ -71,13 +71,13 @@ class EmbeddedLog:
     def publisher(self, name: str) -> EmbeddedPublisher:
         """See `broker.stream.log.Log.publisher`."""
         publisher = EmbeddedPublisher(self.path, name, self._spec, durable=self._durable)
-        self._opened.append(publisher)
+        self._keep(publisher)
         return publisher
 
     def consumer(self, group: str | None, topics: Sequence[str], start: Start = "earliest") -> EmbeddedConsumer:
         """See `broker.stream.log.Log.consumer`."""
         consumer = EmbeddedConsumer(self.path, group, topics, start, durable=self._durable, lease=self._lease)
-        self._opened.append(consumer)
+        self._keep(consumer)
         return consumer
 
     def bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
@@ -116,11 +116,17 @@ class EmbeddedLog:
             self._opened.pop().close()
         self._writer.handle.close()
 
+    def _keep(self, opened: EmbeddedConsumer | EmbeddedPublisher) -> None:
+        """Close it with the log, unless it is closed before; those that are need no keeping."""
+        with self._writer.guard:
+            self._opened = [*(each for each in self._opened if not each.closed), opened]
+
 
 class EmbeddedPublisher:
     """See `broker.stream.log.Publisher`; fenced by name and epoch."""
 
     def __init__(self, path: Path, name: str, spec: TopicSpec, *, durable: bool) -> None:
+        self.closed = False
         self._name = name
         self._writer = _Writer(path, spec, durable=durable)
         new = "INSERT INTO publishers (name, epoch) VALUES (?, 1)"
@@ -144,6 +150,7 @@ class EmbeddedPublisher:
 
     def close(self) -> None:
         """See `broker.stream.log.Publisher.close`."""
+        self.closed = True
         self._writer.handle.close()
 
 

@@ -262,6 +262,11 @@ class EmbeddedConsumer:
             raise LogUnavailableError(message)
         return number
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """See `broker.stream.log.Consumer.close`."""
         if self._closed.is_set():

@@ -82,13 +82,13 @@ class KafkaLog:
     def publisher(self, name: str) -> KafkaPublisher:
         """See `broker.stream.log.Log.publisher`."""
         publisher = KafkaPublisher(self._cluster, name)
-        self._opened.append(publisher)
+        self._keep(publisher)
         return publisher
 
     def consumer(self, group: str | None, topics: Sequence[str], start: Start = "earliest") -> KafkaConsumer:
         """See `broker.stream.log.Log.consumer`."""
         consumer = KafkaConsumer(self._cluster, group, topics, start)
-        self._opened.append(consumer)
+        self._keep(consumer)
         return consumer
 
     def bounds(self, topic: str) -> dict[TopicPartition, tuple[int, int]]:
@@ -113,3 +113,8 @@ class KafkaLog:
         while self._opened:
             self._opened.pop().close()
         self._producer = None
+
+    def _keep(self, opened: KafkaConsumer | KafkaPublisher) -> None:
+        """Close it with the log, unless it is closed before; those that are need no keeping."""
+        with self._guard:
+            self._opened = [*(each for each in self._opened if not each.closed), opened]

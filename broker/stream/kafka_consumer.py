@@ -42,6 +42,7 @@ class KafkaConsumer:
     """See `broker.stream.log.Consumer`."""
 
     def __init__(self, cluster: Cluster, group: str | None, topics: Sequence[str], start: Start) -> None:
+        self.closed = False
         self._cluster = cluster
         self._group = group
         self._patterns = tuple(topics)
@@ -260,6 +261,7 @@ class KafkaConsumer:
 
     def close(self) -> None:
         """See `broker.stream.log.Consumer.close`."""
+        self.closed = True
         with self._guard, contextlib.suppress(KafkaException, RuntimeError):
             self._client.close()
 

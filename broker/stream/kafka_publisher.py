@@ -30,6 +30,7 @@ class KafkaPublisher:
     """
 
     def __init__(self, cluster: Cluster, name: str) -> None:
+        self.closed = False
         self._cluster = cluster
         self._name = name
         self._guard = threading.Lock()
@@ -123,6 +124,7 @@ class KafkaPublisher:
 
     def close(self) -> None:
         """See `broker.stream.log.Publisher.close`."""
+        self.closed = True
         with self._guard:
             self._drop()
 

@@ -90,6 +90,10 @@ class Consumer(Protocol):
     def lag(self) -> dict[TopicPartition, int]:
         """Records behind the end, by assigned partition; and by partitions just made that nobody of the group has read."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+
     def close(self) -> None:
         """Leave the group."""
 
@@ -115,6 +119,10 @@ class Publisher(Protocol):
         FencedError
             A newer publisher has the name.
         """
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
 
     def close(self) -> None:
         """Let go of the transaction id."""

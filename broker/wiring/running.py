@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from broker import topics
-from broker.errors import NunciusError, UsageError
+from broker.errors import StreamHaltedError, UsageError
 from broker.ingest.files import Ingested, ingest_files
 from broker.ingest.kafka import Upstream, follow
 from broker.ingest.raw import Bounds, Kind, Received, to_message
@@ -81,12 +81,23 @@ def process(parts: Parts, stop: threading.Event, on_records: Callable[[int], Non
     ----------
     on_records
         Told of each batch, how many records.
+
+    Raises
+    ------
+    StreamHaltedError
+        A stream has halted, at the end.
     """
     _run(parts, stop, drain=False, on_records=on_records)
 
 
 def drain(parts: Parts, on_records: Callable[[int], None]) -> None:
-    """Work off what is there, and wait for others of the group who share the work."""
+    """Work off what is there, and wait for others of the group who share the work.
+
+    Raises
+    ------
+    StreamHaltedError
+        A stream has halted; what the others had is done.
+    """
     stop = threading.Event()
     _run(parts, stop, drain=True, on_records=on_records)
     while any(standing.lag(parts).values()):
@@ -151,7 +162,7 @@ def _run(
             drain=drain,
         )
     if halted:
-        raise NunciusError(
+        raise StreamHaltedError(
             f"stream {', '.join(sorted(halted))} has halted, too much of it is rejected: see the reasons with "
             "`nuncius dead-letter list`, mend the cause, start again"
         )

@@ -122,3 +122,21 @@ def test_simulate_writes_files(tmp_path: Path) -> None:
     for stream in ("ztf", "lsst", "gcn", "lvk"):
         assert run(["simulate", stream, "--out", str(tmp_path / stream), "--count", "3"]) == 0
         assert len(list((tmp_path / stream).iterdir())) == 3
+
+
+def test_the_ledger_is_told_though_a_stream_halts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packets = tmp_path / "in"
+    packets.mkdir()
+    whole = [packet.data for packet in ztf.packets(2, 40, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3)]
+    for number, data in enumerate(whole):
+        (packets / f"{number}.avro").write_bytes(data if number < 10 else data[:-40])
+    monkeypatch.setenv("NUNCIUS_PROCESS__HALT_MINIMUM", "20")
+    monkeypatch.setenv("NUNCIUS_PROCESS__MAX_RECORDS", "25")
+    assert run(["--data", str(tmp_path / "data"), "ingest", str(packets), "--json"]) == 1
+    told, complaint = capsys.readouterr()
+    counts = json.loads(told)
+    assert counts["received"] == counts["published"] + counts["duplicate"] + counts["rejected"] == 25
+    assert "ztf" in complaint
+    assert "halted" in complaint

@@ -96,8 +96,18 @@ def test_ctrl_c_is_a_clean_end(kafka_bootstrap, make_topic):
         "earliest",
     ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+    def heed() -> None:  # a shell starts what runs in the background with Ctrl-C ignored, and children inherit that
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed,  # noqa: PLW1509  no other thread of the test forks
     ) as running:
         assert running.stdout is not None
         assert "object" in running.stdout.readline()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -475,3 +477,16 @@ def test_a_reader_is_woken_by_another_process(engine, log, topic):
     code = f"{engine.code}; from broker.record import Message; log.append([Message({topic!r}, b'1')])"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert numbers(read(consumer, 1)) == [1]
+
+
+def test_closed_readers_are_let_go(log: Log, topic: str) -> None:
+    consumer, publisher = log.consumer(None, [topic]), log.publisher(uuid.uuid4().hex)
+    gone = [weakref.ref(consumer), weakref.ref(publisher)]
+    consumer.close()
+    publisher.close()
+    assert consumer.closed
+    assert publisher.closed
+    del consumer, publisher
+    log.consumer(None, [topic])
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
