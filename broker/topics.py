@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
+    "COINCIDENCES",
     "DEAD_LETTER",
+    "EVENTS",
     "HEADER_ALERT_ID",
     "HEADER_CONTENT_TYPE",
     "HEADER_DEAD_OFFSET",
@@ -12,12 +14,17 @@ __all__ = [
     "HEADER_DEAD_STAGE",
     "HEADER_DEAD_TOPIC",
     "HEADER_DEAD_UNITS",
+    "HEADER_EVENT",
     "HEADER_FILTER",
     "HEADER_FILTER_VERSION",
     "HEADER_ORIGIN",
     "HEADER_OVERSIZE",
     "HEADER_RECEIVED",
+    "HEADER_REVISION",
+    "HEADER_STATE",
+    "HEADER_UPDATE",
     "RAW_PATTERN",
+    "TEST_EVENTS",
     "alerts",
     "matched",
     "raw",
@@ -26,6 +33,9 @@ __all__ = [
 
 DEAD_LETTER = "dead-letter"
 RAW_PATTERN = r"^raw\..+"
+EVENTS = "events"
+TEST_EVENTS = "test.events"  # tests, mock data, injections, commanded events
+COINCIDENCES = "coincidences"
 
 # On raw.<stream>: where the bytes came from ("kafka://host/topic/partition/offset", "file:name#member"), what they are, and
 # when we had them (ISO 8601 UTC).
@@ -39,6 +49,13 @@ HEADER_OVERSIZE = "nuncius.oversize"
 HEADER_ALERT_ID = "nuncius.alert_id"
 HEADER_FILTER = "nuncius.filter"
 HEADER_FILTER_VERSION = "nuncius.filter_version"
+
+# On events, test.events and coincidences: the name of the event, the number of its revision, its state. On matched.*, when
+# somebody is told again: why ("rescored", "retracted"), and of which event.
+HEADER_EVENT = "nuncius.event"
+HEADER_REVISION = "nuncius.revision"
+HEADER_STATE = "nuncius.state"
+HEADER_UPDATE = "nuncius.update"
 
 # On dead-letter: the reason, the stage it failed at, and the raw record it is.
 HEADER_DEAD_REASON = "nuncius.reason"

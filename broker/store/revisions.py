@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,7 @@ from broker.store import tables
 from broker.store.bulk import clean, upsert
 from broker.store.provenance import provenance
 
-__all__ = ["upsert_notices"]
+__all__ = ["EventChange", "upsert_notices"]
 
 _LOCK = 0x4E554E45  # "NUNE"
 _CHUNK = 500
@@ -24,9 +25,35 @@ _MAP = ("map_path", "area50", "area90", "distmean", "diststd")
 _EACH = ("messenger", "mission", "instrument", "time", "alert_type", "alert_tense", "far", "p_astro", "classification")
 
 
+@dataclass(frozen=True, slots=True)
+class EventChange:
+    """What a notice did to its event.
+
+    Parameters
+    ----------
+    event_name
+        The event's name now.
+    alert_id, revision
+        Of the notice, and its number within the event.
+    map_changed
+        Whether the notice brought a map or an error circle.
+    retracted
+        Whether the notice retracts the event.
+    real
+        Whether the event is no test, injection, commanded or mock event.
+    """
+
+    event_name: str
+    alert_id: str
+    revision: int
+    map_changed: bool
+    retracted: bool
+    real: bool
+
+
 def upsert_notices(
     conn: Connection, frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, str] | None = None
-) -> dict[str, tuple[str, int]]:
+) -> list[EventChange]:
     """Keep the notices of a batch and bring their events up to date.
 
     Parameters
@@ -43,12 +70,12 @@ def upsert_notices(
 
     Returns
     -------
-    dict
-        Event name and revision number by alert id. A notice that is there already keeps its number.
+    list of EventChange
+        One a notice that belongs to an event, in their order. A notice that is there already keeps its number.
     """
     notices = _notices(frame, records, maps or {})
     if not notices:
-        return {}
+        return []
     if conn.dialect.name == "postgresql":  # numbers are given by one writer at a time
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     named = {notice["alert_id"]: notice["event_name"] for notice in notices}
@@ -71,7 +98,17 @@ def upsert_notices(
         notice["revision"] = last[name] if known is None else known["revision"]
         histories[name][notice["alert_id"]] = notice
     _write(conn, touched, histories, notices)
-    return {notice["alert_id"]: (notice["event_name"], notice["revision"]) for notice in notices}
+    return [
+        EventChange(
+            event_name=notice["event_name"],
+            alert_id=notice["alert_id"],
+            revision=notice["revision"],
+            map_changed=notice["map_path"] is not None,
+            retracted=(notice["alert_type"] or "").lower() == "retraction",
+            real=notice["alert_tense"] not in tables.NOT_REAL,
+        )
+        for notice in notices
+    ]
 
 
 def _notices(frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ To add a step, put its factory into `steps`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,19 +25,28 @@ from broker.process.dedupe import dedupe
 from broker.process.features import features
 from broker.process.localise import localise
 from broker.process.select import select, wanted
-from broker.record import Record, TopicPartition
+from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
 from broker.store import alerts, claims, columns, ledger, matches, revisions
 from broker.store.archive import Address, Archive, Placed
 from broker.store.engine import transaction
 from broker.store.ledger import Counts, Entry
+from broker.store.revisions import EventChange
 from broker.stream.loop import Outcome
 from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
 from broker.wiring.live_maps import keep_map, live_maps_of
 from broker.wiring.parts import Parts
 
-__all__ = ["Worker", "steps"]
+__all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
+
+EventHook = Callable[[Parts, Sequence[EventChange]], list[Message]]
+
+EVENT_HOOKS: tuple[EventHook, ...] = ()
+"""Called in order once a batch that changed events is in the database; what they return goes out with the batch.
+
+A batch done again calls them again: they must give the same messages.
+"""
 
 
 def steps(parts: Parts, keep: dict[str, str]) -> dict[str, list[tuple[str, Step]]]:
@@ -99,19 +108,28 @@ class Worker:
             with _timed(name):
                 batch = step(batch)
         placed, addresses = self._place(batch)
-        with self._keeping(decoded, batch, placed, addresses), _timed("encode"):
+        changes: list[EventChange] = []
+        with self._keeping(decoded, batch, placed, addresses, changes), _timed("encode"):
             messages = encode(batch, self.parts.filters, addresses)
+        if changes:
+            with _timed("events"):
+                messages += [message for tell in EVENT_HOOKS for message in tell(self.parts, changes)]
         _count(batch)
         return Outcome(batch, messages)
 
     @contextmanager
-    def _keeping(self, decoded: Batch, batch: Batch, placed: Placed, addresses: Sequence[Address]) -> Iterator[None]:
-        """Keep everything while the block runs; at its end all of it is kept, or the first fault is raised."""
+    def _keeping(
+        self, decoded: Batch, batch: Batch, placed: Placed, addresses: Sequence[Address], changes: list[EventChange]
+    ) -> Iterator[None]:
+        """Keep everything while the block runs; at its end all of it is kept, or the first fault is raised.
+
+        What the batch changed of events is added to `changes`.
+        """
         durable = self.parts.settings.store.durable
         keeping: list[Future[Any]] = [
             self.pool.submit(_timed("archive")(self.archive.write), placed),
             self.pool.submit(_timed("frames")(columns.write_segment), self.parts.frames, batch, addresses, durable=durable),
-            self.pool.submit(_timed("database")(self._database), decoded, batch, addresses),
+            self.pool.submit(_timed("database")(self._database), decoded, batch, addresses, changes),
         ]
         try:
             yield
@@ -135,14 +153,14 @@ class Worker:
             addresses[number] = address
         return placed, addresses
 
-    def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address]) -> None:
+    def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address], changes: list[EventChange]) -> None:
         ids = batch.frame["alert_id"]
         versions = {spec.name: str(spec.version) for spec in self.parts.filters}
         found = [matches.Match(name, versions[name], ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
         with transaction(self.parts.store) as conn:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.frame["event_name"].null_count() < batch.frame.height:
-                revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
+                changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
             matches.write(conn, found)
 

@@ -479,7 +479,8 @@ def tell(
     frame = pl.concat(notices, how="diagonal_relaxed").with_columns(pl.Series("_record", range(len(notices)), dtype=pl.UInt32))
     records = [record(first + i, topic="raw.lvk") for i in range(len(notices))]
     with transaction(store) as conn:
-        return events.upsert_notices(conn, frame, records, maps)
+        changes = events.upsert_notices(conn, frame, records, maps)
+    return {change.alert_id: (change.event_name, change.revision) for change in changes}
 
 
 class TestEvents:
