@@ -93,6 +93,7 @@ class OutputTable(Table):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # Prometheus metrics of this process
 
 
 class SchemasTable(Table):

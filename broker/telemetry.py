@@ -7,7 +7,9 @@ import sys
 from typing import Literal
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from broker.errors import UsageError
 
 __all__ = [
     "ALERTS",
@@ -22,6 +24,7 @@ __all__ = [
     "STEP_SECONDS",
     "configure",
     "get_logger",
+    "show_metrics",
 ]
 
 LogFormat = Literal["console", "json"]
@@ -72,3 +75,19 @@ def configure(level: str = "info", fmt: LogFormat = "console") -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def show_metrics(port: int | None) -> None:
+    """Answer at ``/metrics`` of a port, from a thread of its own, with what this process counts; nothing without a port.
+
+    Raises
+    ------
+    UsageError
+        The port cannot be had.
+    """
+    if port is None:
+        return
+    try:
+        start_http_server(port)
+    except OSError as error:
+        raise UsageError(f"metrics cannot be shown on port {port} ({error}): set another output.metrics_port") from error

@@ -38,6 +38,12 @@ class Globals:
         telemetry.configure(settings.output.level, settings.output.format)
         return settings
 
+    def settings_of_service(self) -> Settings:
+        """The same for a verb that runs for good: its metrics are shown where the settings say."""
+        settings = self.settings()
+        telemetry.show_metrics(settings.output.metrics_port)
+        return settings
+
     def file(self) -> Path | None:
         """Settings file in use: the one named, else ``nuncius.toml`` in the data folder where there is one."""
         beside = self.data / SETTINGS_FILE

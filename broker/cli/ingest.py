@@ -35,7 +35,7 @@ def ingest(
     Examples: `nuncius ingest night/ --json` · `nuncius --config nuncius.toml ingest`
     """
     options = context(ctx)
-    settings = options.settings()
+    settings = options.settings() if paths else options.settings_of_service()
     with open_parts(settings, options.data) as parts:
         if not paths:
             if as_document:

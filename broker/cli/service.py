@@ -24,7 +24,7 @@ def process(ctx: typer.Context) -> None:
     Example: `nuncius --data /var/lib/nuncius process`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
+    with open_parts(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
         running.process(parts, stop)
 
 
@@ -44,7 +44,7 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
     Example: `nuncius up --port 8000`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings_of_service(), options.data) as parts:
         serving.up(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
 
 
