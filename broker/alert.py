@@ -18,6 +18,7 @@ from broker.record import Record
 __all__ = [
     "BANDS",
     "COMMON",
+    "EVENT_DTYPE",
     "HISTORY",
     "PRIVATE",
     "SKYMAPS_DTYPE",
@@ -70,12 +71,32 @@ HISTORY: dict[str, pl.DataType] = {
 
 BANDS = ("u", "g", "r", "i", "z", "y", "J", "H", "K", "c", "o", "w", "G", "B", "V", "R", "I", "Y")
 
+EVENT_DTYPE = pl.Struct(
+    {
+        "names": pl.List(pl.String),  # all the notice has for its event, the one in event_name first
+        "refers": pl.List(pl.String),  # of the event of others that it follows up
+        "related": pl.List(pl.String),  # of other events that it names beside its own
+        "cites": pl.List(pl.String),  # "retraction ivo://...": how, and which VOEvent
+        "ivorn": pl.String,
+        "issued": UTC,
+        "serial": pl.Int64,
+        "significant": pl.Boolean,
+        "stage": pl.String,  # early_warning, preliminary, initial, update, retracted; null: told by alert_type
+        "type": pl.String,
+        "circular": pl.String,  # its number, if it is one
+        "subject": pl.String,
+        "submitter": pl.String,
+    }
+)
+"""What groups notices into events and puts them in order."""
+
 PRIVATE: dict[str, pl.DataType | type[pl.DataType]] = {
     "_record": pl.UInt32,  # index into Batch.records
     "_unit": pl.UInt32,  # which alert of that record: several can share one container
     "_digest": pl.Binary,  # blake2b-16 of the bytes, notices only: tells a revision from a repeat
     "_skymap": pl.Binary,  # FITS bytes as embedded in a notice
     "_skymap_url": pl.String,
+    "_event": EVENT_DTYPE,  # of notices
     "_deviations": pl.String,  # what of a notice departs from its schema, in words
 }
 

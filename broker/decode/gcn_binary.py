@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from datetime import datetime, timedelta
 
-from broker.decode.notice import Notice, Position, Scalar, name_event, position
+from broker.decode.notice import ALIVE, Notice, Position, Scalar, name_event, position
+from broker.decode.notice_origin import stage_of
 from broker.decode.notice_time import from_tjd
 from broker.decode.notice_types import NoticeType, notice_types
 from broker.errors import DecodeError
@@ -66,6 +67,8 @@ def parse_binary(data: bytes) -> Notice:
     slots = _PACKET.unpack(data)
     if not plausible(data):
         raise DecodeError(f"not a binary notice: type {slots[_TYPE]}, truncated Julian day {slots[_TJD]}")
+    if slots[_TYPE] in _ALIVE:
+        return ALIVE
     kind = notice_types().get(slots[_TYPE])
     name = kind.name if kind else f"TYPE_{slots[_TYPE]}"
     time = _time(slots)
@@ -82,6 +85,8 @@ def parse_binary(data: bytes) -> Notice:
     return Notice(
         native_id=f"{name}:{trigger}:{slots[_SERIAL]}:{when}",
         event_name=None if nameless else _event(slots, kind, trigger),
+        serial=slots[_SERIAL],
+        stage=stage_of(name) if kind and kind.trigger_id == "lvc" else None,
         time=time,
         ra=place.ra,
         dec=place.dec,

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from broker.decode.notice import Notice, Position, name_event, position
+from broker.decode.notice import ALIVE, Notice, Position, name_event, position
 from broker.decode.notice_json import as_number, as_text, flatten, unpack_map
 from broker.decode.notice_time import parse_time
 from broker.errors import DecodeError
+from broker.identifiers import is_mock, mission_named
 from broker.science.sky import separation
 
 __all__ = ["from_unified", "is_heartbeat"]
@@ -46,7 +47,7 @@ def from_unified(value: dict[str, Any]) -> Notice:
         If it has neither identifier nor time, or lies off the sphere.
     """
     if is_heartbeat(value):
-        return _heartbeat(value)
+        return ALIVE
     target = _first_target(value)
     notes: list[str] = []
     mission, source = _source(value)
@@ -66,10 +67,18 @@ def from_unified(value: dict[str, Any]) -> Notice:
     notes += odd
     fields = flatten({key: item for key, item in value.items() if key not in _BULKY})
     messenger = _MESSENGERS.get((as_text(value.get("messenger")) or "").lower())
-    event = given or (name_event(mission, as_text(value.get("id"))))
+    names = _names(mission, value, target)
+    refers = _references(value)
+    if tense in {None, "current"} and any(map(is_mock, (*names, *refers))):
+        tense = "test"
     return Notice(
         native_id=_identity(value, source, ids, given, kind),
-        event_name=name_event(mission, event),
+        event_name=names[0] if names else None,
+        names=names[1:],
+        refers=tuple(name for name in refers if name not in names),
+        related=_crossmatched(target),
+        issued=parse_time(as_text(value.get("alert_datetime"))),
+        serial=_serial(value),
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -90,16 +99,40 @@ def from_unified(value: dict[str, Any]) -> Notice:
     )
 
 
-def _heartbeat(value: Mapping[str, Any]) -> Notice:
-    time = parse_time(as_text(value["alert_datetime"]))
-    notes = () if time else (f"alert_datetime {value['alert_datetime']!r} cannot be read",)
-    return Notice(
-        f"heartbeat:{as_text(value['alert_datetime'])}",
-        time=time,
-        mission="GCN",
-        deviations=notes,
-        fields={"notice_type": "heartbeat"},
-    )
+def _texts(value: object) -> list[str]:
+    """Text of a text or a number, or of each of a list."""
+    return [text for each in (value if isinstance(value, list) else [value]) if (text := as_text(each)) is not None]
+
+
+def _names(mission: str | None, value: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every name the notice has for its event: what it calls it, then the numbers it counts it under."""
+    given = _texts(value.get("event_name")) or _texts(target.get("event_name"))
+    named = [name_event(mission, text) for text in (*given, *_texts(value.get("id")))]
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _references(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """Events of others that this is a notice of: ``ref_ID`` with ``ref_instrument``, and GUANO's ``follow_up_event``."""
+    instruments = _texts(value.get("ref_instrument"))
+    found = []
+    for index, text in enumerate(_texts(value.get("ref_ID"))):
+        whose = instruments[index] if index < len(instruments) else (instruments[-1] if instruments else None)
+        found.append(name_event(mission_named(whose) or whose, text))
+    found += [name_event(None, text) for text in _texts(value.get("follow_up_event"))]
+    return tuple(dict.fromkeys(name for name in found if name and not name.isdecimal()))
+
+
+def _crossmatched(target: Mapping[str, Any]) -> tuple[str, ...]:
+    """Events whose maps a transient lies in: named beside it, and not the same as it."""
+    listed = target.get("gcn_crossmatch")
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    named = (name_event(mission_named(as_text(row.get("ref_instrument"))), as_text(row.get("ref_ID"))) for row in rows)
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _serial(value: Mapping[str, Any]) -> int | None:
+    number = as_number(value.get("record_number"))
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _first_target(value: Mapping[str, Any]) -> Mapping[str, Any]:

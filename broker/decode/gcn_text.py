@@ -8,6 +8,7 @@ from datetime import datetime
 
 from broker.decode.notice import Notice, Position, Scalar, name_event, position
 from broker.decode.notice_json import as_number
+from broker.decode.notice_origin import stage_of
 from broker.decode.notice_time import from_tjd, parse_time
 from broker.errors import DecodeError
 
@@ -90,6 +91,9 @@ def parse_text(data: bytes) -> Notice:
     return Notice(
         native_id=f"{slug}:{(identifier or 'none').replace(' ', '_')}:{when}",
         event_name=None if "pointing" in kind.lower() else event,
+        issued=sent,
+        serial=_revision(lines),
+        stage=stage_of(kind) if mission == "LVK" else None,
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -199,8 +203,12 @@ def _alert_type(lines: Mapping[str, str], kind: str) -> str | None:
         return "update"
     if any(word in words for word in ("lightcurve", "image", "spectrum", "slew", "srclist", "nack")):
         return "subsequent"
-    revision = re.match(r"\d+", lines.get("REVISION", ""))
-    return "update" if revision and int(revision[0]) > 0 else "initial"
+    return "update" if (_revision(lines) or 0) > 0 else "initial"
+
+
+def _revision(lines: Mapping[str, str]) -> int | None:
+    found = re.match(r"\d{1,9}", lines.get("REVISION", ""))
+    return int(found[0]) if found else None
 
 
 def _tense(lines: Mapping[str, str], kind: str, identifier: str | None) -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
 import fastavro
 
-from broker.decode.notice import Notice, Scalar
+from broker.decode.notice import Notice, Scalar, digest, name_event
 from broker.decode.notice_json import as_number, as_text, flatten, unpack_map
-from broker.decode.notice_origin import is_test_event
 from broker.decode.notice_time import parse_time
 from broker.errors import DecodeError
+from broker.identifiers import LVK, is_mock, mission_named, superevent
 
 __all__ = ["from_igwn", "read_ocf"]
 
+_STAGES = {
+    "EARLYWARNING": "early_warning",
+    "PRELIMINARY": "preliminary",
+    "INITIAL": "initial",
+    "UPDATE": "update",
+    "RETRACTION": "retracted",
+}
 _TYPES = {
     "EARLYWARNING": "initial",
     "PRELIMINARY": "initial",
@@ -48,10 +56,14 @@ def from_igwn(value: Mapping[str, Any]) -> Notice:
     DecodeError
         If it has no superevent_id.
     """
-    name = as_text(value.get("superevent_id"))
-    if name is None:
+    identifier = as_text(value.get("superevent_id"))
+    if identifier is None:
         raise DecodeError("no superevent_id: an LVK alert is known by it")
+    event_name = superevent(identifier)
     notes: list[str] = []
+    if event_name is None:
+        notes.append(f"superevent_id {identifier[:40]!r} can be no superevent's: it belongs to no event")
+    name = event_name or identifier
     stated = as_text(value.get("alert_type")) or "UNKNOWN"
     kind = stated.upper().replace("_", "")
     if kind not in _TYPES:
@@ -77,13 +89,18 @@ def from_igwn(value: Mapping[str, Any]) -> Notice:
     when = created.strftime("%Y-%m-%dT%H:%M:%SZ") if created else as_text(value.get("time_created")) or "undated"
     return Notice(
         native_id=f"{name}-{kind}-{when}",
-        event_name=name,
+        event_name=event_name,
+        related=_coincident(value.get("external_coinc")),
+        issued=created,
+        significant=event["significant"] if isinstance(event.get("significant"), bool) else None,
+        stage=_STAGES.get(kind),
+        mark=_mark(value),
         time=time,
         messenger="GW",
-        mission="LVK",
+        mission=LVK,
         instrument=",".join(map(str, instruments)) if isinstance(instruments, list) else as_text(instruments),
         alert_type=_TYPES.get(kind),
-        alert_tense="test" if is_test_event(name) else "injection" if value.get("is_injection") is True else "current",
+        alert_tense="test" if is_mock(name) else "injection" if value.get("is_injection") is True else "current",
         far=as_number(event.get("far")),
         p_astro=_p_astro(classes),
         classification=_likeliest(classes),
@@ -91,6 +108,34 @@ def from_igwn(value: Mapping[str, Any]) -> Notice:
         deviations=tuple(notes),
         fields=_fields(value, event, kind),
     )
+
+
+def _mark(value: Mapping[str, Any]) -> bytes:
+    """Digest of what the alert says: the same from JSON and from Avro, which has nulls for what JSON leaves out."""
+    text = json.dumps(_plain(value), sort_keys=True, default=lambda item: digest(item).hex() if isinstance(item, bytes) else "")
+    return digest(text.encode("utf-8", "replace"))
+
+
+def _plain(value: object, name: str = "") -> object:
+    if isinstance(value, Mapping):
+        parts = {str(key): _plain(item, str(key)) for key, item in value.items()}
+        return {key: item for key, item in parts.items() if item not in (None, "", {}, [])}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if name in {"skymap", "combined_skymap"}:
+        return unpack_map(value, name)[0] or value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if name == "gcn_notice_id" else float(value)
+    return value
+
+
+def _coincident(coinc: object) -> tuple[str, ...]:
+    """The event of others that LVK found in coincidence: another event, and only named."""
+    if not isinstance(coinc, Mapping):
+        return ()
+    whose = as_text(coinc.get("observatory"))
+    name = name_event(mission_named(whose) or whose, as_text(coinc.get("gcn_notice_id")))
+    return (name,) if name else ()
 
 
 def _numbers(classes: object) -> dict[str, float]:

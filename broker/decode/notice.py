@@ -18,9 +18,11 @@ import polars as pl
 
 from broker.alert import COMMON, PRIVATE
 from broker.errors import DecodeError
+from broker.identifiers import is_superevent_like, superevent
 from broker.science.sky import radec_to_hpx
 
 __all__ = [
+    "ALIVE",
     "DEFAULT_CONTAINMENT",
     "PLACEHOLDERS",
     "Notice",
@@ -62,6 +64,24 @@ class Notice:
         Hz.
     skymap
         FITS bytes, gzipped or not, as embedded.
+    names
+        Further names of the event, ``event_name`` aside.
+    refers
+        Names of the event of another mission that this notice follows up: its own event is that one.
+    related
+        Names of other events it speaks of, as a coincidence does.
+    cites
+        Citations of a VOEvent: how (``followup``, ``supersedes``, ``retraction``), and the ivorn.
+    issued, serial
+        When it was sent, UTC, and its number among those of its event: what puts notices in order.
+    significant
+        Whether its sender thinks the event significant.
+    stage
+        ``early_warning``, ``preliminary``, ``initial``, ``update`` or ``retracted`` where that is more than `alert_type` says.
+    circular
+        Number of a circular.
+    mark
+        What tells its content from another's under the same identifier, where that is not the bytes.
     deviations
         What departs from the format's schema or had to be put right, in words.
     fields
@@ -85,8 +105,23 @@ class Notice:
     classification: str | None = None
     skymap: bytes | None = None
     skymap_url: str | None = None
+    ivorn: str | None = None
+    names: tuple[str, ...] = ()
+    refers: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
+    cites: tuple[tuple[str, str], ...] = ()
+    issued: datetime | None = None
+    serial: int | None = None
+    significant: bool | None = None
+    stage: str | None = None
+    circular: str | None = None
+    mark: bytes | None = None
     deviations: tuple[str, ...] = ()
     fields: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+ALIVE = Notice("alive")
+"""Stands for a heartbeat: no notice of anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +186,14 @@ def name_event(mission: str | None, identifier: str | None) -> str | None:
 
     A name stays as it is (``GRB 230410A``, ``S190425z``, ``IceCube-230416A``). A bare number is a mission's own counter, and
     two missions' counters meet (SNEWS 1000050, Swift 1000050): it is put behind the mission's name, as GCN's notices write
-    such references (``Fermi 694215970``). Placeholders name nothing.
+    such references (``Fermi 694215970``). Placeholders name nothing, nor do superevents' names that cannot be.
     """
     text = (identifier or "").strip()
     bare = text.lstrip("0") or text[:1]
     if text.lower() in PLACEHOLDERS or bare in PLACEHOLDERS:
         return None
+    if is_superevent_like(text):
+        return superevent(text)
     if re.fullmatch(r"-?\d+(_\d+)?", text) and mission:
         return f"{mission} {bare}"
     return text
@@ -181,6 +218,7 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     columns["_record"] = [entry.record for entry in placed]
     columns["_unit"] = [entry.unit for entry in placed]
     columns["_digest"] = [entry.digest for entry in placed]
+    columns["_event"] = [_event(n) for n in notices]
     columns["_skymap"] = [n.skymap for n in notices]
     columns["_skymap_url"] = [n.skymap_url for n in notices]
     columns["_deviations"] = [_legible("; ".join(n.deviations)) or None for n in notices]
@@ -189,6 +227,29 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     frame = pl.DataFrame({name: columns.get(name, nothing) for name in schema}, schema=schema)
     extra = [_column(name, notices) for name in sorted(wanted) if name not in schema and any(name in n.fields for n in notices)]
     return frame.with_columns(extra)
+
+
+def _event(notice: Notice) -> dict[str, object]:
+    def text(name: str) -> str | None:
+        value = notice.fields.get(name)
+        return _legible(value)[:_LONGEST_ID] if isinstance(value, str) else None
+
+    names = (notice.event_name, *notice.names) if notice.event_name else notice.names
+    return {
+        "names": [_legible(name) for name in dict.fromkeys(names)],
+        "refers": [_legible(name) for name in notice.refers],
+        "related": [_legible(name) for name in notice.related],
+        "cites": [_legible(f"{how} {ivorn}") for how, ivorn in notice.cites],
+        "ivorn": None if notice.ivorn is None else _legible(notice.ivorn),
+        "issued": notice.issued,
+        "serial": notice.serial if notice.serial is not None and abs(notice.serial) < 1 << 62 else None,
+        "significant": notice.significant,
+        "stage": notice.stage,
+        "type": text("notice_type"),
+        "circular": notice.circular,
+        "subject": text("subject") if notice.circular else None,
+        "submitter": text("submitter") if notice.circular else None,
+    }
 
 
 _TEXTS = ("native_id", "event_name", "mission", "instrument", "alert_type", "alert_tense", "classification", "skymap_url")

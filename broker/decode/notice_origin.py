@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from broker.decode.notice import name_event
 from broker.decode.notice_params import Param
 from broker.decode.notice_types import NoticeType, notice_types
+from broker.identifiers import is_mock
 
-__all__ = ["Origin", "authority", "is_test_event", "origin_of", "stream_of_ivorn"]
+__all__ = ["Origin", "authority", "origin_of", "stage_of", "stream_of_ivorn"]
 
 _GCN = "nasa.gsfc.gcn"
 _GW = "gwnet"
@@ -25,6 +26,13 @@ _GIVEN_NAMES = (
     "Asteroid params.CSSID",
     "Burst_Id",
 )
+_STAGES = {
+    "earlywarning": "early_warning",
+    "preliminary": "preliminary",
+    "initial": "initial",
+    "update": "update",
+    "retract": "retracted",
+}
 _NUMBERS = ("TrigID", "Trigger_Number", "TRIGGER_NUM", "Event_ID", "Trigger_ID")
 
 
@@ -34,6 +42,8 @@ class Origin:
 
     Parameters
     ----------
+    names
+        Of the event, the first of them its own name.
     known
         Whether its notice type is one of GCN's, so that an empty `alert_type` means it reports no event.
     coords
@@ -43,7 +53,7 @@ class Origin:
     mission: str | None
     instrument: str | None
     messenger: str | None
-    event_name: str | None
+    names: tuple[str, ...]
     alert_type: str | None
     notice_type: str | None
     coords: str
@@ -78,24 +88,25 @@ def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
         mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
         instrument = kind.instrument if kind else None
         messenger = (kind.messenger if kind else None) or ""
-    event = None if kind and (kind.alert_type is None or kind.test) else _event_name(mission, params)
+    names = () if kind and (kind.alert_type is None or kind.test) else _names(mission, params)
     return Origin(
         mission=mission or None,
         instrument=instrument or None,
         messenger=messenger or None,
-        event_name=event,
+        names=names,
         alert_type=kind.alert_type if kind else None,
         notice_type=kind.name if kind else None,
         coords=kind.coords if kind else "",
         containment=kind.containment if kind else None,
-        test=bool(kind and kind.test) or is_test_event(event if stream == "lvk" else None),
+        test=bool(kind and kind.test) or (stream == "lvk" and any(map(is_mock, names))),
         known=kind is not None,
     )
 
 
-def is_test_event(name: str | None) -> bool:
-    """Whether a superevent's name is that of a test (T) or of mock data (M)."""
-    return bool(name) and name is not None and name[0] in "MT" and name[1:2] in {"S", "G"}
+def stage_of(words: str) -> str | None:
+    """Stage of an LVK notice by its type: ``LVC_EARLY_WARNING``, ``EarlyWarning``, ``LVC Update Skymap``."""
+    text = "".join(part for part in words.lower() if part.isalpha())
+    return next((stage for word, stage in _STAGES.items() if word in text), None)
 
 
 def _type(params: Mapping[str, Param]) -> NoticeType | None:
@@ -103,15 +114,13 @@ def _type(params: Mapping[str, Param]) -> NoticeType | None:
     return notice_types().get(int(text)) if text.isdecimal() else None
 
 
-def _event_name(mission: str, params: Mapping[str, Param]) -> str | None:
-    for name in _GIVEN_NAMES:
-        if name in params and (event := name_event(None, params[name].text)):
-            return event
+def _names(mission: str, params: Mapping[str, Param]) -> tuple[str, ...]:
+    """Every name the parameters have for the event: names first, then a number within a run, then plain numbers."""
+    found: list[str | None] = [name_event(None, params[name].text) for name in _GIVEN_NAMES if name in params]
     run, number = (params[name].text if name in params else "" for name in ("run_id", "event_id"))
     if run and number:  # IceCube and HAWC: an event has its number within a run
-        return None if name_event(None, number) is None else name_event(mission, f"{run}_{number}")
-    for name in _NUMBERS:
-        text = params[name].text if name in params else ""
-        if not text.startswith("0x") and (event := name_event(mission, text)):
-            return event
-    return None
+        found.append(None if name_event(None, number) is None else name_event(mission, f"{run}_{number}"))
+    else:
+        texts = (params[name].text for name in _NUMBERS if name in params)
+        found.append(next((name for text in texts if not text.startswith("0x") and (name := name_event(mission, text))), None))
+    return tuple(dict.fromkeys(name for name in found if name))

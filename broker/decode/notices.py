@@ -10,8 +10,9 @@ from broker.decode.circular import from_circular, parse_circular_mail
 from broker.decode.gcn_binary import LENGTH, parse_binary
 from broker.decode.gcn_json import from_unified
 from broker.decode.gcn_text import parse_text
+from broker.decode.hop import unwrap
 from broker.decode.lvk import from_igwn, read_ocf
-from broker.decode.notice import Notice, Placed, digest, notice_frame
+from broker.decode.notice import ALIVE, Notice, Placed, digest, notice_frame
 from broker.decode.notice_json import parse_object
 from broker.decode.skymap_file import parse_skymap_file
 from broker.decode.sniff import CIRCULAR_MAIL, TEXT, sniff_notice
@@ -44,11 +45,13 @@ def decode_notices(stream: str, records: Sequence[Record], wanted: frozenset[str
         outcomes: list[Notice | str] = [*found, *reasons]
         mark = digest(record.value)
         for unit, outcome in enumerate(outcomes):
+            if outcome is ALIVE:  # a sign of life is no alert: whoever follows the upstream keeps count of them
+                continue
             received += 1
             if isinstance(outcome, str):
                 rejected.append(Rejection(index, outcome, STAGE, unit))
             else:
-                placed.append(Placed(outcome, index, unit, mark))
+                placed.append(Placed(outcome, index, unit, outcome.mark or mark))
     frame = notice_frame(stream, placed, wanted)
     return Batch(stream, tuple(records), frame, received, tuple(rejected))
 
@@ -59,7 +62,7 @@ def _decode(record: Record) -> tuple[list[Notice], list[str]]:
     try:
         if data.startswith(b"Obj\x01"):
             return _decode_ocf(data)
-        return [_decode_one(record)], []
+        return [_decode_one(data, header(record, topics.HEADER_ORIGIN))], []
     except DecodeError as error:
         return [], [str(error)]
     except Exception as error:  # noqa: BLE001 - a fault of ours in one notice must not cost the others of the batch
@@ -79,15 +82,14 @@ def _decode_ocf(data: bytes) -> tuple[list[Notice], list[str]]:
     return found, reasons
 
 
-def _decode_one(record: Record) -> Notice:
-    """The notice of a record that holds one.
+def _decode_one(data: bytes, origin: str | None) -> Notice:
+    """The notice that some bytes hold.
 
     Raises
     ------
     DecodeError
         With what is wrong.
     """
-    data = record.value
     text = data.removeprefix(_BOM).lstrip()
     if not text:
         raise DecodeError("empty message")
@@ -96,7 +98,7 @@ def _decode_one(record: Record) -> Notice:
     if text.startswith((b"{", b"[")):
         return _decode_json(data)
     if data.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-        return parse_skymap_file(data, header(record, topics.HEADER_ORIGIN))
+        return parse_skymap_file(data, origin)
     kind = sniff_notice(data)
     if kind is not None and kind.content_type == CIRCULAR_MAIL:
         return parse_circular_mail(text)
@@ -111,6 +113,8 @@ def _decode_one(record: Record) -> Notice:
 
 def _decode_json(data: bytes) -> Notice:
     value = parse_object(data)
+    if (wrapped := unwrap(value)) is not None:
+        return _decode_one(wrapped, None)
     if "superevent_id" in value:
         return from_igwn(value)
     if "circularId" in value or {"eventId", "subject", "body"} <= value.keys():

@@ -13,6 +13,7 @@ from broker.decode.notice import Notice, Scalar, digest, name_event, position
 from broker.decode.notice_json import as_number
 from broker.decode.notice_time import SCALES, from_mjd, parse_time
 from broker.errors import DecodeError
+from broker.identifiers import is_mock, superevent
 
 __all__ = ["parse_skymap_file"]
 
@@ -23,7 +24,6 @@ _LARGEST = 1 << 31  # bytes a map may unpack to
 _HEAD = 1 << 18  # bytes of headers read
 _PROBABILITY = frozenset({"PROB", "PROBABILITY", "PROBDENSITY", "T", "TEMPERATURE", "SIGNAL", "PDF"})
 _NO_NAME = frozenset({"", "0", "FULLSKY", "PARTIAL", "UNKNOWN", "NONE"})
-_TEST = re.compile(r"[MT](S|GW)?\d")
 _SUPEREVENT = re.compile(r"(?<![A-Za-z])(?:[MT]?S\d{6}[a-z]+|[MT]?GW\d{6}[A-Z]?)(?![a-z])")
 
 
@@ -62,6 +62,7 @@ def parse_skymap_file(data: bytes, origin: str | None = None) -> Notice:
     return Notice(
         native_id=f"{name or 'map'}-{digest(data).hex()[:16]}".replace(" ", "_"),
         event_name=name,
+        issued=parse_time(_text(header, "DATE")),
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -70,7 +71,7 @@ def parse_skymap_file(data: bytes, origin: str | None = None) -> Notice:
         mission=mission,
         messenger={"LVK": "GW", "IceCube": "Neutrino", "Fermi": "EM"}.get(mission or ""),
         instrument=_text(header, "INSTRUME"),
-        alert_tense="test" if name and _TEST.match(name) else "current",
+        alert_tense="test" if is_mock(name) else "current",
         skymap=data,
         deviations=tuple(notes + odd),
         fields=fields | {"notice_type": "skymap"},
@@ -138,11 +139,11 @@ def _name(primary: fits.Header, table: fits.Header, origin: str | None) -> str |
     for header in (table, primary):
         text = str(header.get("OBJECT", "")).strip()
         if text.upper() not in _NO_NAME and name_event(None, text):
-            return text
+            return superevent(text) or text
     if "RUNID" in table and "EVENTID" in table:
         return name_event("IceCube", f"{table['RUNID']}_{table['EVENTID']}")
     found = _SUPEREVENT.search((origin or "").replace("\\", "/").rpartition("/")[2])
-    return found.group(0) if found else None
+    return superevent(found.group(0)) or found.group(0) if found else None
 
 
 def _time(header: dict[str, object]) -> tuple[datetime | None, list[str]]:

@@ -22,11 +22,14 @@ HEARTBEAT = "gcn/heartbeat"
 UNIFIED = "application/x-gcn-notice+json"
 LVK_JSON = "application/x-igwn-alert+json"
 LVK_AVRO = "application/x-igwn-alert+avro"
+HOP = "application/x-hop+json"
 TEXT = "text/x-gcn-notice"
 BINARY = "application/x-gcn-notice"
 SKYMAP = "application/fits"
 
 _IVORN = re.compile(rb"""\bivorn\s*=\s*["']\s*([^"'#>]*#?)""")
+_HOP_IVORN = re.compile(rb""""@?ivorn"\s*:\s*"\s*(ivo:[^"#]*#?)""")
+_HOP_FORMAT = re.compile(rb""""format"\s*:\s*"(voevent|circular|gcntextnotice)"|"header"\s*:\s*\{[^}]*"number"\s*:""")
 _HEAD = 65_536
 _UNIFIED_KEYS = tuple(
     f'"{key}"'.encode() for key in ("alert_datetime", "trigger_time", "mission", "healpix_file", "ra_dec_error")
@@ -76,6 +79,19 @@ def _xml(data: bytes) -> Kind | None:
 
 
 def _json(text: bytes) -> Kind | None:
+    return _hop(text) or _gcn(text)
+
+
+def _hop(text: bytes) -> Kind | None:
+    """What hop wraps, or writes as the JSON of a VOEvent's elements."""
+    if found := _HOP_IVORN.search(text[:_HEAD]):
+        return Kind(stream_of_ivorn(found.group(1).decode("ascii", "replace")), HOP)
+    if re.match(rb'\{\s*"(format|content|header)"\s*:', text) and _HOP_FORMAT.search(text):
+        return Kind("gcn", HOP)
+    return None
+
+
+def _gcn(text: bytes) -> Kind | None:
     if b'"superevent_id"' in text and b'"fields"' not in text:
         return Kind("lvk", LVK_JSON)
     if b'"circularId"' in text or (b'"eventId"' in text and b'"subject"' in text and b'"body"' in text):

@@ -14,7 +14,7 @@ from lxml import etree
 from voeventparse.voevent import voevent_v2_0_schema
 
 from broker.decode.notice import Notice, Position, Scalar, position
-from broker.decode.notice_origin import Origin, origin_of
+from broker.decode.notice_origin import Origin, origin_of, stage_of, stream_of_ivorn
 from broker.decode.notice_params import Param, number, read_params, truth
 from broker.decode.notice_time import SCALES, from_tjd, parse_time
 from broker.decode.notice_xml import children, descend, local_name, parse_xml, text_of
@@ -62,9 +62,12 @@ def parse_voevent(data: bytes) -> Notice:
     notes += odd
     pointing, place, odd = _position(root, params, origin)
     notes += odd
-    cites = {
-        (c.get("cite") or "").strip(): text for c in children(descend(root, "Citations"), "EventIVORN") if (text := text_of(c))
-    }
+    cited = tuple(
+        ((element.get("cite") or "followup").strip().lower(), text)
+        for element in children(descend(root, "Citations"), "EventIVORN")
+        if (text := text_of(element)) and text != ivorn
+    )
+    cites = dict(cited)
     extra = _fields(root, params, origin, cites)
     if pointing.ra is not None:
         extra |= {"pointing.ra": pointing.ra, "pointing.dec": pointing.dec}
@@ -73,7 +76,14 @@ def parse_voevent(data: bytes) -> Notice:
     notes += odd
     return Notice(
         native_id=ivorn,
-        event_name=origin.event_name,
+        ivorn=ivorn,
+        event_name=_name(ivorn, origin, role),
+        names=origin.names[1:],
+        cites=cited,
+        issued=parse_time(text_of(root, "Who", "Date")),
+        serial=_serial(params),
+        significant=truth(params, "Significant") if "Significant" in params else None,
+        stage=_stage(params, origin),
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -91,6 +101,23 @@ def parse_voevent(data: bytes) -> Notice:
         deviations=tuple(notes),
         fields=extra,
     )
+
+
+def _name(ivorn: str, origin: Origin, role: str) -> str | None:
+    """The event's name; a VOEvent of strangers that has none is an event of its own, called by its ivorn."""
+    if origin.names:
+        return origin.names[0]
+    return ivorn if not origin.known and role == "observation" and stream_of_ivorn(ivorn) == "voevent" else None
+
+
+def _serial(params: Mapping[str, Param]) -> int | None:
+    text = params["Pkt_Ser_Num"].text if "Pkt_Ser_Num" in params else ""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def _stage(params: Mapping[str, Param], origin: Origin) -> str | None:
+    stated = next((params[name].text for name in ("AlertType", "Event_status") if name in params), "")
+    return stage_of(stated) or (stage_of(origin.notice_type or "") if origin.messenger == "GW" else None)
 
 
 def _form(root: etree._Element) -> list[str]:

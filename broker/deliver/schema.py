@@ -12,7 +12,7 @@ from typing import Any
 from broker.errors import NotFoundError
 from broker.paths import shipped
 
-__all__ = ["ALERT", "Published", "alert_schema_id", "framing", "load_published"]
+__all__ = ["ALERT", "Published", "alert_schema_id", "framing", "load_published", "newest"]
 
 ALERT = "nuncius.alert"
 """Name of the record on ``alerts.*`` and ``matched.*``."""
@@ -67,7 +67,13 @@ def load_published(folder: Path) -> tuple[Published, ...]:
 @cache
 def alert_schema_id() -> int:
     """Id of the newest alert schema shipped."""
-    return max(entry.id for entry in load_published(shipped("schemas")) if entry.name == ALERT)
+    return newest(ALERT).id
+
+
+@cache
+def newest(name: str) -> Published:
+    """The newest version shipped of the schema of that name."""
+    return max((entry for entry in load_published(shipped("schemas")) if entry.name == name), key=lambda entry: entry.id)
 
 
 def framing(schema_id: int) -> bytes:

@@ -1,26 +1,43 @@
-"""Events: notices grouped by the name of what they tell of, each kept as a numbered revision.
+"""Events: notices grouped by the names of what they tell of, each kept as a numbered revision.
 
-An event's row says what is known now: of each quantity the latest value that some revision gave, position and error always from
-one revision, the map likewise. Revisions are numbered as they come. A retraction is final.
+An event's row says what is known now (`broker.store.known`): position and error always from one revision, the map likewise.
+Revisions are numbered as they come. A retraction is final. An event answers to any of its names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select, tuple_
 
 from broker.errors import NotFoundError, UsageError
+from broker.identifiers import fold
 from broker.store import tables
+from broker.store.change_words import changed
 from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
+from broker.store.known import known, stage_of
+from broker.store.names import TEST, receipt
 from broker.store.revisions import upsert_notices
 from broker.store.times import from_micros, to_micros
 
-__all__ = ["EventPage", "LiveMap", "get_event", "list_events", "live_maps", "upsert_notices", "version"]
+__all__ = [
+    "EventPage",
+    "LiveMap",
+    "canonical_name",
+    "event_after",
+    "get_event",
+    "list_events",
+    "live_maps",
+    "upsert_notices",
+    "version",
+]
+
+_INSTANTS = ("time", "issued", "received", "created", "updated")
 
 Window = tuple[float, float]
 """Seconds, alert minus event: from, to."""
@@ -119,6 +136,8 @@ def list_events(
     limit: int = 100,
     cursor: str | None = None,
     real_only: bool = False,
+    tests_only: bool = False,
+    state: str | None = None,
     stream: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
@@ -127,6 +146,10 @@ def list_events(
 
     Parameters
     ----------
+    real_only, tests_only
+        Leave out tests, mock events, injections and commanded events, or all others.
+    state
+        Only events in this state.
     start, end
         Half-open window of the events' own time.
 
@@ -144,6 +167,10 @@ def list_events(
         wanted = wanted.where(tuple_(event.updated, event.event_name) < tuple_(int(value), name))
     if real_only:
         wanted = wanted.where(_real())
+    if tests_only:
+        wanted = wanted.where(event.real.is_(False))
+    if state is not None:
+        wanted = wanted.where(event.state == state)
     if stream is not None:
         wanted = wanted.where(event.stream == stream)
     if start is not None:
@@ -152,42 +179,143 @@ def list_events(
         wanted = wanted.where(event.time < to_micros(end))
     with connection(store) as conn:
         rows = conn.execute(wanted).mappings().all()
-    shown = rows[:limit]
+        shown = rows[:limit]
+        aliases = _aliases(conn, [row["event_name"] for row in shown])
     more = len(rows) > limit
     return EventPage(
-        [_shown(row) for row in shown], write_cursor("event", shown[-1]["updated"], shown[-1]["event_name"]) if more else None
+        [_shown(row) | {"aliases": aliases[row["event_name"]]} for row in shown],
+        write_cursor("event", shown[-1]["updated"], shown[-1]["event_name"]) if more else None,
     )
 
 
 def get_event(store: Store, event_name: str) -> dict[str, Any]:
     """An event with its revisions.
 
+    Parameters
+    ----------
+    event_name
+        Its name or any alias, in any spelling; of a true event and a test by one name, the true one.
+
     Returns
     -------
     dict
-        What is known now, and ``revisions``: a list in the order they came.
+        What is known now, ``aliases``, ``revisions`` (a list in the order they came, each with ``type``, ``citations`` and
+        ``change``, in words) and ``circulars`` (likewise, each edit of one a row with its ``version``).
 
     Raises
     ------
     NotFoundError
         No such event.
     """
-    notice = tables.event_notices
+    notice, circular = tables.event_notices, tables.event_circulars
     with connection(store) as conn:
-        row = conn.execute(select(tables.events).where(tables.events.c.event_name == event_name)).mappings().first()
-        rows = (
-            conn.execute(select(notice).where(notice.c.event_name == event_name).order_by(notice.c.revision)).mappings().all()
-        )
+        name = _canonical(conn, event_name)
+        row = conn.execute(select(tables.events).where(tables.events.c.event_name == name)).mappings().first()
+        rows = _dicts(conn, select(notice).where(notice.c.event_name == name).order_by(notice.c.revision))
+        written = _dicts(conn, select(circular).where(circular.c.event_name == name))
+        aliases = _aliases(conn, [name])[name] if name is not None else []
     if row is None:
         raise NotFoundError(f"no event {event_name!r}: see the list of events")
-    return _shown(row) | {"revisions": [_shown(each) for each in rows]}
+    return _shown(row) | {
+        "aliases": aliases,
+        "revisions": _revisions(row["event_name"], rows),
+        "circulars": _circulars(written),
+    }
+
+
+def event_after(store: Store, event_name: str, revision: int) -> dict[str, Any]:
+    """What was known of an event after a revision, its ``change`` in words, and ``aliases``: the same whenever it is asked.
+
+    Raises
+    ------
+    NotFoundError
+        No such event or revision.
+    """
+    notice = tables.event_notices
+    with connection(store) as conn:
+        wanted = select(notice).where(notice.c.event_name == event_name, notice.c.revision <= revision)
+        rows = _dicts(conn, wanted.order_by(notice.c.revision))
+        aliases = _aliases(conn, [event_name])[event_name]
+    if not rows or rows[-1]["revision"] != revision:
+        raise NotFoundError(f"no revision {revision} of an event {event_name!r}")
+    after = known(event_name, rows)
+    before = known(event_name, rows[:-1]) if len(rows) > 1 else None
+    return _shown(after) | {"aliases": aliases, "change": changed(before, after, rows[-1])}
+
+
+def canonical_name(store: Store, event_name: str) -> str:
+    """The name an event goes by now, of any of its names.
+
+    Raises
+    ------
+    NotFoundError
+        No such event.
+    """
+    with connection(store) as conn:
+        name = _canonical(conn, event_name)
+    if name is None:
+        raise NotFoundError(f"no event {event_name!r}: see the list of events")
+    return name
+
+
+def _canonical(conn: Connection, event_name: str) -> str | None:
+    alias, event = tables.event_aliases.c, tables.events.c
+    key = fold(event_name)
+    held = {
+        row.key: row.event_name for row in conn.execute(select(tables.event_aliases).where(alias.key.in_([key, f"~{key}"])))
+    }
+    exact = conn.execute(select(event.event_name).where(event.event_name == event_name)).scalar()
+    return held.get(key) or exact or held.get(f"~{key}")
+
+
+def _aliases(conn: Connection, names: list[Any]) -> defaultdict[Any, list[str]]:
+    """Other names of events, as they were first met."""
+    found: defaultdict[Any, list[str]] = defaultdict(list)
+    alias = tables.event_aliases.c
+    for first in range(0, len(names), 500):
+        wanted = select(alias.event_name, alias.alias).where(
+            alias.event_name.in_(names[first : first + 500]), alias.shown.is_(True)
+        )
+        for row in conn.execute(wanted.order_by(alias.key)):
+            if row.alias != row.event_name.removesuffix(TEST):
+                found[row.event_name].append(row.alias)
+    return found
+
+
+def _dicts(conn: Connection, wanted: Select[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in conn.execute(wanted).mappings()]
+
+
+def _revisions(event_name: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    shown = []
+    before: dict[str, Any] | None = None
+    for number, row in enumerate(rows, start=1):
+        after = known(event_name, rows[:number])
+        cites = [each.partition(" ") for each in row["cites"] or ()]
+        citations = [{"how": how, "of": of} for how, _, of in cites]
+        citations += [{"how": "refers", "of": name} for name in row["refers"] or ()]
+        citations += [{"how": "coincidence", "of": name} for name in row["related"] or ()]
+        kept = {name: value for name, value in _shown(row).items() if name not in {"cites", "refers", "related", "offset"}}
+        stage = stage_of(row)
+        shown.append(kept | {"state": stage, "citations": citations, "change": changed(before, after, row)})
+        before = after
+    return shown
+
+
+def _circulars(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    versions: Counter[str] = Counter()
+    shown = []
+    for row in sorted(rows, key=receipt):
+        versions[row["circular"]] += 1
+        kept = ("circular", "subject", "submitter", "alert_id")
+        instants = {name: from_micros(row[name]) for name in ("posted", "received")}
+        shown.append({name: row[name] for name in kept} | {"version": versions[row["circular"]]} | instants)
+    return shown
 
 
 def _real() -> ColumnElement[bool]:
-    tense = tables.events.c.alert_tense
-    return or_(tense.is_(None), tense.not_in(tables.NOT_REAL))
+    return tables.events.c.real.is_(True)
 
 
-def _shown(row: RowMapping) -> dict[str, Any]:
-    instants = ("time", "received", "created", "updated")
-    return dict(row) | {name: from_micros(row[name]) for name in instants if name in row}
+def _shown(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
+    return dict(row) | {name: from_micros(row[name]) for name in _INSTANTS if name in row}

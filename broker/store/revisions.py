@@ -1,28 +1,29 @@
-"""Notices into events: each a numbered revision, and what all of an event's revisions together say."""
+"""Notices into events: each a numbered revision, and what all of an event's revisions together say.
+
+A batch's notices are put beside all those of the events they touch, grouped anew by the keys they share (`broker.store.names`),
+and what differs is written: usually one more revision. Two events that a notice links become one.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection
 
 from broker.record import Record
-from broker.store import tables
-from broker.store.bulk import clean, upsert
-from broker.store.provenance import provenance
+from broker.store import event_rows as rows
+from broker.store.known import in_order, known, leading, retracts
+from broker.store.names import TEST, Member, aliases_of, components, is_real, keys_of, name_of
 
-__all__ = ["EventChange", "upsert_notices"]
+__all__ = ["RENAMED", "EventChange", "upsert_notices"]
 
 _LOCK = 0x4E554E45  # "NUNE"
-_CHUNK = 500
 
-_POSITION = ("ra", "dec", "ra_dec_error", "containment_probability")
-_MAP = ("map_path", "area50", "area90", "distmean", "diststd")
-_EACH = ("messenger", "mission", "instrument", "time", "alert_type", "alert_tense", "far", "p_astro", "classification")
+RENAMED: list[Callable[[Connection, str, str], None]] = []
+"""Called in the same transaction with the old and the new name of an event that was merged into another or renamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class EventChange:
     real: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """An event as it is to be written."""
+
+    name: str
+    notices: list[dict[str, Any]]
+    circulars: list[Member]
+    aliases: dict[str, tuple[str, bool]]
+
+    def row(self) -> dict[str, Any]:
+        return known(self.name, self.notices) if self.notices else _only_written_of(self.name, self.circulars)
+
+
 def upsert_notices(
     conn: Connection, frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, str] | None = None
 ) -> list[EventChange]:
@@ -61,8 +75,8 @@ def upsert_notices(
     conn
         In a transaction.
     frame
-        Common columns, ``_record``, and ``skymap.area50, skymap.area90, skymap.distmean, skymap.diststd`` where known; rows
-        without an event name are passed over.
+        Common columns, ``_record``, ``_event`` where there is more than ``event_name`` to group by, and ``skymap.area50,
+        skymap.area90, skymap.distmean, skymap.diststd`` where known; rows that name and cite nothing are passed over.
     records
         Of the batch.
     maps
@@ -71,120 +85,98 @@ def upsert_notices(
     Returns
     -------
     list of EventChange
-        One a notice that belongs to an event, in their order. A notice that is there already keeps its number.
+        One a notice that belongs to an event, in their order; none for circulars. A notice that is there already keeps its
+        number as long as its event is not merged.
     """
-    notices = _notices(frame, records, maps or {})
-    if not notices:
+    incoming = rows.incoming(frame, records, maps or {})
+    if not incoming:
         return []
-    if conn.dialect.name == "postgresql":  # numbers are given by one writer at a time
+    if conn.dialect.name == "postgresql":  # one writer at a time gives numbers and joins events
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-    named = {notice["alert_id"]: notice["event_name"] for notice in notices}
-    before = _by(conn, tables.event_notices.c.alert_id, named)
-    moved = [old for old in before if old["event_name"] != named[old["alert_id"]]]
-    if moved:
-        conn.execute(
-            delete(tables.event_notices).where(tables.event_notices.c.alert_id.in_([old["alert_id"] for old in moved]))
-        )
-    touched = {notice["event_name"] for notice in notices} | {old["event_name"] for old in moved}
-    histories: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for old in _by(conn, tables.event_notices.c.event_name, sorted(touched)):
-        histories[old["event_name"]][old["alert_id"]] = old
-    last = {name: max((each["revision"] for each in history.values()), default=0) for name, history in histories.items()}
-    for notice in notices:
-        name = notice["event_name"]
-        known = histories[name].get(notice["alert_id"])
-        if known is None:
-            last[name] = last.get(name, 0) + 1
-        notice["revision"] = last[name] if known is None else known["revision"]
-        histories[name][notice["alert_id"]] = notice
-    _write(conn, touched, histories, notices)
-    return [
-        EventChange(
-            event_name=notice["event_name"],
-            alert_id=notice["alert_id"],
-            revision=notice["revision"],
-            map_changed=notice["map_path"] is not None,
-            retracted=(notice["alert_type"] or "").lower() == "retraction",
-            real=notice["alert_tense"] not in tables.NOT_REAL,
-        )
-        for notice in notices
-    ]
+    came = {member["alert_id"]: member for member in incoming}
+    before = rows.touched(conn, list(came), {key for member in incoming for key in keys_of(member)}, incoming)
+    members = [came.pop(member["alert_id"], member) for member in before.members]
+    after = _events([*members, *came.values()], before)
+    written = [(event.row(), event.notices, event.circulars, event.aliases) for event in after]
+    rows.write(conn, before, written, {member["alert_id"] for member in incoming})
+    _tell_renamed(conn, before.names, after)
+    return _changes(incoming, after)
 
 
-def _notices(frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, str]) -> list[dict[str, Any]]:
-    named = frame.filter(pl.col("event_name").is_not_null() & (pl.col("event_name") != ""))
-    if named.is_empty():
-        return []
-    wanted = ("alert_id", "event_name", "stream", *_EACH, *_POSITION)
-    stats = [
-        (pl.col(f"skymap.{name}") if f"skymap.{name}" in named.columns else pl.lit(None)).cast(pl.Float64).alias(name)
-        for name in _MAP
-        if name != "map_path"
-    ]
-    rows = clean(
-        named.select(*(pl.col(name) for name in wanted), *stats).with_columns(
-            pl.col("time").dt.epoch("us"), provenance(named, records, ())["received"]
-        )
-    ).unique("alert_id", keep="last", maintain_order=True)
-    return [row | {"map_path": maps.get(row["alert_id"])} for row in rows.to_dicts()]
+def _events(members: Sequence[Member], before: rows.Before) -> list[_Event]:
+    """Members as events, each with its name and its notices numbered."""
+    groups = components(members)
+    names = [name_of(group) for group in groups]
+    real = {name for name, group in zip(names, groups, strict=True) if is_real(group[0])}
+    events = []
+    for name, group in zip(names, groups, strict=True):
+        own = name if is_real(group[0]) or name not in real else name + TEST
+        notices = [dict(member) for member in group if not member.get("circular")]
+        circulars = [member for member in group if member.get("circular")]
+        _number(notices, before)
+        for notice in notices:
+            notice["event_name"] = own
+        events.append(_Event(own, notices, [{**one, "event_name": own} for one in circulars], aliases_of(group)))
+    return events
 
 
-def _by(conn: Connection, column: Any, values: Collection[str]) -> list[dict[str, Any]]:
-    asked = list(values)
-    found: list[dict[str, Any]] = []
-    for first in range(0, len(asked), _CHUNK):
-        wanted = select(tables.event_notices).where(column.in_(asked[first : first + _CHUNK]))
-        found += [dict(row) for row in conn.execute(wanted).mappings()]
-    return found
-
-
-def _write(
-    conn: Connection,
-    touched: set[str],
-    histories: Mapping[str, Mapping[str, dict[str, Any]]],
-    notices: Sequence[dict[str, Any]],
-) -> None:
-    now_known = [_known(name, list(histories[name].values())) for name in sorted(touched) if histories[name]]
-    upsert(conn, tables.events, _frame(tables.events, now_known))
-    upsert(conn, tables.event_notices, _frame(tables.event_notices, notices))
-    empty = [name for name in touched if not histories[name]]
-    if empty:
-        conn.execute(delete(tables.events).where(tables.events.c.event_name.in_(empty)))
-    conn.exec_driver_sql(
-        "INSERT INTO counters (name, value) VALUES ('events', 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+def _number(notices: list[dict[str, Any]], before: rows.Before) -> None:
+    """Numbers by receipt. What has one keeps it and the rest goes behind, unless two events have become one, or one two."""
+    origins = {before.places[notice["alert_id"]][0] for notice in notices if notice["alert_id"] in before.places}
+    kept = len(origins) == 1 and len(before.members_of(next(iter(origins)))) == sum(
+        notice["alert_id"] in before.places for notice in notices
     )
+    last = 0
+    if kept:
+        for notice in notices:
+            notice["revision"] = before.places.get(notice["alert_id"], ("", 0))[1]
+        last = max(notice["revision"] for notice in notices)
+    for notice in notices:
+        if not kept or not notice["revision"]:
+            last += 1
+            notice["revision"] = last
+    notices.sort(key=lambda notice: notice["revision"])
 
 
-def _known(event_name: str, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all revisions together say."""
-    history.sort(key=lambda notice: notice["revision"])
-    newest_first = history[::-1]
-    last = newest_first[0]
+def _tell_renamed(conn: Connection, names: Sequence[str], after: Sequence[_Event]) -> None:
+    now = {event.name for event in after}
+    for old in sorted(set(names) - now):
+        new = next((event.name for event in after if any(alias == old for alias, _ in event.aliases.values())), None)
+        if new is not None:
+            for tell in RENAMED:
+                tell(conn, old, new)
 
-    def latest(name: str) -> dict[str, Any]:
-        return next((notice for notice in newest_first if notice[name] is not None), last)
 
-    placed, mapped = latest("ra"), latest("map_path")
-    retracted = any((notice["alert_type"] or "").lower() == "retraction" for notice in history)
+def _changes(incoming: Sequence[Member], after: Sequence[_Event]) -> list[EventChange]:
+    found: dict[str, EventChange] = {}
+    wanted = {member["alert_id"] for member in incoming if not member.get("circular")}
+    for event in after:
+        told = [notice for notice in event.notices if notice["alert_id"] in wanted]
+        lead = leading(event.name, in_order(event.notices)) if told else []
+        real = all(map(is_real, event.notices))
+        for notice in told:
+            found[notice["alert_id"]] = EventChange(
+                event_name=event.name,
+                alert_id=notice["alert_id"],
+                revision=notice["revision"],
+                map_changed=notice["map_path"] is not None,
+                retracted=retracts(notice, lead),
+                real=real,
+            )
+    return [found[member["alert_id"]] for member in incoming if member["alert_id"] in found]
+
+
+def _only_written_of(name: str, circulars: Sequence[Member]) -> dict[str, Any]:
+    """Row of an event of which there are circulars only: they date, place and judge nothing."""
+    last = circulars[-1]
     return {
-        "event_name": event_name,
+        "event_name": name,
         "stream": last["stream"],
-        **{name: latest(name)[name] for name in _EACH},
-        **{name: placed[name] for name in _POSITION},
-        **{name: mapped[name] for name in _MAP},
-        "map_revision": mapped["revision"] if mapped["map_path"] is not None else None,
-        "state": "retracted" if retracted else "active",
-        "revision": last["revision"],
+        "state": "initial",
+        "real": is_real(last),
+        "alert_tense": None if is_real(last) else "test",
+        "revision": 0,
         "alert_id": last["alert_id"],
-        "created": min(notice["received"] for notice in history),
-        "updated": max(notice["received"] for notice in history),
+        "created": min(one["received"] for one in circulars),
+        "updated": max(one["received"] for one in circulars),
     }
-
-
-def _frame(table: Table, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    types = {column.name: _polars_type(column.type.python_type) for column in table.columns}
-    return pl.DataFrame(rows, schema=types)
-
-
-def _polars_type(python_type: type) -> type[pl.DataType]:
-    return {int: pl.Int64, float: pl.Float64}.get(python_type, pl.String)

@@ -30,8 +30,11 @@ __all__ = [
     "alerts",
     "claims",
     "counters",
+    "event_aliases",
+    "event_circulars",
     "event_notices",
     "events",
+    "heartbeats",
     "ledger",
     "matches",
     "metadata",
@@ -143,7 +146,9 @@ events = Table(
     Column("containment_probability", Float(53)),
     Column("alert_type", Text),
     Column("alert_tense", Text),
-    Column("state", Text, nullable=False),  # active or retracted
+    Column("state", Text, nullable=False),  # early_warning, preliminary, initial, update, retracted
+    Column("real", Boolean, nullable=False),  # no test, mock, injection or commanded event
+    Column("significant", Boolean),
     Column("far", Float(53)),
     Column("p_astro", Float(53)),
     Column("classification", Text),
@@ -187,8 +192,59 @@ event_notices = Table(
     Column("distmean", Float(53)),
     Column("diststd", Float(53)),
     Column("received", BigInteger, nullable=False),
+    # What joins it to other notices, and puts it in order. Null where kept before there were such.
+    Column("names", JSON),
+    Column("refers", JSON),
+    Column("related", JSON),
+    Column("cites", JSON),
+    Column("ivorn", Text),
+    Column("offset", BigInteger),  # of its record: order among those received in the same instant
+    Column("issued", BigInteger),
+    Column("serial", BigInteger),
+    Column("significant", Boolean),
+    Column("stage", Text),
+    Column("type", Text),
     PrimaryKeyConstraint("event_name", "revision"),
     UniqueConstraint("alert_id"),
+)
+
+# Every name of an event, under the key that its spellings share; keys of tests begin with ~: no test meets a true event.
+event_aliases = Table(
+    "event_aliases",
+    metadata,
+    Column("key", Id, primary_key=True),
+    Column("event_name", Id, nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("shown", Boolean, nullable=False),  # not so the ivorns of its notices
+    Index("ix_event_aliases_event_name", "event_name"),
+)
+
+# What people wrote of an event. They name and join events, and decide nothing else about them.
+event_circulars = Table(
+    "event_circulars",
+    metadata,
+    Column("alert_id", Id, primary_key=True),
+    Column("event_name", Id, nullable=False),
+    Column("stream", Id, nullable=False),
+    Column("circular", Text, nullable=False),  # its number; each edit is a row of its own
+    Column("subject", Text),
+    Column("submitter", Text),
+    Column("posted", BigInteger),
+    Column("received", BigInteger, nullable=False),
+    Column("offset", BigInteger),
+    Column("real", Boolean, nullable=False),
+    Column("names", JSON, nullable=False),
+    Index("ix_event_circulars_event_name", "event_name"),
+)
+
+# When each upstream last gave a sign of life.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("upstream", Id, primary_key=True),
+    Column("since", BigInteger, nullable=False),  # we wait for it
+    Column("seen", BigInteger),  # we had the last one
+    Column("sent", BigInteger),  # by its own clock
 )
 
 ledger = Table(

@@ -142,6 +142,7 @@ def _schemas(parts: Parts) -> Sequence[PublishedSchema]:
     """A subject for the values of each topic we can write, as Confluent's clients name them, and one for the record itself."""
     names = [topics.alerts(stream) for stream in (*parts.declarations, *NOTICE_STREAMS)]
     names += [topics.matched(spec.name) for spec in parts.filters]
+    names += [topics.EVENTS, topics.TEST_EVENTS, topics.COINCIDENCES]
     found: list[PublishedSchema] = []
     for one in load_published(shipped("schemas")):
         subjects = [f"{name}-value" for name in names if any(fnmatchcase(name, glob) for glob in one.topics)]

@@ -512,7 +512,7 @@ class TestEvents:
             "ra_dec_error": 1.0,
             "revision": 3,
             "alert_id": "lvk:S1-3",
-            "state": "active",
+            "state": "update",
             "time": START,
             "created": datetime.fromtimestamp(1_780_000_000, UTC),
             "updated": datetime.fromtimestamp(1_780_000_000.006, UTC),

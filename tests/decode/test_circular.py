@@ -23,7 +23,7 @@ def test_json() -> None:
 
 
 def test_json_without_event_or_sane_time() -> None:
-    notice = from_circular({**CIRCULAR, "eventId": None, "createdOn": 10**30})
+    notice = from_circular({**CIRCULAR, "eventId": None, "subject": "x", "createdOn": 10**30})
     assert (notice.event_name, notice.time) == (None, None)
     assert notice.deviations == ("createdOn is no time",)
 

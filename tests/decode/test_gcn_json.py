@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.decode.gcn_json import from_unified
-from broker.decode.notice import Notice
+from broker.decode.notice import ALIVE, Notice
 from broker.decode.notice_json import parse_object
 from broker.errors import DecodeError
 
@@ -168,11 +168,9 @@ def test_deviating_words_are_kept_and_said() -> None:
     assert len(notice.deviations) == 3
 
 
-def test_a_heartbeat_is_a_notice_of_nothing() -> None:
+def test_a_heartbeat_is_no_notice() -> None:
     notice = from_unified({"$schema": "x/core/Alert.schema.json", "alert_datetime": "2024-01-01T00:00:01Z"})
-    assert notice.native_id == "heartbeat:2024-01-01T00:00:01Z"
-    assert (notice.event_name, notice.ra, notice.alert_type) == (None, None, None)
-    assert notice.fields["notice_type"] == "heartbeat"
+    assert notice is ALIVE
 
 
 @pytest.mark.parametrize(
