@@ -24,6 +24,7 @@ TESTS_PREFIX = "NUNCIUS_TEST_"
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -81,11 +82,34 @@ class AssociateTable(Table):
     neutrino: tuple[float, float] = (0.0, 168.0)
 
 
+class VtpTable(Table):
+    """VOEvents over TCP; a port that is not set is not listened on."""
+
+    host: str = "127.0.0.1"
+    author_port: Port | None = None  # 8098 by custom
+    subscriber_port: Port | None = None  # 8099 by custom
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # networks of authors
+    allow_subscribers: tuple[str, ...] = ("0.0.0.0/0", "::/0")
+    authority: str = "nuncius"  # of our ivorns: ivo://<authority>/events#...
+    title: str = "Nuncius"
+    api: str = ""  # address of the API, for references
+    events: bool = True  # what subscribers get: events,
+    test_events: bool = False
+    filters: tuple[str, ...] = ()  # the matches of these filters,
+    relay: bool = False  # and every VOEvent that came in, as it came
+    max_bytes: Count = 1 << 20
+    connections: Count = 200
+    per_address: Count = 20
+    patience: Positive = 20.0  # seconds for a whole frame
+    alive_seconds: Positive = 60.0
+    unacknowledged: Count = 1000
+
+
 class ServeTable(Table):
     """The HTTP face."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    port: Port = 8000
 
 
 class OutputTable(Table):
@@ -105,8 +129,11 @@ class SchemasTable(Table):
 class Source(Table):
     """An upstream to take alerts from: table ``[ingest.<name>]``."""
 
-    kind: Literal["kafka", "gcn", "hop"]
-    topics: tuple[str, ...]
+    kind: Literal["kafka", "gcn", "hop", "vtp"]
+    topics: tuple[str, ...] = ()  # of Kafka
+    host: str = ""  # of a VOEvent broker
+    port: Port = 8099
+    xpath: str = ""  # VOEvents that we want of it; empty: all
     stream: str = ""  # empty: told by content
     bootstrap_servers: str = ""
     group: str = ""
@@ -117,6 +144,14 @@ class Source(Table):
     password: SecretStr = SecretStr("")
     domain: str = "gcn.nasa.gov"
     properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whence(self) -> Source:
+        if self.kind == "vtp" and not self.host:
+            raise ValueError("an upstream of kind vtp needs its host")
+        if self.kind != "vtp" and not self.topics:
+            raise ValueError(f"an upstream of kind {self.kind} needs its topics")
+        return self
 
 
 class Settings(BaseSettings):
@@ -129,6 +164,7 @@ class Settings(BaseSettings):
     process: ProcessTable = ProcessTable()
     associate: AssociateTable = AssociateTable()
     serve: ServeTable = ServeTable()
+    vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()
     ingest: dict[str, Source] = Field(default_factory=dict)

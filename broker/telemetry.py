@@ -22,6 +22,8 @@ __all__ = [
     "MATCHES",
     "RETRIES",
     "STEP_SECONDS",
+    "VTP_SENT",
+    "VTP_SUBSCRIBERS",
     "configure",
     "get_logger",
     "show_metrics",
@@ -41,6 +43,8 @@ BATCH_SECONDS = Histogram(
     "nuncius_batch_seconds", "Poll to commit", buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 )
 STEP_SECONDS = Counter("nuncius_step_seconds_total", "Time spent", ["step"])
+VTP_SENT = Counter("nuncius_vtp_sent_total", "VOEvents handed to subscribers, one a subscriber")
+VTP_SUBSCRIBERS = Gauge("nuncius_vtp_subscribers", "Subscribers connected over the VOEvent transport")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, filters, ingest, query, service, simulate
+from broker.cli import catalogs, config, dead_letters, demo, filters, ingest, query, service, simulate, vtp
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -48,6 +48,7 @@ for verb in (
     service.serve,
     service.up,
     service.status,
+    vtp.vtp,
     query.query,
     query.packet,
     listen,
@@ -60,6 +61,7 @@ for group, name in (
     (filters.app, "filter"),
     (catalogs.app, "catalog"),
     (config.app, "config"),
+    (vtp.app, "voevent"),
 ):
     app.add_typer(group, name=name)
 

@@ -21,14 +21,14 @@ from broker.store.archive import Archive, repair
 from broker.store.ledger import Totals
 from broker.stream import loop
 from broker.telemetry import INGESTED
-from broker.wiring import standing
+from broker.wiring import standing, vtp
 from broker.wiring.housekeeping import compacting
 from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
 from broker.wiring.sniffing import AVRO, sniffer
 from broker.wiring.work import Worker
 
-__all__ = ["bounds", "drain", "follow_sources", "ingest_paths", "process", "stop_on_signals", "totals"]
+__all__ = ["bounds", "drain", "follow_sources", "ingest_paths", "process", "serve_vtp", "stop_on_signals", "totals"]
 
 OCTETS = "application/octet-stream"
 
@@ -60,7 +60,10 @@ def follow_sources(parts: Parts, stop: threading.Event) -> None:
 
     def run(name: str, source: Source) -> None:
         try:
-            follow(_upstream(name, source), _take(parts, source), stop)
+            if source.kind == "vtp":
+                vtp.follow_broker(parts, source, _take(parts, source), stop)
+            else:
+                follow(_upstream(name, source), _take(parts, source), stop)
         except BaseException as error:  # noqa: BLE001  whatever ends one upstream ends the process, which then tells why
             faults.append(error)
             stop.set()
@@ -72,6 +75,11 @@ def follow_sources(parts: Parts, stop: threading.Event) -> None:
         thread.join()
     if faults:
         raise faults[0]
+
+
+def serve_vtp(parts: Parts, stop: threading.Event, on_ready: Callable[[Mapping[str, int]], None] = lambda _ports: None) -> None:
+    """VOEvents over TCP until told to stop; see `broker.wiring.vtp.run`."""
+    vtp.run(parts, _take(parts), stop, on_ready)
 
 
 def process(parts: Parts, stop: threading.Event, on_records: Callable[[int], None] = lambda _records: None) -> None:
@@ -169,6 +177,7 @@ def _run(
 
 
 def _upstream(name: str, source: Source) -> Upstream:
+    assert source.kind != "vtp"
     return Upstream(
         source.kind,
         source.topics,
@@ -184,15 +193,16 @@ def _upstream(name: str, source: Source) -> Upstream:
     )
 
 
-def _take(parts: Parts, source: Source) -> Callable[[list[Received]], None]:
+def _take(parts: Parts, source: Source | None = None) -> Callable[[list[Received]], None]:
+    stream = source.stream if source else ""
     sniff = sniffer(parts)
     limit = bounds(parts)
 
     def kind(value: bytes) -> Kind | None:
-        if source.stream in parts.declarations:
-            return Kind(source.stream, AVRO)  # the hot path: nothing is looked into
+        if stream in parts.declarations:
+            return Kind(stream, AVRO)  # the hot path: nothing is looked into
         found = sniff(value)
-        return Kind(source.stream, found.content_type if found else OCTETS) if source.stream else found
+        return Kind(stream, found.content_type if found else OCTETS) if stream else found
 
     def take(received: list[Received]) -> None:
         messages = [to_message(one, kind(one.value), limit) for one in received]

@@ -26,7 +26,7 @@ from broker.paths import shipped
 from broker.science import sky
 from broker.store import events
 from broker.telemetry import get_logger
-from broker.wiring import reading, running, standing
+from broker.wiring import reading, running, standing, vtp
 from broker.wiring.live_maps import load_map
 from broker.wiring.parts import Parts
 
@@ -92,6 +92,8 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
     jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
     if parts.settings.ingest:
         jobs.append(lambda: running.follow_sources(parts, stop))
+    if vtp.enabled(parts):
+        jobs.append(lambda: running.serve_vtp(parts, stop))
 
     def guarded(job: Callable[[], None]) -> None:
         try:

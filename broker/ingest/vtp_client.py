@@ -1,0 +1,127 @@
+"""VOEvents over TCP from brokers we subscribe to, and to a broker as an author."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from broker import vtp
+from broker.errors import DecodeError, TransientError
+from broker.ingest.raw import Received
+from broker.ingest.vtp_intake import READ, Intake, Limits, close, intake, say
+from broker.telemetry import get_logger
+from broker.vtp import Frames, Transport, pack
+
+__all__ = ["Remote", "follow", "send"]
+
+log = get_logger(__name__)
+
+Take = Callable[[list[Received]], None]
+
+SILENCE = 150.0  # seconds; peers ask whether we live every 60
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A broker to subscribe to: its address, the name we give ourselves, and the XPath filters we ask for."""
+
+    host: str
+    port: int
+    identity: str
+    filters: tuple[str, ...] = ()
+
+
+def follow(remote: Remote, take: Take, stop: threading.Event, limits: Limits) -> None:
+    """Take events from another broker until `stop` is set; a lost connection is made anew, after ever longer waits."""
+    asyncio.run(_followed(remote, take, stop, limits))
+
+
+async def _followed(remote: Remote, take: Take, stop: threading.Event, limits: Limits) -> None:
+    async with intake(take) as into:
+        following = asyncio.create_task(_reconnecting(remote, into, limits))
+        while not stop.is_set() and not following.done():  # noqa: ASYNC110  the event is a thread's, nothing here can wait for it
+            await asyncio.sleep(0.1)
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def _reconnecting(remote: Remote, into: Intake, limits: Limits) -> None:
+    wait = FIRST_WAIT
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection(remote.host, remote.port, limit=READ)
+            log.info("subscribed", host=remote.host, port=remote.port)
+            try:
+                async for _ in _subscribed(reader, writer, remote, into, limits):
+                    wait = FIRST_WAIT
+            finally:
+                await close(writer)
+            reason = "the connection was closed"
+        except (OSError, TimeoutError, DecodeError, TransientError) as error:
+            reason = str(error) or type(error).__name__
+        log.warning("broker is away", host=remote.host, port=remote.port, reason=reason, again_in=round(wait, 1))
+        await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  spreads clients, keeps no secret
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+async def _subscribed(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: Remote, into: Intake, limits: Limits
+) -> AsyncIterator[bytes]:
+    """Every frame, once it is dealt with."""
+    frames = Frames(limits.max_bytes)
+    while True:
+        async with asyncio.timeout(SILENCE):
+            data = await reader.read(READ)
+        if not data:
+            return
+        for frame in frames.feed(data):
+            role = vtp.role_of(frame)
+            if role == "iamalive":
+                await say(writer, Transport("iamalive", vtp.read_transport(frame).origin, remote.identity))
+            elif role == "authenticate":
+                origin = vtp.read_transport(frame).origin
+                await say(writer, Transport("authenticate", origin, remote.identity, filters=remote.filters))
+            elif role is None:
+                await _take(frame, writer, remote, into)
+            yield frame
+
+
+async def _take(frame: bytes, writer: asyncio.StreamWriter, remote: Remote, into: Intake) -> None:
+    try:
+        ivorn = vtp.ivorn_of(frame)
+    except DecodeError as error:
+        # Never refused with a nak, for which brokers drop their subscribers: kept, and rejected with its reason downstream.
+        log.warning("not a VOEvent", host=remote.host, reason=str(error))
+        ivorn = ""
+    await into.put(Received(frame, f"vtp://{remote.host}:{remote.port}/{ivorn}"))
+    await say(writer, Transport("ack", ivorn, remote.identity))
+
+
+async def send(host: str, port: int, data: bytes, *, patience: float = 20.0) -> Transport:
+    """Send a VOEvent as its author, and return the broker's answer, ``ack`` or ``nak``.
+
+    Raises
+    ------
+    OSError, TimeoutError
+        Nobody answers there.
+    DecodeError
+        The answer is none.
+    """
+    async with asyncio.timeout(patience):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(pack(data))
+            frames = Frames(READ)
+            while received := await reader.read(READ):
+                for frame in frames.feed(received):
+                    if vtp.role_of(frame) in {"ack", "nak"}:
+                        return vtp.read_transport(frame)
+        finally:
+            await close(writer)
+    raise DecodeError(f"{host}:{port} closed the connection without an answer: is this a VOEvent broker?")
