@@ -26,6 +26,7 @@ log = get_logger(__name__)
 
 ANSWER_BYTES = 65_536  # longest frame a subscriber may send
 FILTER_LENGTH, FILTERS = 1024, 16
+_NOTHING = etree.Element("VOEvent")
 FILTER_SECONDS = 1.0  # one that takes longer over an event costs its owners the connection
 
 
@@ -210,8 +211,8 @@ class _Subscriber(asyncio.Protocol):
             return
         for each in filters:
             try:
-                etree.XPath(each)
-            except etree.XPathSyntaxError as error:
+                etree.XPath(each)(_NOTHING)  # much that is wrong shows only when it is asked
+            except etree.XPathError as error:
                 self.refuse(f"filter {each!r} is not XPath: {error}")
                 return
         self.filters = filters

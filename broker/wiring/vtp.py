@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from ipaddress import ip_network
@@ -26,7 +27,7 @@ from broker.paths import shipped
 from broker.record import Record, TopicPartition, header
 from broker.safe_xml import root_name
 from broker.settings import Source
-from broker.stream.log import Consumer
+from broker.stream.log import Consumer, subscribes
 from broker.telemetry import get_logger
 from broker.vtp import Network
 from broker.wiring.parts import Parts
@@ -38,6 +39,7 @@ log = get_logger(__name__)
 GROUP = "nuncius-vtp"
 POLL_RECORDS, POLL_BYTES, POLL_SECONDS = 500, 8 << 20, 0.2
 AWAY_SECONDS = 1.0
+ASSIGNED_SECONDS = 10.0  # another of the group may hold them, and has passed over what there was
 
 
 def enabled(parts: Parts) -> bool:
@@ -94,6 +96,7 @@ async def _run(
             broadcaster = Broadcaster(_rules(parts))
             stack.callback(broadcaster.close)
             ports["subscriber"] = await _listening(stack, broadcaster.serve(table.host, table.subscriber_port))
+            await asyncio.to_thread(_begin, parts)
             tasks += [asyncio.create_task(broadcaster.ask()), asyncio.create_task(_broadcast(parts, broadcaster, stop))]
         log.info("VOEvent transport listens", host=table.host, **ports)
         on_ready(ports)
@@ -117,7 +120,7 @@ async def _listening(stack: AsyncExitStack, starting: Any) -> int:
 
 async def _broadcast(parts: Parts, broadcaster: Broadcaster, stop: threading.Event) -> None:
     packet_of = _packets(parts)
-    with closing(parts.log.consumer(GROUP, _topics(parts), "latest")) as consumer:
+    with closing(parts.log.consumer(GROUP, _topics(parts))) as consumer:
         while not stop.is_set():
             try:
                 records = await asyncio.to_thread(consumer.poll, POLL_RECORDS, POLL_BYTES, POLL_SECONDS)
@@ -129,6 +132,20 @@ async def _broadcast(parts: Parts, broadcaster: Broadcaster, stop: threading.Eve
             except TransientError as error:
                 log.warning("waiting for our log", error=str(error))
                 await asyncio.sleep(AWAY_SECONDS)
+
+
+def _begin(parts: Parts) -> None:
+    """Pass over what topics hold that this group has never read; those that appear later are read whole."""
+    patterns = _topics(parts)
+    there = [name for name in parts.log.topics() if subscribes(patterns, name)]
+    ends = {place: end for name in there for place, (_, end) in parts.log.bounds(name).items()}
+    with closing(parts.log.consumer(GROUP, there, "latest")) as consumer:
+        deadline = time.monotonic() + ASSIGNED_SECONDS
+        while there and not ends.keys() <= consumer.assignment() and time.monotonic() < deadline:
+            consumer.poll(1, 1, POLL_SECONDS)
+        held = consumer.assignment() & ends.keys()
+        known = consumer.committed(held)
+        consumer.commit({place: ends[place] for place in held if place not in known})
 
 
 def _commit(consumer: Consumer, records: Sequence[Record]) -> None:
