@@ -10,11 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decode, latency, path
+from benchmarks import decode, latency, path, vtp
 from benchmarks.services import both_services
 from broker import telemetry
 
-PARTS = {"path": path.run, "latency": latency.run, "decode": decode.run}
+PARTS = {"path": path.run, "latency": latency.run, "decode": decode.run, "vtp": vtp.run}
+
+ALONE = {"decode": decode.run, "vtp": vtp.run}  # need no service
 
 
 def main() -> None:
@@ -29,8 +31,8 @@ def main() -> None:
     print(f"{figures['machine']}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="nuncius-bench-") as name:
         folder = Path(name)
-        if options.part == "decode":
-            figures["decode"] = decode.run(folder, None, quick=options.quick)
+        if options.part in ALONE:
+            figures[options.part] = ALONE[options.part](folder, None, quick=options.quick)
         else:
             with both_services(folder) as services:
                 for part, run in PARTS.items():

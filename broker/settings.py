@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from broker.errors import SettingsError
@@ -130,8 +130,8 @@ class Source(Table):
     """An upstream to take alerts from: table ``[ingest.<name>]``."""
 
     kind: Literal["kafka", "gcn", "hop", "vtp"]
-    topics: tuple[str, ...] = ()  # of Kafka
-    host: str = ""  # of a VOEvent broker
+    topics: Annotated[tuple[str, ...], Field(validate_default=True)] = ()  # of Kafka
+    host: Annotated[str, Field(validate_default=True)] = ""  # of a VOEvent broker
     port: Port = 8099
     xpath: str = ""  # VOEvents that we want of it; empty: all
     stream: str = ""  # empty: told by content
@@ -145,13 +145,13 @@ class Source(Table):
     domain: str = "gcn.nasa.gov"
     properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _whence(self) -> Source:
-        if self.kind == "vtp" and not self.host:
-            raise ValueError("an upstream of kind vtp needs its host")
-        if self.kind != "vtp" and not self.topics:
-            raise ValueError(f"an upstream of kind {self.kind} needs its topics")
-        return self
+    @field_validator("topics", "host")
+    @classmethod
+    def _whence(cls, value: object, info: ValidationInfo) -> object:
+        needed = "host" if info.data.get("kind") == "vtp" else "topics"
+        if info.field_name == needed and not value:
+            raise ValueError(f"an upstream of kind {info.data.get('kind')} needs its {needed}")
+        return value
 
 
 class Settings(BaseSettings):
