@@ -95,9 +95,9 @@ def event_voevent(event: Mapping[str, Any], sender: Sender) -> bytes:
     vp.add_why(packet)
     packet.Why.append(_element("Name", name))
     cited = [(f"ivo://{sender.authority}/events#{_event_id(name, revision - 1)}", "supersedes")] if revision > 1 else []
-    ivorn = event.get("ivorn")
-    if ivorn:
-        cited.append((str(ivorn), "followup"))
+    ivorn = str(event.get("alert_id") or "").partition(":")[2].partition(";")[0]
+    if ivorn.startswith("ivo://"):  # the notice that brought this revision was a VOEvent itself
+        cited.append((ivorn, "followup"))
     if event.get("state") == "retracted":
         cited = [(each, "retraction" if how == "supersedes" else how) for each, how in cited]
     return _written(packet, cited)

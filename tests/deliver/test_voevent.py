@@ -70,7 +70,7 @@ def test_an_event_read_back() -> None:
     [
         ({"state": "retracted"}, [("ivo://org.example/nuncius/events#S240422ed-2", "retraction")]),
         (
-            {"ivorn": "ivo://gwnet/LVC#S240422ed-3-Update"},
+            {"alert_id": "gcn:ivo://gwnet/LVC#S240422ed-3-Update"},
             [
                 ("ivo://org.example/nuncius/events#S240422ed-2", "supersedes"),
                 ("ivo://gwnet/LVC#S240422ed-3-Update", "followup"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import voeventparse as vp
 
 from broker import topics
 from broker.errors import LogUnavailableError
@@ -364,6 +365,27 @@ def test_a_restart_goes_on_where_it_was_and_history_is_passed_over(tmp_path: Pat
         assert sum(parts.log.group_lag(vtp.GROUP).values()) == 1
     with serving(tmp_path) as found:
         assert until(lambda: not any(found.parts.log.group_lag(vtp.GROUP).values()))
+
+
+def test_what_we_know_of_an_event_goes_out_and_the_next_revision_cites_it(tmp_path: Path) -> None:
+    notices = [voevent(120, role="observation"), voevent(120, role="observation", padding="once more")]
+    with (
+        serving(tmp_path, relay=False, authority="org.example/nuncius") as found,
+        closing(Subscriber(found.subscriber)) as reader,
+    ):
+        for number, notice in enumerate(notices, 1):
+            assert asyncio.run(send("127.0.0.1", found.author, notice)).role == "ack"
+            running.drain(found.parts, lambda _records: None)
+            assert len(reader.wait(number)) == number
+    first, second = (vp.loads(event) for event in reader.events)
+    assert vp.valid_as_v2_0(first)
+    assert vp.valid_as_v2_0(second)
+    assert first.get("ivorn").startswith("ivo://org.example/nuncius/events#")
+    assert "ivo://example.org/tests#120" in [str(each) for each in first.Citations.EventIVORN]
+    assert (str(second.Citations.EventIVORN[0]), second.Citations.EventIVORN[0].get("cite")) == (
+        first.get("ivorn"),
+        "supersedes",
+    )
 
 
 def test_nothing_to_serve_is_told(tmp_path: Path) -> None:
