@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the tests want beside Python: a JVM with Maven (Kafka), PostgreSQL, Chromium, kcat.
+# What the tests want beside Python: a JVM with Maven (Kafka), PostgreSQL, Chromium, kcat, stilts.
 # With root and apt they are installed; otherwise what is missing is named and its tests skip (under CI=true they fail).
 set -u
 missing=""
@@ -8,6 +8,7 @@ command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v kcat >/dev/null 2>&1 || missing="$missing kcat"
+command -v stilts >/dev/null 2>&1 || missing="$missing stilts"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "installing for the tests:$missing"

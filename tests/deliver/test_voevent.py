@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import voeventparse
 import voeventparse as vp
 
 from broker.decode.voevent import parse_voevent
 from broker.deliver.voevent import Sender, event_voevent, match_voevent
+from tests.services import missing
 
 SENDER = Sender("org.example/nuncius", api="http://127.0.0.1:8000")
 TIME = datetime(2024, 4, 22, 21, 35, 13, 417000, tzinfo=UTC)
@@ -115,3 +120,22 @@ def test_a_match_and_what_is_told_of_it_later() -> None:
         later = vp.loads(match_voevent(ALERT, "kilonova", "2", update, SENDER))
         assert later.get("ivorn") != first.get("ivorn")
         assert cited(later)[0] == (first.get("ivorn"), how)
+
+
+def test_stilts_finds_them_valid(tmp_path: Path) -> None:
+    if shutil.which("stilts") is None:
+        missing("stilts is not here: install it")
+    schema = tmp_path / "voevent.xsd"
+    schema.write_bytes(voeventparse.definitions.v2_0_schema_str)
+    packets = {
+        "event": event_voevent(EVENT, SENDER),
+        "bare": event_voevent({"event_name": "x", "revision": 1}, SENDER),
+        "match": match_voevent(ALERT, "kilonova", "2", None, SENDER),
+        "later": match_voevent(ALERT, "kilonova", "2", "retracted", SENDER),
+    }
+    location = f"schemaloc=http://www.ivoa.net/xml/VOEvent/v2.0={schema}"
+    for name, packet in (packets | {"wrong": packets["event"].replace(b"What>", b"Whut>")}).items():
+        file = tmp_path / f"{name}.xml"
+        file.write_bytes(packet)
+        found = subprocess.run(["stilts", "xsdvalidate", location, f"doc={file}"], capture_output=True, text=True, check=False)
+        assert (found.returncode == 0) == (name != "wrong"), found.stdout + found.stderr
