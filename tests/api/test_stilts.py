@@ -12,7 +12,9 @@ import pytest
 from tests.services import missing
 
 
-@pytest.mark.parametrize("path", ["/api/v1/alerts?limit=200", "/api/v1/alerts?stream=ztf&limit=3", "/api/v1/alerts?stream=none"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/alerts?limit=200", "/api/v1/alerts?stream=ztf&limit=3", "/api/v1/alerts?stream=none"]
+)
 def test_votables_are_clean(client: httpx.Client, tmp_path: Path, path: str) -> None:
     if shutil.which("stilts") is None:
         missing("stilts is not here: install it")

@@ -79,7 +79,7 @@ def _field(votable_file: tree.VOTableFile, number: int, name: str, dtype: pl.Dat
         votable_file,
         name=name,
         ID=f"c{number}",
-        datatype=datatype or "unicodeChar",
+        datatype=datatype or ("char" if meaning is _ISO else "unicodeChar"),  # DALI has timestamps in char
         arraysize=None if datatype else "*",
         ucd=meaning.ucd,
         unit=meaning.unit,
