@@ -23,10 +23,19 @@ OVERSIZE_KEPT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What some bytes are: the stream they belong to and their content type."""
+    """What some bytes are.
+
+    Parameters
+    ----------
+    stream, content_type
+        What they belong to, and what they are.
+    ordered
+        Whether the stream is worked off in the order it came, in one partition, as revisions of events must be.
+    """
 
     stream: str
     content_type: str
+    ordered: bool = False
 
 
 Sniff = Callable[[bytes], Kind | None]
@@ -85,7 +94,8 @@ def to_message(received: Received, kind: Kind | None, bounds: Bounds) -> Message
         (topics.HEADER_CONTENT_TYPE, kind.content_type.encode()),
         (topics.HEADER_RECEIVED, datetime.now(UTC).isoformat(timespec="microseconds").encode()),
     )
-    return Message(topics.raw(kind.stream), received.value, received.key, ours + received.headers)
+    key = kind.stream.encode() if kind.ordered else received.key
+    return Message(topics.raw(kind.stream), received.value, key, ours + received.headers)
 
 
 def _put_aside(head: bytes, rest: IO[bytes], folder: Path) -> tuple[Path, int]:

@@ -102,12 +102,16 @@ def record(conn: Connection, entries: Sequence[Entry]) -> None:
         return
     row = tables.ledger.c
     at = now()
-    parts: dict[tuple[str, int], int] = {}
-    for entry in entries:
-        place = (entry.topic, entry.partition)
-        parts[place] = min(entry.first_offset, parts.get(place, entry.first_offset))
+    # Only what overlaps, as a batch done again does with another length: one who stalled and writes late must not take
+    # away what the next owner of the partition has done meanwhile.
     undone = (
-        and_(row.topic == topic, row.partition == part, row.first_offset >= first) for (topic, part), first in parts.items()
+        and_(
+            row.topic == entry.topic,
+            row.partition == entry.partition,
+            row.first_offset <= entry.last_offset,
+            row.last_offset >= entry.first_offset,
+        )
+        for entry in entries
     )
     conn.execute(delete(tables.ledger).where(or_(*undone)))
     conn.execute(insert(tables.ledger), [_row(entry, at) for entry in entries])

@@ -8,6 +8,7 @@ does a merge of segments what it was made of, at the instant its name appears.
 
 from __future__ import annotations
 
+import io
 import os
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -107,13 +108,20 @@ def write_file(frame: pl.DataFrame | pl.LazyFrame, path: Path, *, durable: bool)
     """Write a Parquet file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
-    if isinstance(frame, pl.LazyFrame):
-        frame.sink_parquet(temporary, compression="zstd", compression_level=1)
-    else:
-        frame.write_parquet(temporary, compression="zstd", compression_level=1)
-    if durable:
-        _sync(temporary)
-    temporary.rename(path)
+    try:
+        if isinstance(frame, pl.LazyFrame):
+            frame.sink_parquet(temporary, compression="zstd", compression_level=1)
+        else:
+            # By way of memory: polars tells of a full disk in words that cannot be told from a bug.
+            written = io.BytesIO()
+            frame.write_parquet(written, compression="zstd", compression_level=1)
+            temporary.write_bytes(written.getbuffer())
+        if durable:
+            _sync(temporary)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)  # on a full disk it takes the place that is wanting
+        raise
     if durable:
         _sync(path.parent)
 

@@ -137,6 +137,7 @@ class EmbeddedConsumer:
         self._turn += 1
         cut = self._turn % len(ready) if ready else 0
         records: list[Record] = []
+        ends_read: dict[int, int] = {}
         size = 0
         for done, id_ in enumerate((*ready[cut:], *ready[:cut])):
             waiting = len(ready) - done
@@ -148,8 +149,10 @@ class EmbeddedConsumer:
             if found:
                 records += found
                 size += sum(len(record.value) for record in found)
-                self._positions[id_] = found[-1].offset + 1
-                self._read.add(id_)
+                ends_read[id_] = found[-1].offset + 1
+        # Only now: had a later partition failed to be read, nobody would have got what the earlier ones gave.
+        self._positions |= ends_read
+        self._read |= ends_read.keys()
         return records
 
     def _read_partition(self, id_: int, first: int, count: int, room: int, *, allow_one: bool) -> list[Record]:

@@ -39,7 +39,20 @@ class Halts:
         self._rule = rule
         self._on_halt = on_halt
         self._recent: dict[str, list[tuple[int, int]]] = {}
+        self._untold: list[str] = []
         self.streams: set[str] = set()
+
+    def tell(self) -> None:
+        """Tell of the streams that have stopped; what cannot be told now is told when this is called again.
+
+        Raises
+        ------
+        TransientError
+            Whoever is told is away.
+        """
+        while self._untold:
+            self._on_halt(self._untold[0])
+            del self._untold[0]
 
     def count(self, batch: Batch) -> None:
         """Note a batch, and stop its stream if too much of the latest was rejected."""
@@ -53,7 +66,7 @@ class Halts:
         if too_much and batch.stream not in rule.exempt and batch.stream not in self.streams:
             self.streams.add(batch.stream)
             HALTED.labels(batch.stream).set(1)
-            self._on_halt(batch.stream)
+            self._untold.append(batch.stream)
             log.error(
                 "stream_halted",
                 stream=batch.stream,

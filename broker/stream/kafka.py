@@ -105,8 +105,9 @@ class KafkaLog:
             future = self._cluster.admin.list_consumer_group_offsets(request, request_timeout=ANSWER_SECONDS)[group]
             places = future.result(ANSWER_SECONDS * 2).topic_partitions
         known = {TopicPartition(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
-        ends = self._cluster.offsets(known, LATEST)
-        return {place: max(0, ends[place] - offset) for place, offset in sorted(known.items())}
+        first, ends = self._cluster.offsets(known, EARLIEST), self._cluster.offsets(known, LATEST)
+        # What retention has dropped cannot be read any more.
+        return {place: max(0, ends[place] - max(offset, first[place])) for place, offset in sorted(known.items())}
 
     def close(self) -> None:
         """See `broker.stream.log.Log.close`."""

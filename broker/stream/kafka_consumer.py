@@ -14,7 +14,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import Message as Received
 from confluent_kafka import TopicPartition as Place
 
-from broker.errors import LogUnavailableError, UsageError
+from broker.errors import LogUnavailableError, NunciusError, UsageError
 from broker.record import Record, TopicPartition
 from broker.stream.kafka_client import ANSWER_SECONDS, EARLIEST, LATEST, Cluster, mapped, translate
 from broker.stream.log import Start, subscribes
@@ -48,6 +48,7 @@ class KafkaConsumer:
         self._patterns = tuple(topics)
         self._start = start
         self._guard = threading.RLock()
+        self._fault: NunciusError | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._read: set[TopicPartition] = set()
         self._lost: set[TopicPartition] = set()
@@ -111,22 +112,36 @@ class KafkaConsumer:
         while True:
             left = deadline - time.monotonic()
             with self._guard:
+                self._raise_fault()
                 size = self._take(records, 1, max(0.0, min(left, WAIT_SECONDS)))
-                while records and len(records) < max_records and size < max_bytes:
+                while records and len(records) < max_records and size < max_bytes and self._fault is None:
                     room = int((max_bytes - size) / self._mean_size) + 1
                     got = self._take(records, min(CHUNK, max_records - len(records), room), 0)
                     if got < 0:
                         break
                     size += got
-                if records or left <= 0:
+                if records:
+                    return records
+                self._raise_fault()
+                if left <= 0:
                     return records
                 if self._group is None and time.monotonic() > self._next_look:
                     self._look()
 
+    def _raise_fault(self) -> None:
+        """What went wrong when there were records to hand over first: the client has moved past them."""
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+
     def _take(self, records: list[Record], count: int, wait: float) -> int:
-        """Add up to `count` records; their bytes, or -1 where there was nothing."""
-        with translate("reading", self._cluster.hint):
-            received: list[Received] = self._client.consume(count, wait)
+        """Add up to `count` records; their bytes, or -1 where there was nothing. A fault is kept until they are handed over."""
+        received: list[Received] = []
+        try:
+            with translate("reading", self._cluster.hint):
+                received = self._client.consume(count, wait)
+        except NunciusError as error:
+            self._fault = error
         if self._revoked:
             records[:] = [record for record in records if record.place not in self._revoked]
             self._revoked.clear()
@@ -154,7 +169,7 @@ class KafkaConsumer:
             # Behind the last record there may be transaction markers, which are not records.
             self._positions[TopicPartition(str(message.topic()), int(message.partition() or 0))] = int(message.offset() or 0)
         elif error.code() not in _SAID_ELSEWHERE:
-            raise mapped(error, f"reading {message.topic() or ', '.join(self._patterns)}", self._cluster.hint)
+            self._fault = mapped(error, f"reading {message.topic() or ', '.join(self._patterns)}", self._cluster.hint)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See `broker.stream.log.Consumer.assignment`."""
@@ -255,9 +270,10 @@ class KafkaConsumer:
 
     def _starts(self, places: frozenset[TopicPartition]) -> dict[TopicPartition, int]:
         """Where reading begins in partitions that have not answered yet."""
+        first = self._cluster.offsets(places, EARLIEST)
         known = self.committed(places)
-        rest = places - known.keys()
-        return known | ({} if self._start == "latest" else self._cluster.offsets(rest, EARLIEST))
+        begun = places if self._start == "earliest" else known.keys()
+        return {place: max(known.get(place, 0), first[place]) for place in begun}  # retention may have passed the group by
 
     def close(self) -> None:
         """See `broker.stream.log.Consumer.close`."""

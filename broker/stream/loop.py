@@ -156,6 +156,7 @@ def run(
 
 def _attempt(state: _State, consumer: Consumer, publisher: Publisher, work: Work, *, on_batch: OnBatch, limits: Limits) -> bool:
     """Settle what an earlier attempt left open, else do a batch. False if there was nothing to do."""
+    state.halts.tell()
     if state.turn is not None:
         settled = state.turn
         for place in consumer.lost():
@@ -264,6 +265,7 @@ def _finish(state: _State, turn: _Turn, consumer: Consumer, on_batch: OnBatch) -
     if halted:
         held = consumer.assignment()
         consumer.pause(place for place in offsets if topics.stream_of(place.topic) in halted and place in held)
+    state.halts.tell()
 
 
 def _drained(state: _State, consumer: Consumer) -> bool:

@@ -15,6 +15,7 @@ import uvicorn
 
 from broker import topics
 from broker.api.app import create_app
+from broker.decode.dispatch import NOTICE_STREAMS
 from broker.deliver.schema import load_published
 from broker.ingest.raw import Kind, Received, to_message
 from broker.paths import shipped
@@ -102,7 +103,8 @@ def play(parts: Parts, night: Night, seconds: float, state: Playing, stop: threa
 
 
 def _message(packet: Packet, bounds: Any) -> Any:
-    kind = Kind(packet.stream, CONTENT_TYPES.get(packet.suffix, "application/avro"))
+    content_type = CONTENT_TYPES.get(packet.suffix, "application/avro")
+    kind = Kind(packet.stream, content_type, ordered=packet.stream in NOTICE_STREAMS)
     return to_message(Received(packet.data, f"simulated:{packet.name}"), kind, bounds)
 
 

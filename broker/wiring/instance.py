@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -19,9 +20,10 @@ __all__ = ["instance_name"]
 
 @contextmanager
 def instance_name(data: Path) -> Iterator[str]:
-    """Name such as ``host-0``, held while the block runs; the kernel lets go of it however the process ends."""
+    """Name such as ``host-1f3a-0``, held while the block runs; the kernel lets go of it however the process ends."""
     folder = data / "instances"
     folder.mkdir(parents=True, exist_ok=True)
+    place = _place(folder)
     for number in count():
         handle = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -30,7 +32,19 @@ def instance_name(data: Path) -> Iterator[str]:
             os.close(handle)
             continue
         try:
-            yield f"{socket.gethostname()}-{number}"
+            yield f"{socket.gethostname()}-{place}-{number}"
         finally:
             os.close(handle)
         return
+
+
+def _place(folder: Path) -> str:
+    """A word of this folder's own: two folders on one machine, or two installations on one Kafka, must not share a name."""
+    file = folder / "place"
+    if not file.exists():
+        made = folder / f"place-{secrets.token_hex(4)}"
+        made.write_text(secrets.token_hex(4))
+        with suppress(FileExistsError):
+            os.link(made, file)  # whole or not at all, and the first one stays
+        made.unlink()
+    return file.read_text()

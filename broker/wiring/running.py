@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from broker import topics
+from broker.decode.dispatch import NOTICE_STREAMS
 from broker.errors import StreamHaltedError, UsageError
 from broker.ingest.files import Ingested, ingest_files
 from broker.ingest.kafka import Upstream, follow
@@ -202,7 +203,7 @@ def _take(parts: Parts, source: Source | None = None) -> Callable[[list[Received
         if stream in parts.declarations:
             return Kind(stream, AVRO)  # the hot path: nothing is looked into
         found = sniff(value)
-        return Kind(stream, found.content_type if found else OCTETS) if stream else found
+        return Kind(stream, found.content_type if found else OCTETS, stream in NOTICE_STREAMS) if stream else found
 
     def take(received: list[Received]) -> None:
         messages = [to_message(one, kind(one.value), limit) for one in received]

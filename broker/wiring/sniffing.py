@@ -18,7 +18,7 @@ def sniffer(parts: Parts) -> Sniff:
     def sniff(data: bytes) -> Kind | None:
         notice = sniff_notice(data)
         if notice is not None:
-            return Kind(notice.stream, notice.content_type)
+            return Kind(notice.stream, notice.content_type, ordered=True)
         stream = sniff_avro(data, parts.declarations, parts.schemas)
         return Kind(stream, AVRO) if stream else None
 

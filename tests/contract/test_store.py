@@ -438,6 +438,13 @@ class TestLedger:
         assert ledger.totals(store).overall.received == 25 + 5
         assert ledger.check(store) == []
 
+    def test_who_writes_late_takes_nothing_from_who_went_on(self, store: Store) -> None:
+        for first, last in ((0, 9), (10, 19), (0, 9)):  # stalled over 0 to 9, which another did and went on
+            with transaction(store) as conn:
+                ledger.record(conn, [entry(first, last, Counts(10, 10))])
+        assert ledger.totals(store).overall.received == 20
+        assert ledger.check(store) == []
+
     def test_halted_streams(self, store: Store) -> None:
         assert ledger.halted(store) == []
         for stream in ("ztf", "gcn", "ztf"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,16 @@ def test_nothing_left_to_read_is_told_apart(tmp_path: Path) -> None:
     pieces, superseded = resolve(listing(tmp_path))
     assert [(piece.segment.first, piece.segment.last, piece.hidden) for piece in pieces] == [(0, 20, ())]
     assert sorted(segment.first for segment in superseded) == [0, 5]
+
+
+def test_a_full_disk_is_waited_out_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # as near to a full disk as one can come without one
+    try:
+        with pytest.raises(StoreUnavailableError, match="tried again"):
+            write(tmp_path, made(0, 500))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    (path,) = write(tmp_path, made(0, 500))
+    assert path.stat().st_size > 1000

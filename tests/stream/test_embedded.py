@@ -147,3 +147,22 @@ def test_all_descriptors_are_given_back(tmp_path):
 @pytest.mark.parametrize("headers", [(), (("a", b""),), (("\u03b1\u03b2", bytes(range(256))), ("", b"x" * 70_000))])
 def test_headers_come_back(headers):
     assert unpack_headers(pack_headers(headers)) == headers
+
+
+def test_a_poll_that_fails_half_way_loses_nothing(log, tmp_path):
+    for name in ("a", "b"):
+        log.append([Message(name, f"{name}{number}".encode().rjust(100_000)) for number in range(3)])
+        if name == "a":
+            (first,) = (tmp_path / "values").iterdir()
+    consumer = log.consumer("g", ["a", "b"])
+    consumer.poll(1, 1, 1.0)
+    for one in consumer.assignment():
+        consumer.seek(one, 0)
+    away = tmp_path / "away"
+    for _ in range(2):  # the partitions take turns at being read first
+        first.rename(away)
+        with pytest.raises(NunciusError, match="restore that folder"):
+            consumer.poll(10, 1 << 30, 1.0)
+        away.rename(first)
+    got = [record.value.strip() for _ in range(2) for record in consumer.poll(10, 1 << 30, 0.2)]
+    assert sorted(got) == [b"a0", b"a1", b"a2", b"b0", b"b1", b"b2"]

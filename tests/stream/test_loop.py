@@ -19,6 +19,7 @@ from broker.errors import LogUnavailableError, StoreUnavailableError
 from broker.record import Message, Record, TopicPartition, header
 from broker.stream.deadletter import dead_letter
 from broker.stream.embedded import EmbeddedLog
+from broker.stream.halts import Halts
 from broker.stream.log import Consumer, Log, Publisher, TopicSpec
 from broker.stream.loop import BackOff, HaltRule, Limits, Outcome, run
 
@@ -259,6 +260,7 @@ KILLED = """
 import os, pathlib, signal, sys, threading
 from broker import topics
 from broker.stream.embedded import EmbeddedLog
+from broker.stream.halts import Halts
 from broker.stream.loop import Limits, run
 from tests.stream.test_loop import outcome
 
@@ -287,3 +289,23 @@ def test_kill_9_between_poll_and_publish(log, tmp_path):
     assert 0 < len(before) < 120
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "1000"], check=True, cwd=root)
     assert published(log) == values
+
+
+def test_who_cannot_be_told_of_a_halt_is_told_later():
+    told: list[str] = []
+    away = iter([True, True, False])
+
+    def on_halt(stream: str) -> None:
+        if next(away):
+            raise LogUnavailableError("away")
+        told.append(stream)
+
+    halts = Halts(HaltRule(minimum=10), on_halt)
+    halts.count(Batch("ztf", (), pl.DataFrame(), 10, tuple(Rejection(0, "bad", "decode") for _ in range(10))))
+    assert halts.streams == {"ztf"}
+    for _ in range(2):
+        with pytest.raises(LogUnavailableError):
+            halts.tell()
+    halts.tell()
+    halts.tell()
+    assert told == ["ztf"]

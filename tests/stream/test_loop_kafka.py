@@ -9,9 +9,11 @@ import time
 import uuid
 from pathlib import Path
 
+import confluent_kafka
 import pytest
+from confluent_kafka.admin import AdminClient
 
-from broker.record import Message
+from broker.record import Message, TopicPartition
 from broker.stream.kafka import KafkaLog
 from broker.stream.log import TopicSpec
 
@@ -76,4 +78,26 @@ def test_kill_9_at_work_and_at_publishing(kafka_bootstrap):
     while time.monotonic() < deadline and any(reader.lag().values()):
         published += [record.value for record in reader.poll(1000, 1 << 20, 0.5)]
     assert sorted(published) == values
+    log.close()
+
+
+def test_what_retention_dropped_is_no_lag(kafka_bootstrap):
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    place = confluent_kafka.TopicPartition(f"{prefix}.raw", 0, 8)
+    log = KafkaLog(kafka_bootstrap, extra=EXTRA)
+    log.create_topic(place.topic, TopicSpec())
+    log.append([Message(place.topic, b"%d" % number) for number in range(10)])
+    consumer = log.consumer(prefix, [place.topic])
+    while not consumer.poll(1, 1, 1.0):
+        pass
+    consumer.commit({TopicPartition(place.topic, 0): 1})
+    consumer.close()
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    for dropped in admin.delete_records([place]).values():
+        dropped.result(30)
+    assert log.group_lag(prefix) == {TopicPartition(place.topic, 0): 2}
+    again = log.consumer(prefix, [place.topic])
+    while not again.assignment():
+        again.poll(1, 1, 0.1)
+    assert again.lag() in ({TopicPartition(place.topic, 0): 2}, {TopicPartition(place.topic, 0): 1})
     log.close()
