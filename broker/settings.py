@@ -82,6 +82,40 @@ class AssociateTable(Table):
     neutrino: tuple[float, float] = (0.0, 168.0)
 
 
+class CoincidencesTable(Table):
+    """Events of different messengers that came close, as RAVEN reckons: windows are seconds, second event minus first."""
+
+    tests: bool = False  # look for them among tests and mock events too
+    windows: dict[str, tuple[float, float]] = Field(
+        default_factory=lambda: {
+            "GRB_CBC": (-1.0, 5.0),
+            "SubFermi_CBC": (-1.0, 11.0),
+            "SubSwift_CBC": (-10.0, 20.0),
+            "FRB_CBC": (-2.0, 10.0),
+            "HEN_CBC": (-10.0, 10.0),
+            "SN_CBC": (-10.0, 10.0),
+            "GRB_Burst": (-60.0, 600.0),
+            "FRB_Burst": (-120.0, 600.0),
+            "HEN_Burst": (-500.0, 500.0),
+            "SN_Burst": (-10.0, 10.0),
+            "GRB_HEN": (-500.0, 500.0),
+        }
+    )
+    rates: dict[str, float] = Field(  # a year
+        default_factory=lambda: {"GRB": 325.0, "FRB": 485.0, "HEN": 15.0, "SN": 1.0}
+    )
+    targeted: dict[str, float] = Field(  # searches below threshold: the largest false alarm rate they report, Hz
+        default_factory=lambda: {"SubFermi": 1e-4, "SubSwift": 1e-3}
+    )
+    gw_threshold: Positive = 2 * 8 / 86_400  # the largest rate of gravitational-wave alerts, Hz
+    trials: dict[str, int] = Field(default_factory=lambda: {"CBC": 7, "Burst": 3})
+    significant: dict[str, float] = Field(default_factory=lambda: {"CBC": 365.25 / 30, "Burst": 1.0})  # a year
+    grb_missions: tuple[str, ...] = (
+        *("Fermi", "Swift", "INTEGRAL", "AGILE", "SVOM", "Konus-Wind", "IPN", "CALET", "GECAM", "Suzaku", "BurstCube"),
+        *("Glowbug", "Einstein Probe", "CGRO", "HETE"),
+    )
+
+
 class VtpTable(Table):
     """VOEvents over TCP; a port that is not set is not listened on."""
 
@@ -163,6 +197,7 @@ class Settings(BaseSettings):
     store: StoreTable = StoreTable()
     process: ProcessTable = ProcessTable()
     associate: AssociateTable = AssociateTable()
+    coincidences: CoincidencesTable = CoincidencesTable()
     serve: ServeTable = ServeTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()

@@ -14,6 +14,7 @@ from broker.errors import UsageError
 __all__ = [
     "ALERTS",
     "BATCH_SECONDS",
+    "COINCIDENCES",
     "DEAD_LETTERS",
     "FILTER_ERRORS",
     "HALTED",
@@ -36,6 +37,7 @@ ALERTS = Counter("nuncius_alerts_total", "Alerts through process, by what became
 MATCHES = Counter("nuncius_matches_total", "Alerts picked", ["filter"])
 FILTER_ERRORS = Counter("nuncius_filter_errors_total", "Batches a filter failed on", ["filter"])
 DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream", "stage"])
+COINCIDENCES = Counter("nuncius_coincidences_total", "Coincidences of events told", ["kind"])
 RETRIES = Counter("nuncius_retries_total", "Batches done again after a fault that passes", ["fault"])
 HALTED = Gauge("nuncius_stream_halted", "1 where a stream is stopped because too much of it is rejected", ["stream"])
 LAG = Gauge("nuncius_lag_records", "Records still to read", ["topic", "partition"])

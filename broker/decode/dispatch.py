@@ -19,7 +19,7 @@ from broker.topics import HEADER_OVERSIZE
 __all__ = ["STAGE", "decode"]
 
 STAGE = "decode"
-NOTICE_STREAMS = frozenset({"gcn", "lvk", "voevent", "skymap"})
+NOTICE_STREAMS = frozenset({"gcn", "lvk", "voevent", "skymap", "coincidence"})
 NOTHING_KNOWN = (
     "not an alert of any kind known: neither a declared survey's packet nor a GCN, LVK or VOEvent notice nor a sky map; "
     "where it should be one, is it whole?"

@@ -26,6 +26,7 @@ HOP = "application/x-hop+json"
 TEXT = "text/x-gcn-notice"
 BINARY = "application/x-gcn-notice"
 SKYMAP = "application/fits"
+COINCIDENCE = "application/x-nuncius-coincidence+json"
 
 _IVORN = re.compile(rb"""\bivorn\s*=\s*["']\s*([^"'#>]*#?)""")
 _HOP_IVORN = re.compile(rb""""@?ivorn"\s*:\s*"\s*(ivo:[^"#]*#?)""")
@@ -79,6 +80,8 @@ def _xml(data: bytes) -> Kind | None:
 
 
 def _json(text: bytes) -> Kind | None:
+    if text.startswith(b'{"nuncius": "coincidence/'):
+        return Kind("coincidence", COINCIDENCE)
     return _hop(text) or _gcn(text)
 
 

@@ -83,10 +83,10 @@ def read_bounded(stream: IO[bytes], origin: str, bounds: Bounds) -> Received:
     return Received(value[: min(OVERSIZE_KEPT, bounds.max_bytes)], origin, headers=((topics.HEADER_OVERSIZE, reason.encode()),))
 
 
-def to_message(received: Received, kind: Kind | None, bounds: Bounds) -> Message:
-    """Message for the raw topic of its stream; ``raw.unknown`` where nobody knows what it is."""
+def to_message(received: Received, kind: Kind | None, bounds: Bounds | None = None) -> Message:
+    """Message for the raw topic of its stream; ``raw.unknown`` where nobody knows what it is. What we write has no bounds."""
     kind = kind or Kind(UNKNOWN, "application/octet-stream")
-    if len(received.value) > bounds.max_bytes:
+    if bounds is not None and len(received.value) > bounds.max_bytes:
         short = read_bounded(BytesIO(received.value), received.origin, bounds)
         received = Received(short.value, received.origin, received.key, short.headers + received.headers)
     ours: Headers = (

@@ -57,6 +57,12 @@ def radec_to_hpx(ra: npt.ArrayLike, dec: npt.ArrayLike) -> IntArray:
     return out
 
 
+def hpx_to_radec(hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Positions of the centres of order-29 NESTED cells, degrees."""
+    ra, dec = healpy.pix2ang(1 << ORDER, np.asarray(hpx, np.int64), nest=True, lonlat=True)
+    return np.asarray(ra, np.float64), np.asarray(dec, np.float64)
+
+
 def separation(ra1: npt.ArrayLike, dec1: npt.ArrayLike, ra2: npt.ArrayLike, dec2: npt.ArrayLike) -> FloatArray:
     """Great-circle distances by the formula of Vincenty, exact for the smallest and the largest angles.
 

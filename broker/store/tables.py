@@ -29,6 +29,7 @@ __all__ = [
     "NOT_REAL",
     "alerts",
     "claims",
+    "coincidences",
     "counters",
     "event_aliases",
     "event_circulars",
@@ -235,6 +236,40 @@ event_circulars = Table(
     Column("real", Boolean, nullable=False),
     Column("names", JSON, nullable=False),
     Index("ix_event_circulars_event_name", "event_name"),
+)
+
+# Pairs of events of different messengers that came close in time, as their latest revisions have it.
+coincidences = Table(
+    "coincidences",
+    metadata,
+    Column("first_event", Id, nullable=False),  # the gravitational wave, where there is one
+    Column("second_event", Id, nullable=False),
+    Column("first_revision", Integer, nullable=False),
+    Column("second_revision", Integer, nullable=False),
+    Column("kind", Text, nullable=False),  # of both: GRB_CBC, HEN_Burst, ...
+    Column("state", Text, nullable=False),  # live, or retracted
+    Column("reason", Text),  # for no rate on the sky, or for the retraction
+    Column("real", Boolean, nullable=False),
+    Column("first_messenger", Text),
+    Column("second_messenger", Text),
+    Column("second_mission", Text),
+    Column("time", BigInteger, nullable=False),  # of the first
+    Column("dt", Float(53), nullable=False),  # seconds, second minus first
+    Column("far_temporal", Float(53)),  # Hz
+    Column("far_space_time", Float(53)),
+    Column("overlap", Float(53)),
+    Column("publishable", Boolean, nullable=False),
+    Column("map_path", Text),
+    Column("ra", Float(53)),  # where the combined map is densest
+    Column("dec", Float(53)),
+    Column("area50", Float(53)),
+    Column("area90", Float(53)),
+    Column("distmean", Float(53)),
+    Column("diststd", Float(53)),
+    Column("updated", BigInteger, nullable=False),  # receipt of the later of both revisions
+    PrimaryKeyConstraint("first_event", "second_event"),
+    Index("ix_coincidences_second_event", "second_event"),
+    Index("ix_coincidences_time", "time"),
 )
 
 # When each upstream last gave a sign of life.

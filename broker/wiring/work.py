@@ -35,6 +35,7 @@ from broker.store.ledger import Counts, Entry
 from broker.store.revisions import EventChange
 from broker.stream.loop import Outcome
 from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
+from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import keep_map, live_maps_of
 from broker.wiring.parts import Parts
@@ -43,7 +44,7 @@ __all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
 
 EventHook = Callable[[Parts, Sequence[EventChange]], list[Message]]
 
-EVENT_HOOKS: tuple[EventHook, ...] = (events_messages,)
+EVENT_HOOKS: tuple[EventHook, ...] = (events_messages, coincide)
 """Called in order once a batch that changed events is in the database; what they return goes out with the batch.
 
 A batch done again calls them again: they must give the same messages.
