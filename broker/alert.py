@@ -19,7 +19,9 @@ __all__ = [
     "BANDS",
     "COMMON",
     "EVENT_DTYPE",
+    "EVENT_KINDS",
     "HISTORY",
+    "NOT_REAL",
     "PRIVATE",
     "SKYMAPS_DTYPE",
     "Batch",
@@ -69,6 +71,9 @@ HISTORY: dict[str, pl.DataType] = {
 }
 """Earlier detections of the object that the packet carries (not the alert itself); present when somebody wants them."""
 
+NOT_REAL = ("test", "injection", "commanded")
+"""Values of ``alert_tense`` that stand for nothing on the sky; mock data are ``test``."""
+
 BANDS = ("u", "g", "r", "i", "z", "y", "J", "H", "K", "c", "o", "w", "G", "B", "V", "R", "I", "Y")
 
 EVENT_DTYPE = pl.Struct(
@@ -108,9 +113,14 @@ SKYMAPS_DTYPE = pl.List(
             "credible_level": pl.Float64,  # smallest credible region that holds the alert, 0 to 1
             "density": pl.Float64,  # probability per steradian
             "dt": pl.Float64,  # seconds, alert minus event
+            "volume_level": pl.Float64,  # the same in three dimensions, where map and alert have a distance
         }
     )
 )
+
+
+EVENT_KINDS: Mapping[str, str] = {"gw": "gw", "em": "grb", "neutrino": "neutrino"}
+"""Prefix of the columns of an event's kind by its messenger in lower case; events of another messenger have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,9 @@ class AssociateTable(Table):
     gw: tuple[float, float] = (0.0, 168.0)
     em: tuple[float, float] = (0.0, 72.0)
     neutrino: tuple[float, float] = (0.0, 168.0)
+    other: tuple[float, float] = (0.0, 72.0)
+    tests: bool = False  # whether maps of tests, mock data, injections and commanded events count
+    most_updates: Count = 10_000  # messages that one change of an event may send to those already told
 
 
 class CoincidencesTable(Table):

@@ -23,6 +23,7 @@ __all__ = [
     "MATCHES",
     "RETRIES",
     "STEP_SECONDS",
+    "UPDATES",
     "VTP_SENT",
     "VTP_SUBSCRIBERS",
     "configure",
@@ -35,6 +36,7 @@ LogFormat = Literal["console", "json"]
 INGESTED = Counter("nuncius_ingested_total", "Records appended to raw topics", ["stream"])
 ALERTS = Counter("nuncius_alerts_total", "Alerts through process, by what became of them", ["stream", "outcome"])
 MATCHES = Counter("nuncius_matches_total", "Alerts picked", ["filter"])
+UPDATES = Counter("nuncius_updates_total", "Alerts told again when an event changed", ["filter", "update"])
 FILTER_ERRORS = Counter("nuncius_filter_errors_total", "Batches a filter failed on", ["filter"])
 DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream", "stage"])
 COINCIDENCES = Counter("nuncius_coincidences_total", "Coincidences of events told", ["kind"])

@@ -24,6 +24,8 @@ class SkyMapLevel:
         Probability per steradian.
     dt
         Seconds, alert minus event.
+    volume_level
+        Smallest credible volume that holds the alert, 0 to 1, where map and host have a distance.
     """
 
     event: str | None
@@ -31,6 +33,7 @@ class SkyMapLevel:
     credible_level: float | None = None
     density: float | None = None
     dt: float | None = None
+    volume_level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class Alert:
         Where the broker keeps its bytes.
     packet
         The bytes themselves, on topics that carry them.
+    update
+        Why it is told on a sky map's account and not as it came: ``rescored`` (an event's new map holds it, or holds it at
+        another level) or ``retracted`` (the event is no more, or its map no longer holds it); ``None`` for an alert as it came.
+    update_event
+        The event whose map changed.
     topic, partition, offset
         The record it came in; from the API, partition and offset are -1.
     timestamp
@@ -111,6 +119,8 @@ class Alert:
     filters: tuple[str, ...] = ()
     archive: PacketAddress | None = None
     packet: bytes | None = field(default=None, repr=False)
+    update: str | None = None
+    update_event: str | None = None
     topic: str = ""
     partition: int = -1
     offset: int = -1
@@ -138,6 +148,9 @@ _SCALARS = frozenset(_NAMES[: _NAMES.index("annotations")])
 _SHAPED = frozenset(
     {"annotations", "skymaps", "filters", "filter", "filter_version", "packet", "archive", "matches", "cutouts"}
 )
+
+
+_UPDATE, _EVENT = "nuncius.update", "nuncius.event"
 
 
 def alert_from(record: Mapping[str, Any], **origin: Any) -> Alert:
@@ -168,6 +181,10 @@ def alert_from(record: Mapping[str, Any], **origin: Any) -> Alert:
         values["filters"] = _names(record)
         values["archive"] = _address(record.get("archive"))
         values["packet"] = record.get("packet")
+        told = dict(origin.get("headers", ()))
+        for name, header in (("update", _UPDATE), ("update_event", _EVENT)):
+            if header in told:
+                origin.setdefault(name, told[header].decode("utf-8", "replace"))
         return Alert(**values, **origin)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise BadRecordError(f"alert {values['alert_id']} has a value of the wrong kind: {error}") from error

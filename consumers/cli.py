@@ -116,7 +116,8 @@ def _line(alert: Alert) -> str:
     size = f"{alert.mag:.2f} {alert.band or ''}" if alert.mag is not None else ""
     time = f"{alert.time:%Y-%m-%dT%H:%M:%S}" if alert.time else ""
     levels = "".join(f"  {m.event} {m.credible_level:.0%}" for m in alert.skymaps if m.credible_level is not None)
-    return _row(time, alert.object_id or alert.event_name or alert.alert_id, *place, size, alert.topic + levels)
+    told = f"  {alert.update}: {alert.update_event}" if alert.update else ""
+    return _row(time, alert.object_id or alert.event_name or alert.alert_id, *place, size, alert.topic + told + levels)
 
 
 def _plain(alert: Alert) -> dict[str, Any]:

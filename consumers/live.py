@@ -227,7 +227,7 @@ class LiveStream:
         except (ValueError, KeyError, TypeError) as error:
             self._put(BadRecordError(f"no match as the API describes it: {error}", data=text.encode()))
             return
-        if key in self._overlap:
+        if key in self._overlap and item.get("update") is None:
             self._overlap.discard(key)
             return
         self._put(self._alert(item, position))
@@ -241,6 +241,8 @@ class LiveStream:
                 topic=topic,
                 timestamp=datetime.fromisoformat(stamp).astimezone(UTC) if stamp else None,
                 position=position,
+                update=item.get("update"),
+                update_event=item.get("update_event"),
             )
         except BadRecordError as error:
             error.data, error.topic = json.dumps(item).encode(), topic

@@ -16,7 +16,7 @@ from broker.api.services import PublishedSchema
 from broker.errors import DecodeError
 from broker.record import Record, header
 from broker.telemetry import get_logger
-from broker.topics import HEADER_FILTER, HEADER_FILTER_VERSION, matched
+from broker.topics import HEADER_EVENT, HEADER_FILTER, HEADER_FILTER_VERSION, HEADER_UPDATE, matched
 
 __all__ = ["match_reader", "reader"]
 
@@ -62,6 +62,9 @@ def match_reader(schemas: Sequence[PublishedSchema]) -> Callable[[Record], Match
         name = header(record, HEADER_FILTER) or record.topic.removeprefix(matched(""))
         version = header(record, HEADER_FILTER_VERSION) or ""
         time = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        return Match(filter=name, version=version, time=time, alert=alert)
+        match = Match(filter=name, version=version, time=time, alert=alert)
+        if (update := header(record, HEADER_UPDATE)) is not None:
+            match.update, match.update_event = update, header(record, HEADER_EVENT)
+        return match
 
     return match

@@ -29,6 +29,9 @@ class SkyMapLevel(_Answer):
     credible_level: float | None = Field(default=None, description="Smallest credible region that holds the alert, 0 to 1")
     density: float | None = Field(default=None, description="Probability per steradian")
     dt: float | None = Field(default=None, description="Seconds, alert minus event")
+    volume_level: float | None = Field(
+        default=None, description="Smallest credible volume that holds the alert, where map and host have a distance"
+    )
 
 
 class Picked(_Answer):
@@ -92,6 +95,10 @@ class Match(_Answer):
     version: str = Field(examples=["1"])
     seq: int | None = Field(default=None, description="Grows with each match; not given on the live stream")
     time: Utc | None = Field(default=None, description="When it was picked")
+    update: str | None = Field(
+        default=None, description="On the live stream, when told again: `rescored` or `retracted`", examples=["rescored"]
+    )
+    update_event: str | None = Field(default=None, description="The event that changed", examples=["S240422ed"])
     alert: Alert
 
 

@@ -177,6 +177,7 @@ class Declaration(_Table):
     position_error: PositionError | None = None
     missing: tuple[float, ...] = ()
     keep: Paths = ()
+    redshift: Paths = ()
     text: Paths = ()
     element: Element | None = None
     history: Histories = Histories()

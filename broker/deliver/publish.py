@@ -22,11 +22,11 @@ from broker.deliver.schema import alert_schema_id, framing
 from broker.errors import ExpressionError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.expression import compile_output
-from broker.record import Message
+from broker.record import Headers, Message
 from broker.store.archive import Address
 from broker.telemetry import get_logger
 
-__all__ = ["CONTENT_TYPE", "encode"]
+__all__ = ["CONTENT_TYPE", "encode", "encode_matches"]
 
 _log = get_logger(__name__)
 
@@ -84,6 +84,26 @@ def encode(
     """
     if not batch.frame.height:
         return []
+    ready, specs = _prepared(batch, filters, addresses, schema_id)
+    messages = list(_alerts(ready))
+    for spec in specs:
+        messages.extend(_matches(spec, ready))
+    return messages
+
+
+def encode_matches(
+    batch: Batch, filters: Sequence[FilterSpec], addresses: Sequence[Address], headers: Headers = ()
+) -> list[Message]:
+    """Messages for every match of a batch and no alerts, as `encode` has them, with more headers."""
+    if not batch.frame.height:
+        return []
+    ready, specs = _prepared(batch, filters, addresses, None)
+    return [message for spec in specs for message in _matches(spec, ready, headers)]
+
+
+def _prepared(
+    batch: Batch, filters: Sequence[FilterSpec], addresses: Sequence[Address], schema_id: int | None
+) -> tuple[_Ready, list[FilterSpec]]:
     by_name = {spec.name: spec for spec in filters}
     specs = [by_name[name] for name, rows in batch.matches.items() if len(rows)]
     frame, computed = _computed(batch.frame, specs)
@@ -94,11 +114,7 @@ def encode(
     packed = packing.pack(frame, operations)
     ids = frame["alert_id"].cast(pl.Binary).to_list()
     keys = frame.select(pl.coalesce("object_id", "alert_id").cast(pl.Binary)).to_series().to_list()
-    ready = _Ready(batch, packed, layout, ids, keys)
-    messages = list(_alerts(ready))
-    for spec in specs:
-        messages.extend(_matches(spec, ready))
-    return messages
+    return _Ready(batch, packed, layout, ids, keys), specs
 
 
 def _alerts(ready: _Ready) -> Iterator[Message]:
@@ -112,7 +128,7 @@ def _alerts(ready: _Ready) -> Iterator[Message]:
         yield Message(topic, data[first:last] + _NULL, key, ((topics.HEADER_ALERT_ID, alert_id), kind))
 
 
-def _matches(spec: FilterSpec, ready: _Ready) -> Iterator[Message]:
+def _matches(spec: FilterSpec, ready: _Ready, more: Headers = ()) -> Iterator[Message]:
     batch, layout = ready.batch, ready.layout
     rows = np.ascontiguousarray(batch.matches[spec.name], dtype=np.int64)
     order = [*layout.common, layout.maps[spec.name], *_chosen(spec, layout), layout.map_end]
@@ -123,6 +139,7 @@ def _matches(spec: FilterSpec, ready: _Ready) -> Iterator[Message]:
         (topics.HEADER_FILTER, spec.name.encode()),
         (topics.HEADER_FILTER_VERSION, str(spec.version).encode()),
         (topics.HEADER_CONTENT_TYPE, CONTENT_TYPE),
+        *more,
     )
     records = batch.frame["_record"].to_list() if spec.packet else []
     for row, first, last in zip(rows.tolist(), at, at[1:], strict=False):

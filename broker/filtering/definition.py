@@ -29,6 +29,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "select": list,
     "active": bool,
     "packet": bool,
+    "tests": bool,
     "example": list,
 }
 _REQUIRED = ("name", "version", "stream", "description", "where")
@@ -80,6 +81,8 @@ class FilterSpec:
         Whether it runs.
     packet
         Whether its matches carry the whole packet.
+    tests
+        Whether it sees notices of tests, mock data, injections and commanded events.
     columns
         Names that `where` and `select` read.
     source
@@ -94,6 +97,7 @@ class FilterSpec:
     select: tuple[Selected, ...] = ()
     active: bool = True
     packet: bool = False
+    tests: bool = False
     examples: tuple[Example, ...] = ()
     columns: frozenset[str] = frozenset()
     source: str = ""
@@ -173,6 +177,7 @@ def parse_filter(text: str, source: str = "<text>") -> FilterSpec:
         select=select,
         active=table.get("active", True),
         packet=table.get("packet", False),
+        tests=table.get("tests", False),
         examples=tuple(_example(entry, read, place) for entry in table.get("example", [])),
         columns=read,
         source=source,

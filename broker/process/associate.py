@@ -1,4 +1,4 @@
-"""Step: in which live sky maps an alert lies, and how deep.
+"""Step: in which live sky maps an alert lies, and how deep, on the sky and, where its host's distance is known, in space.
 
 Alerts are looked up in all live maps at once: see `broker.science.mapindex`.
 """
@@ -8,34 +8,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.alert import SKYMAPS_DTYPE, Batch, Step
+from broker.alert import EVENT_KINDS, SKYMAPS_DTYPE, Batch, Step
+from broker.process.host_distance import Distances
 from broker.science.mapindex import NO_TIME, MapIndex, lookup, pack
 from broker.science.skymap import SkyMap
 
-__all__ = ["COLUMNS", "THRESHOLD", "WINDOWS", "LiveMap", "LiveMaps", "associate", "kind_of"]
+__all__ = ["COLUMNS", "THRESHOLD", "LiveMap", "LiveMaps", "annotated", "associate", "kind_of"]
 
 Window = tuple[float, float]
-
-_DAY: Final = 86_400.0
-WINDOWS: Final[Mapping[str, Window]] = {
-    "GW": (-1.0 * _DAY, 14.0 * _DAY),  # kilonovae fade within two weeks
-    "EM": (-0.5 * _DAY, 14.0 * _DAY),  # afterglows
-    "Neutrino": (-14.0 * _DAY, 30.0 * _DAY),  # flares and supernovae may have begun before
-    "": (-1.0 * _DAY, 7.0 * _DAY),
-}
-"""Seconds, alert minus event, within which an alert is associated, by messenger; ``""`` for any other."""
 
 THRESHOLD: Final = 0.99
 """Probability of the region in which an alert lies in a map."""
 
-_KINDS: Final = ("gw", "grb", "neutrino")
-_FIELDS: Final = {"event": pl.String, "credible_level": pl.Float64, "density": pl.Float64, "dt": pl.Float64}
+_KINDS: Final = tuple(EVENT_KINDS.values())
+_FIELDS: Final = {
+    "event": pl.String,
+    "credible_level": pl.Float64,
+    "density": pl.Float64,
+    "dt": pl.Float64,
+    "volume_level": pl.Float64,
+}
 COLUMNS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "skymaps": SKYMAPS_DTYPE,
     **{f"{kind}.{name}": dtype for kind in _KINDS for name, dtype in _FIELDS.items()},
@@ -75,10 +74,10 @@ LiveMaps = Callable[[datetime, datetime], Sequence[LiveMap]]
 
 def kind_of(messenger: str) -> str | None:
     """Prefix of the columns of the best map: ``gw``, ``grb`` (any electromagnetic event), ``neutrino`` or none."""
-    return {"gw": "gw", "em": "grb", "neutrino": "neutrino"}.get(messenger.lower())
+    return EVENT_KINDS.get(messenger.lower())
 
 
-def associate(live_maps: LiveMaps, *, threshold: float = THRESHOLD) -> Step:
+def associate(live_maps: LiveMaps, *, threshold: float = THRESHOLD, distances: Distances | None = None) -> Step:
     """Step that adds `COLUMNS`.
 
     Parameters
@@ -87,6 +86,8 @@ def associate(live_maps: LiveMaps, *, threshold: float = THRESHOLD) -> Step:
         Asked once a batch for the maps of the batch's span of time; a map whose event is the alert's own is passed over.
     threshold
         Probability of the region in which an alert lies in a map: see `broker.science.skymap.region`.
+    distances
+        Told of alerts in maps that have distances.
     """
     cache: list[tuple[Sequence[LiveMap], MapIndex]] = []  # the maps that were live last, and their index
 
@@ -98,9 +99,17 @@ def associate(live_maps: LiveMaps, *, threshold: float = THRESHOLD) -> Step:
             return replace(batch, frame=_without(frame))
         if not cache or not _same(cache[0][0], maps):
             cache[:] = [(tuple(maps), _packed(maps, threshold))]
-        return replace(batch, frame=_annotated(frame, *cache[0]))
+        return replace(batch, frame=_annotated(frame, *cache[0], distances))
 
     return step
+
+
+def annotated(
+    frame: pl.DataFrame, maps: Sequence[LiveMap], threshold: float = THRESHOLD, distances: Distances | None = None
+) -> pl.DataFrame:
+    """A frame with `COLUMNS` as some maps have them, in place of those it has."""
+    bare = frame.drop(*COLUMNS, strict=False)
+    return _annotated(bare, maps, _packed(maps, threshold), distances) if maps else _without(bare)
 
 
 def _without(frame: pl.DataFrame) -> pl.DataFrame:
@@ -128,7 +137,7 @@ def _micros(time: datetime) -> int:
     return round((_utc(time) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
 
 
-def _annotated(frame: pl.DataFrame, maps: Sequence[LiveMap], index: MapIndex) -> pl.DataFrame:
+def _annotated(frame: pl.DataFrame, maps: Sequence[LiveMap], index: MapIndex, distances: Distances | None) -> pl.DataFrame:
     hpx = frame["hpx"].fill_null(-1).to_numpy()
     time = frame["time"].dt.epoch("us").fill_null(NO_TIME).to_numpy()
     row, number, level, density = lookup(index, hpx, time)
@@ -147,11 +156,41 @@ def _annotated(frame: pl.DataFrame, maps: Sequence[LiveMap], index: MapIndex) ->
             "credible_level": level[order],
             "density": density[order],
             "dt": (time[row] - index.event[number]) / 1e6,
+            "volume_level": _volumes(frame, maps, row, number, distances),
         }
     )
     kinds = np.array([kind_of(live.messenger) or "" for live in maps])[number]
     added = [_listed(hits, row, frame.height), *(_best(hits, row, kinds == kind, kind, frame.height) for kind in _KINDS)]
     return pl.concat([frame, *added], how="horizontal")
+
+
+def _volumes(
+    frame: pl.DataFrame,
+    maps: Sequence[LiveMap],
+    row: npt.NDArray[np.int64],
+    number: npt.NDArray[np.int64],
+    distances: Distances | None,
+) -> pl.Series:
+    """Credible level in volume of each hit; null where map or alert has no distance."""
+    levels = np.full(row.size, np.nan)
+    deep = np.array([live.skymap.is_3d for live in maps])[number]
+    if distances is not None and deep.any():
+        inside, place = np.unique(row[deep], return_inverse=True)
+        distance = np.full(row.size, np.nan)
+        distance[deep] = distances(frame[inside])[place]
+        hpx = frame["hpx"].fill_null(-1).to_numpy()
+        for each in np.unique(number[np.isfinite(distance)]):
+            here = np.flatnonzero(np.isfinite(distance) & (number == each))
+            levels[here] = _volume_levels(maps[each].skymap, hpx[row[here]], distance[here])
+    return pl.Series(levels).fill_nan(None)
+
+
+def _volume_levels(skymap: SkyMap, hpx: npt.NDArray[np.int64], distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    try:
+        module = import_module("broker.science.volume")
+    except ModuleNotFoundError:
+        return np.full(hpx.size, np.nan)
+    return np.asarray(module.volume_levels_at(skymap, hpx, distance), np.float64)
 
 
 def _listed(hits: pl.DataFrame, row: npt.NDArray[np.int64], height: int) -> pl.DataFrame:

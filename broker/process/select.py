@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.alert import COMMON, Batch, Step
+from broker.alert import COMMON, NOT_REAL, Batch, Step
 from broker.filtering import definition
 from broker.filtering.definition import FilterSpec
 from broker.filtering.evaluate import Plan, evaluate, make_plan
@@ -36,8 +36,10 @@ def select(filters: Sequence[FilterSpec]) -> Step:
     """Step that fills `Batch.matches` with the rows each filter picks, leaving out filters that pick none.
 
     All filters of the stream are evaluated in one pass. A column that the frame does not have is null; a filter that
-    fails is logged once for each kind of frame and counted, and the others go on.
+    fails is logged once for each kind of frame and counted, and the others go on. What stands for nothing on the sky, such as
+    test notices, is picked only by filters that say they want it.
     """
+    wants_tests = frozenset(spec.name for spec in filters if spec.tests)
     plans: dict[tuple[str, tuple[tuple[str, pl.DataType], ...]], Plan] = {}
     told: set[tuple[str, str, str]] = set()
 
@@ -56,9 +58,17 @@ def select(filters: Sequence[FilterSpec]) -> Step:
 
         if not batch.frame.height:
             return batch
-        return replace(batch, matches=_rows(evaluate(plans[key], batch.frame, fault)))
+        masks = evaluate(plans[key], batch.frame, fault)
+        return replace(batch, matches=_rows(_real_ones(masks, batch.frame["alert_tense"], wants_tests)))
 
     return step
+
+
+def _real_ones(masks: dict[str, pl.Series], tense: pl.Series, wants_tests: frozenset[str]) -> dict[str, pl.Series]:
+    if tense.null_count() == len(tense):  # surveys
+        return masks
+    real = ~tense.is_in(NOT_REAL).fill_null(value=False)
+    return {name: mask if name in wants_tests else mask & real for name, mask in masks.items()}
 
 
 def _rows(masks: dict[str, pl.Series]) -> dict[str, npt.NDArray[np.int64]]:

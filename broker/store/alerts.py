@@ -11,14 +11,14 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from broker.alert import COMMON
 from broker.errors import NotFoundError
 from broker.record import Record
-from broker.store import tables
+from broker.store import associations, tables
 from broker.store.archive import Address
 from broker.store.bulk import clean, upsert
 from broker.store.engine import Store, connection
 from broker.store.provenance import provenance
 from broker.store.times import from_micros, now
 
-__all__ = ["as_dict", "get", "object_alerts", "select_alerts", "write"]
+__all__ = ["as_dict", "get", "object_alerts", "select_alerts", "shown", "write"]
 
 _SHOWN = tuple(COMMON)
 
@@ -74,10 +74,11 @@ def get(store: Store, alert_id: str) -> dict[str, Any]:
         picked = conn.execute(
             select(match.seq, match.filter, match.version, match.time).where(match.alert_id == alert_id).order_by(match.seq)
         ).all()
+        found = shown(conn, [row] if row is not None else [])
     if row is None:
         raise NotFoundError(f"no alert {alert_id!r}: ids look like ztf:1234, see `nuncius query`")
     matches = [{"filter": m.filter, "version": m.version, "seq": m.seq, "time": from_micros(m.time)} for m in picked]
-    return as_dict(row) | {"matches": matches}
+    return found[0] | {"matches": matches}
 
 
 def object_alerts(store: Store, object_id: str, *, stream: str | None = None) -> list[dict[str, Any]]:
@@ -87,12 +88,19 @@ def object_alerts(store: Store, object_id: str, *, stream: str | None = None) ->
     if stream is not None:
         query = query.where(table.stream == stream)
     with connection(store) as conn:
-        return [as_dict(row) for row in conn.execute(query).mappings()]
+        return shown(conn, conn.execute(query).mappings().all())
 
 
 def select_alerts() -> Select[Any]:
     """The query whose rows `as_dict` reads."""
     return select(tables.alerts)
+
+
+def shown(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
+    """Rows as `as_dict`, with the sky maps they lie in now."""
+    found = [as_dict(row) for row in rows]
+    associations.refresh(conn, found)
+    return found
 
 
 def as_dict(row: RowMapping | Mapping[str, Any]) -> dict[str, Any]:

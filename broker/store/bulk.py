@@ -27,7 +27,7 @@ def clean(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(fixes) if fixes else frame
 
 
-def upsert(conn: Connection, table: Table, frame: pl.DataFrame, *, replace: bool = True) -> None:
+def upsert(conn: Connection, table: Table, frame: pl.DataFrame, *, replace: bool = True, unless_older: str = "") -> None:
     """Insert rows; one whose primary key is there already replaces it, or is left out.
 
     Parameters
@@ -37,36 +37,42 @@ def upsert(conn: Connection, table: Table, frame: pl.DataFrame, *, replace: bool
         in a circle.
     replace
         Whether the newer row wins.
+    unless_older
+        Column of a number: a row whose number is below that of the one there is left out.
     """
     if frame.is_empty():
         return
     keys = tuple(column.name for column in table.primary_key)
     frame = frame.sort(keys)
     names = tuple(frame.columns)
+    conflict = _conflict(names, keys, replace, _guard(table, unless_older))
     if conn.dialect.name == "postgresql" and frame.height > _FEW_ROWS:
-        _copy(conn, table, frame, _conflict(names, keys, replace=replace))
+        _copy(conn, table, frame, conflict)
     else:
         marker = "?" if conn.dialect.name == "sqlite" else "%s"
-        conn.exec_driver_sql(_insert(table, names, keys, marker, replace=replace), frame.rows())
+        conn.exec_driver_sql(_insert(table, names, marker, conflict), frame.rows())
 
 
 def _quoted(names: tuple[str, ...]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
+def _guard(table: Table, column: str) -> str:
+    return f' WHERE excluded."{column}" >= "{table.name}"."{column}"' if column else ""
+
+
 @lru_cache(maxsize=64)
-def _conflict(names: tuple[str, ...], keys: tuple[str, ...], *, replace: bool) -> str:
+def _conflict(names: tuple[str, ...], keys: tuple[str, ...], replace: bool, guard: str) -> str:
     others = [name for name in names if name not in keys]
     if not replace or not others:
         return f"ON CONFLICT ({_quoted(keys)}) DO NOTHING"
     updates = ", ".join(f'"{name}" = excluded."{name}"' for name in others)
-    return f"ON CONFLICT ({_quoted(keys)}) DO UPDATE SET {updates}"
+    return f"ON CONFLICT ({_quoted(keys)}) DO UPDATE SET {updates}{guard}"
 
 
 @lru_cache(maxsize=64)
-def _insert(table: Table, names: tuple[str, ...], keys: tuple[str, ...], marker: str, *, replace: bool) -> str:
+def _insert(table: Table, names: tuple[str, ...], marker: str, conflict: str) -> str:
     values = ", ".join([marker] * len(names))
-    conflict = _conflict(names, keys, replace=replace)
     return f'INSERT INTO "{table.name}" ({_quoted(names)}) VALUES ({values}) {conflict}'  # noqa: S608 - our own names
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from broker.alert import COMMON, Batch
+from broker.alert import COMMON, SKYMAPS_DTYPE, Batch
 from broker.errors import StoreUnavailableError, UsageError
 from broker.store.archive import Address
 from broker.store.provenance import provenance
@@ -40,6 +40,7 @@ PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
 """Columns that lead from a row to its record in the log and its packet in the archive."""
 
 _ALWAYS = COMMON | PROVENANCE
+_GROWN = {"skymaps": SKYMAPS_DTYPE}  # older files have fewer fields
 _ATTEMPTS = 3  # a file can be merged away between the listing and the reading
 
 
@@ -96,6 +97,8 @@ def scan(
     columns: Sequence[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
+    since: str = "",
 ) -> pl.LazyFrame:
     """All rows kept, each once; nothing but names and types is read before it is collected.
 
@@ -107,6 +110,8 @@ def scan(
         Only these, in this order.
     start, end
         Half-open window of the alerts' time; one without a time counts by its receipt.
+    since
+        Only what was received from this night on, ``YYYY-MM-DD``.
 
     Returns
     -------
@@ -119,7 +124,7 @@ def scan(
         No file has such a column.
     """
     for attempt in range(_ATTEMPTS):
-        pieces, _ = resolve(listing(root, streams))
+        pieces, _ = resolve(listing(root, streams, since))
         try:
             frame = read_pieces(pieces)
             break
@@ -203,7 +208,9 @@ def _union(schemas: Collection[Mapping[str, pl.DataType]]) -> dict[str, pl.DataT
     for schema in schemas:
         for name, dtype in schema.items():
             known = union.get(name, dtype)
-            if known == dtype:
+            if name in _GROWN:
+                union[name] = pl.Series(dtype=_GROWN[name]).dtype
+            elif known == dtype:
                 union[name] = dtype
             elif name not in _ALWAYS:
                 union[name] = _wider(known, dtype)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from broker.store import tables
-from broker.store.alerts import as_dict
+from broker.store.alerts import shown
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros, now
 
@@ -89,13 +89,14 @@ def _read(store: Store, filter_name: str | None, after: int | None, limit: int) 
         wanted = wanted.where(match.filter == filter_name)
     wanted = wanted.order_by(match.seq.desc()) if after is None else wanted.where(match.seq > after).order_by(match.seq)
     with connection(store) as conn:
+        rows = conn.execute(wanted.limit(limit)).mappings().all()
         return [
             {
                 "seq": row["seq"],
                 "filter": row["filter"],
                 "version": row["version"],
                 "time": from_micros(row["matched_at"]),
-                "alert": as_dict(row),
+                "alert": alert,
             }
-            for row in conn.execute(wanted.limit(limit)).mappings()
+            for row, alert in zip(rows, shown(conn, rows), strict=True)
         ]

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select, tup
 from broker.errors import UsageError
 from broker.science.sky import cone_ranges, separation
 from broker.store import tables
-from broker.store.alerts import as_dict, select_alerts
+from broker.store.alerts import select_alerts, shown
 from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
 from broker.store.times import to_micros
@@ -145,10 +145,10 @@ def _newest(conn: Connection, query: AlertQuery) -> Page:
         instant, alert_id = read_cursor(query.cursor, "time")
         wanted = wanted.where(tuple_(alert.sort_time, alert.alert_id) < tuple_(int(instant), alert_id))
     rows = conn.execute(wanted.limit(query.limit + 1)).mappings().all()
-    shown = rows[: query.limit]
+    page = rows[: query.limit]
     more = len(rows) > query.limit
-    cursor = write_cursor("time", shown[-1]["sort_time"], shown[-1]["alert_id"]) if more else None
-    return Page([as_dict(row) for row in shown], cursor)
+    cursor = write_cursor("time", page[-1]["sort_time"], page[-1]["alert_id"]) if more else None
+    return Page(shown(conn, page), cursor)
 
 
 def _nearest(conn: Connection, query: AlertQuery, cone: Cone) -> Page:
@@ -159,11 +159,11 @@ def _nearest(conn: Connection, query: AlertQuery, cone: Cone) -> Page:
         distance, alert_id = read_cursor(query.cursor, "separation")
         after = (distances > distance) | ((distances == distance) & (ids > alert_id))
         ids, distances = ids[after], distances[after]
-    shown = [str(alert_id) for alert_id in ids[: query.limit]]
-    rows = _by_id(conn, shown)
-    found = [rows[i] | {"separation": float(d)} for i, d in zip(shown, distances, strict=False) if i in rows]
+    page = [str(alert_id) for alert_id in ids[: query.limit]]
+    rows = _by_id(conn, page)
+    found = [rows[i] | {"separation": float(d)} for i, d in zip(page, distances, strict=False) if i in rows]
     more = len(ids) > query.limit
-    return Page(found, write_cursor("separation", float(distances[query.limit - 1]), shown[-1]) if more else None)
+    return Page(found, write_cursor("separation", float(distances[query.limit - 1]), page[-1]) if more else None)
 
 
 def _within(conn: Connection, query: AlertQuery, cone: Cone) -> tuple[Any, Any]:
@@ -189,5 +189,5 @@ def _by_id(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for first in range(0, len(ids), _CHUNK):
         wanted = select_alerts().where(tables.alerts.c.alert_id.in_(ids[first : first + _CHUNK]))
-        found.update((row["alert_id"], as_dict(row)) for row in conn.execute(wanted).mappings())
+        found.update((row["alert_id"], row) for row in shown(conn, conn.execute(wanted).mappings().all()))
     return found

@@ -67,12 +67,14 @@ def night_of(micros: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros) - timedelta(hours=12)).date().isoformat()
 
 
-def listing(root: Path, streams: Collection[str] | None = None) -> list[Segment]:
-    """Every segment there is, superseded ones too."""
+def listing(root: Path, streams: Collection[str] | None = None, since: str = "") -> list[Segment]:
+    """Every segment there is of some streams, and of nights from a date on, superseded ones too."""
     found: list[Segment] = []
     for stream in _folders(root, "stream="):
         if streams is None or stream.name.removeprefix("stream=") in streams:
             for night in _folders(stream, "night="):
+                if night.name.removeprefix("night=") < since:
+                    continue
                 found.extend(segment for name in _names(night) if (segment := _parse(night, name)) is not None)
     return found
 

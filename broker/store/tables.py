@@ -24,10 +24,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from broker.alert import NOT_REAL
+
 __all__ = [
     "ALERT_COMMON",
     "NOT_REAL",
     "alerts",
+    "associations",
     "claims",
     "coincidences",
     "counters",
@@ -41,9 +44,6 @@ __all__ = [
     "metadata",
     "schemas_seen",
 ]
-
-NOT_REAL = ("test", "injection", "commanded")
-"""Values of ``alert_tense`` that stand for nothing on the sky."""
 
 metadata = MetaData(
     naming_convention={
@@ -280,6 +280,28 @@ heartbeats = Table(
     Column("since", BigInteger, nullable=False),  # we wait for it
     Column("seen", BigInteger),  # we had the last one
     Column("sent", BigInteger),  # by its own clock
+)
+
+# Alerts in the sky maps of events, as of the event's latest map; those that no map holds any more stay, marked so.
+associations = Table(
+    "associations",
+    metadata,
+    Column("event_name", Id, nullable=False),
+    Column("alert_id", Id, nullable=False),
+    Column("revision", Integer, nullable=False),  # of the event, that this was found on
+    Column("state", Text, nullable=False),  # live, left or retracted
+    Column("credible_level", Float(53), nullable=False),
+    Column("density", Float(53), nullable=False),  # per steradian
+    Column("dt", Float(53), nullable=False),  # seconds, alert minus event
+    Column("volume_level", Float(53)),
+    Column("distance", Float(53)),  # Mpc, of the alert's host
+    # What they were before that revision; null where the alert was not inside.
+    Column("previous_level", Float(53)),
+    Column("previous_volume", Float(53)),
+    Column("computed", BigInteger, nullable=False),
+    PrimaryKeyConstraint("event_name", "alert_id"),
+    Index("ix_associations_alert_id", "alert_id"),
+    sqlite_with_rowid=False,
 )
 
 ledger = Table(

@@ -19,16 +19,18 @@ import polars as pl
 from broker.alert import COMMON, PRIVATE, Batch, Step
 from broker.decode.dispatch import decode
 from broker.deliver.publish import encode
+from broker.errors import TransientError
 from broker.process.associate import associate
 from broker.process.crossmatch import crossmatch
 from broker.process.dedupe import dedupe
 from broker.process.features import features
+from broker.process.host_distance import Distances
 from broker.process.localise import localise
 from broker.process.select import select, wanted
 from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
-from broker.store import alerts, claims, columns, ledger, matches, revisions
+from broker.store import alerts, associations, claims, columns, ledger, matches, revisions
 from broker.store.archive import Address, Archive, Placed
 from broker.store.engine import transaction
 from broker.store.ledger import Counts, Entry
@@ -37,27 +39,30 @@ from broker.stream.loop import Outcome
 from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
 from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
-from broker.wiring.live_maps import keep_map, live_maps_of
+from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
 from broker.wiring.parts import Parts
+from broker.wiring.rescore import rescore
 
 __all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
 
 EventHook = Callable[[Parts, Sequence[EventChange]], list[Message]]
 
-EVENT_HOOKS: tuple[EventHook, ...] = (events_messages, coincide)
+EVENT_HOOKS: tuple[EventHook, ...] = (events_messages, rescore, coincide)
 """Called in order once a batch that changed events is in the database; what they return goes out with the batch.
 
 A batch done again calls them again: they must give the same messages.
 """
 
 
-def steps(parts: Parts, keep: dict[str, str]) -> dict[str, list[tuple[str, Step]]]:
+def steps(parts: Parts, keep: dict[str, str], live: LiveMapsNow) -> dict[str, list[tuple[str, Step]]]:
     """The steps in order, by name, of survey alerts (``survey``) and of notices (``notice``).
 
     Parameters
     ----------
     keep
         Filled with the path of each sky map that came with a notice, by alert id.
+    live
+        The maps that survey alerts are held against.
     """
 
     def save(alert_id: str, event_name: str, skymap: SkyMap | Circle) -> None:
@@ -66,7 +71,7 @@ def steps(parts: Parts, keep: dict[str, str]) -> dict[str, list[tuple[str, Step]
     asked = {name for spec in parts.filters for name in spec.columns}
     repeated = ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests)))
     near = ("crossmatch", crossmatch(parts.catalogs))
-    inside = ("associate", associate(live_maps_of(parts), threshold=parts.settings.associate.level))
+    inside = ("associate", associate(live, threshold=parts.settings.associate.level, distances=distances_of(parts)))
     picked = ("select", select(parts.filters))
     return {
         "survey": [repeated, near, inside, ("features", features(asked)), picked],
@@ -83,6 +88,8 @@ class Worker:
     archive: Archive
     pool: ThreadPoolExecutor
     maps: dict[str, str]
+    live: LiveMapsNow
+    distances: Distances
     steps: Mapping[str, Sequence[tuple[str, Step]]]
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -92,7 +99,8 @@ class Worker:
         """Worker with the parts' own steps."""
         maps: dict[str, str] = {}
         with ThreadPoolExecutor(3, "keep") as pool:
-            yield cls(parts, archive, pool, maps, steps(parts, maps))
+            live = LiveMapsNow(parts)
+            yield cls(parts, archive, pool, maps, live, distances_of(parts), steps(parts, maps, live))
 
     def __call__(self, stream: str, records: list[Record]) -> Outcome:
         """Take a stream's records through the steps and keep what they say; what goes out is in the outcome.
@@ -113,6 +121,12 @@ class Worker:
         changes: list[EventChange] = []
         with self._keeping(decoded, batch, placed, addresses, changes), _timed("encode"):
             messages = encode(batch, self.parts.filters, addresses)
+        survey = stream in self.parts.declarations
+        if survey and batch.frame["time"].null_count() < batch.frame.height and self.live.changed():
+            # Whoever changed the event may have looked for alerts before these were kept.
+            raise TransientError(
+                f"an event changed while alerts of {stream} were held against the old one: they are done again"
+            )
         if changes:
             with _timed("events"):
                 messages += [message for tell in EVENT_HOOKS for message in tell(self.parts, changes)]
@@ -143,7 +157,8 @@ class Worker:
     def _wanted(self, stream: str) -> frozenset[str]:
         if stream not in self.wanted:
             declared = self.parts.declarations.get(stream)
-            self.wanted[stream] = wanted(self.parts.filters, stream) | frozenset(declared.keep if declared else ())
+            kept = (*declared.keep, *declared.redshift) if declared else ()
+            self.wanted[stream] = wanted(self.parts.filters, stream) | frozenset(kept)
         return self.wanted[stream]
 
     def _place(self, batch: Batch) -> tuple[Placed, list[Address]]:
@@ -161,6 +176,8 @@ class Worker:
         found = [matches.Match(name, versions[name], ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
         with transaction(self.parts.store) as conn:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
+            if batch.stream in self.parts.declarations:
+                associations.write(conn, batch.frame, self.distances)
             if batch.frame["event_name"].null_count() < batch.frame.height:
                 changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))

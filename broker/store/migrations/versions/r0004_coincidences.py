@@ -8,7 +8,7 @@ from alembic import op
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 revision = "r0004"
-down_revision = "r0002"
+down_revision = "r0003"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,90 @@
+"""Rows of the frames that a change of an event concerns: recent alerts inside a map, and alerts by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+
+from broker.alert import COMMON
+from broker.filtering.definition import FilterSpec
+from broker.process.associate import COLUMNS, LiveMap, annotated
+from broker.science.mapindex import lookup, pack
+from broker.store import columns
+from broker.store.segments import night_of
+from broker.store.times import from_micros, to_micros
+from broker.wiring.live_maps import LiveMapsNow, distance_columns, distances_of
+from broker.wiring.parts import Parts
+
+__all__ = ["by_id", "inside"]
+
+EARLY = timedelta(days=2)
+"""Nights are of the receipt: an alert may be received so much earlier than its time says, by clocks gone wrong."""
+_MICRO = timedelta(microseconds=1)
+
+
+def inside(parts: Parts, live: LiveMap, live_maps: LiveMapsNow, filters: Sequence[FilterSpec]) -> pl.DataFrame:
+    """Recent survey alerts inside a map.
+
+    Parameters
+    ----------
+    live
+        The map and its window of time.
+    live_maps
+        All others.
+    filters
+        Those whose columns are to be read.
+
+    Returns
+    -------
+    DataFrame
+        The common columns, those of where the rows came from, those the filters read, and the columns of the associate step as
+        all live maps have them now.
+    """
+    start, end = (live.time + timedelta(seconds=offset) for offset in live.window)
+    since = night_of(to_micros(start - EARLY))
+    rows = columns.scan(parts.frames, list(parts.declarations), start=start, end=end + _MICRO, since=since)
+    rows = rows.filter(pl.col("time").is_not_null(), pl.col("hpx").is_not_null())
+    # First the places alone: most alerts lie elsewhere, and their other columns need not be read.
+    hpx = rows.select("hpx").collect()["hpx"].to_numpy()
+    index = pack([live.skymap], [0], [(0, 0)], parts.settings.associate.level)
+    found, _, _, _ = lookup(index, hpx, np.zeros(hpx.size, np.int64))
+    here = pl.Series(np.unique(hpx[found]))
+    return _annotated(parts, _wanted(parts, rows.filter(pl.col("hpx").is_in(here.implode())), filters), live_maps)
+
+
+def by_id(parts: Parts, places: pl.DataFrame, live_maps: LiveMapsNow, filters: Sequence[FilterSpec]) -> pl.DataFrame:
+    """Survey alerts by their ids; see `inside`.
+
+    Parameters
+    ----------
+    places
+        As `broker.store.associations.places`.
+    """
+    if places.is_empty():
+        return pl.DataFrame()
+    low, high, first = places.select(pl.min("sort_time"), pl.max("sort_time").alias("high"), pl.min("received")).row(0)
+    start, end = from_micros(low), from_micros(high + 1)
+    rows = columns.scan(parts.frames, places["stream"].unique().to_list(), start=start, end=end, since=night_of(first))
+    return _annotated(
+        parts, _wanted(parts, rows.filter(pl.col("alert_id").is_in(places["alert_id"].implode())), filters), live_maps
+    )
+
+
+def _wanted(parts: Parts, rows: pl.LazyFrame, filters: Sequence[FilterSpec]) -> pl.DataFrame:
+    there = rows.collect_schema().names()
+    names = {*COMMON, *columns.PROVENANCE, *distance_columns(parts)}.union(*(spec.columns for spec in filters))
+    if any(not spec.select for spec in filters):  # they send all there is
+        names.update(there)
+    return rows.select(name for name in there if name in names and name not in COLUMNS).collect().unique("alert_id")
+
+
+def _annotated(parts: Parts, rows: pl.DataFrame, live_maps: LiveMapsNow) -> pl.DataFrame:
+    if rows.is_empty():
+        return rows
+    rows = rows.sort("alert_id")
+    times = rows["time"].drop_nulls()
+    maps = live_maps(times.min(), times.max()) if len(times) else ()  # type: ignore[arg-type]
+    return annotated(rows, maps, parts.settings.associate.level, distances_of(parts))

@@ -1,0 +1,217 @@
+"""What a change of an event means for alerts that came before it.
+
+A new map is held against the recent alerts; those it holds, holds at another level, or no longer holds are kept as such, and
+told to whoever reads the filters that ask for such sky maps. A retraction is told to all who were told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+from sqlalchemy import Connection
+
+from broker.alert import EVENT_KINDS
+from broker.errors import NotFoundError
+from broker.filtering.definition import FilterSpec
+from broker.filtering.evaluate import evaluate, make_plan
+from broker.process.associate import LiveMap
+from broker.record import Message
+from broker.science.skymap import levels_at
+from broker.store import associations, events, matches
+from broker.store.associations import LEFT, LIVE
+from broker.store.engine import transaction
+from broker.store.revisions import EventChange
+from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
+from broker.wiring import recent
+from broker.wiring.live_maps import LiveMapsNow, distances_of
+from broker.wiring.parts import Parts
+from broker.wiring.updates import RESCORED, RETRACTED, tell
+
+__all__ = ["rescore"]
+
+log = get_logger(__name__)
+
+SAME: Final = 1e-6
+"""Levels that differ by no more are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """An event that changed.
+
+    Parameters
+    ----------
+    first, last
+        First and last revision of the batch. What is kept of a revision from the first on was found by this very batch, done
+        before.
+    live
+        Its map; ``None`` where no alert is to be held against one.
+    filters
+        Those that ask for maps of its kind.
+    """
+
+    name: str
+    first: int
+    last: int
+    retracted: bool
+    live: LiveMap | None
+    filters: tuple[FilterSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What changed: pairs of filter and alert id to be told, best first, and where the alerts are that are gone."""
+
+    rescored: pl.DataFrame
+    retracted: pl.DataFrame
+    places: pl.DataFrame
+
+
+def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
+    """Hold recent alerts against maps that changed, keep what is found, and tell who is to be told.
+
+    Returns
+    -------
+    list of Message
+        Of ``matched.*``: alerts newly matched or told again, with the header ``nuncius.update``. The same if the batch is
+        done again.
+    """
+    tests = parts.settings.associate.tests
+    by_event: dict[str, list[EventChange]] = {}
+    for change in changes:
+        if (change.map_changed or change.retracted) and (change.real or tests):
+            by_event.setdefault(change.event_name, []).append(change)
+    if not by_event:
+        return []
+    live_maps = LiveMapsNow(parts)
+    return [
+        message
+        for name, some in by_event.items()
+        for message in _event(parts, _subject(parts, live_maps, name, some), live_maps)
+    ]
+
+
+def _subject(parts: Parts, live_maps: LiveMapsNow, name: str, changes: Sequence[EventChange]) -> _Subject:
+    first, last = min(change.revision for change in changes), max(change.revision for change in changes)
+    try:
+        event = events.get_event(parts.store, name)
+    except NotFoundError:  # its notices have gone over to another event
+        return _Subject(name, first, last, False, None, parts.filters)
+    retracted = event["state"] == "retracted"
+    live = None if retracted or event["time"] is None else live_maps.of(event["event_name"], event["messenger"], event["time"])
+    kind = EVENT_KINDS.get((event["messenger"] or "").lower(), "-")
+    concerned = (spec for spec in parts.filters if any(_reads(name, kind) for name in spec.columns))
+    return _Subject(event["event_name"], first, last, retracted, live, tuple(concerned))
+
+
+def _reads(column: str, kind: str) -> bool:
+    return column == "skymaps" or column.startswith(f"{kind}.")
+
+
+def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Message]:
+    rows = recent.inside(parts, subject.live, live_maps, subject.filters) if subject.live else pl.DataFrame()
+    here = associations.of_frame(rows, distances_of(parts)).filter(pl.col("event_name") == subject.name)
+    picked = _picked(subject.filters, rows)
+    with transaction(parts.store) as conn:
+        found = _compared(conn, subject, here, picked)
+    found = _capped(found, subject.name, parts.settings.associate.most_updates)
+    gone = recent.by_id(parts, found.places, live_maps, subject.filters)
+    return [
+        *tell(parts, found.retracted, gone, subject.filters, event_name=subject.name, update=RETRACTED),
+        *tell(parts, found.rescored, rows, subject.filters, event_name=subject.name, update=RESCORED),
+    ]
+
+
+def _picked(filters: Sequence[FilterSpec], rows: pl.DataFrame) -> pl.DataFrame:
+    """What the filters pick of the rows: ``filter, version, alert_id``."""
+    found = [pl.DataFrame(schema={"filter": pl.String, "version": pl.String, "alert_id": pl.String})]
+    for (stream,), some in rows.group_by("stream", maintain_order=True) if not rows.is_empty() else ():
+        seeing = [spec for spec in filters if spec.sees(str(stream))]
+
+        def fault(name: str, message: str) -> None:
+            FILTER_ERRORS.labels(name).inc()
+            log.error("filter failed", filter=name, stream=str(stream), reason=message)  # noqa: B023 - called at once
+
+        masks = evaluate(make_plan(seeing, some.schema), some, fault)
+        for spec in seeing:
+            if spec.name in masks:
+                ids = some["alert_id"].filter(masks[spec.name])
+                found.append(
+                    pl.DataFrame({"alert_id": ids}).select(
+                        pl.lit(spec.name).alias("filter"), pl.lit(str(spec.version)).alias("version"), "alert_id"
+                    )
+                )
+    return pl.concat(found)
+
+
+def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: pl.DataFrame) -> _Found:
+    """Keep what is new; tell what changed for whom."""
+    known = associations.of_event(conn, subject.name)
+    again, live = pl.col("revision") >= subject.first, pl.col("state") == LIVE
+    before = known.with_columns(
+        pl.when(again).then("previous_level").when(live).then("credible_level").alias("previous_level"),
+        pl.when(again).then("previous_volume").when(live).then("volume_level").alias("previous_volume"),
+    )
+    inside = here.join(before.select("alert_id", "previous_level", "previous_volume"), on="alert_id", how="left")
+    gone = before.filter(live | pl.col("previous_level").is_not_null()).join(inside, on="alert_id", how="anti")
+    places = associations.places(conn, gone["alert_id"].to_list())
+    associations.upsert_rows(conn, inside.with_columns(pl.lit(LIVE).alias("state")))
+    associations.upsert_rows(conn, _gone(subject, gone, places))
+    told = associations.told(conn, subject.name, [spec.name for spec in subject.filters])
+    changed = inside.filter(_moved("credible_level", "previous_level") | _moved("volume_level", "previous_volume"))
+    new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "version", "alert_id"], how="anti")
+    there = associations.places(conn, new["alert_id"].unique().to_list())
+    new = new.join(there, on="alert_id", how="semi")  # an alert whose own batch is under way will be picked by that
+    matches.write(conn, [matches.Match(*row) for row in new.sort("filter", "alert_id").iter_rows()])
+    for name, count in new.group_by("filter").len().iter_rows():
+        MATCHES.labels(name).inc(count)
+    names = ["filter", "alert_id"]
+    again_told = pl.concat([told.select(names), new.select(names)]).unique()
+    rescored = again_told.join(changed.select("alert_id", "credible_level"), on="alert_id")
+    retracted = told.select(names).unique().join(gone.select("alert_id", "credible_level"), on="alert_id")
+    order = ["credible_level", "alert_id", "filter"]
+    return _Found(
+        rescored.sort(order).select(names),
+        retracted.sort(order).select(names),
+        places.join(retracted, on="alert_id", how="semi"),
+    )
+
+
+def _moved(now: str, before: str) -> pl.Expr:
+    one, other = pl.col(now), pl.col(before)
+    return (one.is_null() != other.is_null()) | ((one - other).abs() > SAME).fill_null(value=False)
+
+
+def _gone(subject: _Subject, gone: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """Rows of alerts that are no longer associated, with their level on the map that no longer holds them."""
+    revision = subject.last if subject.live is None else subject.live.revision
+    state = associations.RETRACTED if subject.retracted else LEFT
+    rows = gone.with_columns(
+        pl.lit(subject.name).alias("event_name"), pl.lit(revision, pl.Int64).alias("revision"), pl.lit(state).alias("state")
+    )
+    if subject.live is None:
+        return rows
+    rows = rows.join(places.select("alert_id", "hpx"), on="alert_id", how="left", maintain_order="left")
+    level, density = levels_at(subject.live.skymap, rows["hpx"].fill_null(-1).to_numpy())
+    return rows.drop("hpx").with_columns(
+        pl.Series("credible_level", level).fill_nan(1.0),
+        pl.Series("density", density).fill_nan(0.0),
+        pl.lit(None, pl.Float64).alias("volume_level"),
+    )
+
+
+def _capped(found: _Found, event_name: str, most: int) -> _Found:
+    """So many messages at most: the retracted first, then those deepest in the map."""
+    number = found.retracted.height + found.rescored.height
+    if number <= most:
+        return found
+    log.warning("more is to be told again than associate.most_updates allows", event_name=event_name, updates=number, told=most)
+    retracted = found.retracted.head(most)
+    return _Found(
+        found.rescored.head(most - retracted.height),
+        retracted,
+        found.places.join(retracted, on="alert_id", how="semi"),
+    )
