@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from broker.alert import EVENT_KINDS, SKYMAPS_DTYPE, Batch, Step
+from broker.errors import SkyMapError
 from broker.process.host_distance import Distances
 from broker.science.mapindex import NO_TIME, MapIndex, lookup, pack
 from broker.science.skymap import SkyMap
@@ -190,7 +191,10 @@ def _volume_levels(skymap: SkyMap, hpx: npt.NDArray[np.int64], distance: npt.NDA
         module = import_module("broker.science.volume")
     except ModuleNotFoundError:
         return np.full(hpx.size, np.nan)
-    return np.asarray(module.volume_levels_at(skymap, hpx, distance), np.float64)
+    try:
+        return np.asarray(module.volume_levels_at(skymap, hpx, distance), np.float64)
+    except SkyMapError:  # it has columns of distances, and nothing in them
+        return np.full(hpx.size, np.nan)
 
 
 def _listed(hits: pl.DataFrame, row: npt.NDArray[np.int64], height: int) -> pl.DataFrame:

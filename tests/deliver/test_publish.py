@@ -22,7 +22,7 @@ from broker.paths import shipped
 from broker.record import Record
 from broker.store.archive import Address
 
-(PUBLISHED,) = [entry for entry in load_published(shipped("schemas")) if entry.name == ALERT]
+PUBLISHED = [entry for entry in load_published(shipped("schemas")) if entry.name == ALERT][-1]
 SCHEMA = fastavro.parse_schema(PUBLISHED.schema)
 
 
@@ -75,7 +75,16 @@ extras = {
     "none": st.none(),
 }
 maps = st.none() | st.lists(
-    st.fixed_dictionaries({"event": texts, "revision": longs, "credible_level": floats, "density": floats, "dt": floats}),
+    st.fixed_dictionaries(
+        {
+            "event": texts,
+            "revision": longs,
+            "credible_level": floats,
+            "density": floats,
+            "dt": floats,
+            "volume_level": floats,
+        }
+    ),
     max_size=3,
 )
 rows = st.lists(
@@ -237,7 +246,7 @@ def test_the_schema_and_its_sample():
     names = [field["name"] for field in PUBLISHED.schema["fields"]]
     assert names[: len(COMMON)] == list(COMMON)
     assert all(field["doc"] for field in PUBLISHED.schema["fields"])
-    sample = shipped("schemas") / "nuncius/alert/1/0/nuncius.alert.sample.json"
+    sample = shipped("schemas") / "nuncius/alert/1/1/nuncius.alert.sample.json"
     (record,) = fastavro.json_reader(io.StringIO(json.dumps(json.loads(sample.read_text("utf-8")))), SCHEMA)
     buffer = io.BytesIO()
     fastavro.schemaless_writer(buffer, SCHEMA, record, strict=True)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from broker.alert import Batch, conform
-from broker.process.associate import COLUMNS, WINDOWS, LiveMap, associate, kind_of
+from broker.process.associate import COLUMNS, LiveMap, associate, kind_of
 from broker.science.sky import radec_to_hpx
 from broker.science.skymap import SkyMap, from_cone, levels_at
 
@@ -137,11 +137,6 @@ def test_more_maps_than_bits_in_a_word() -> None:
     found = [each["event"] for each in frame["skymaps"][0]]
     assert set(expected) <= set(found) <= {m.event for m in maps if levels_at(m.skymap, frame["hpx"].to_numpy())[0][0] <= 0.995}
     assert found[0] == "S129"
-
-
-def test_default_windows_know_every_messenger() -> None:
-    assert set(WINDOWS) == {"GW", "EM", "Neutrino", ""}
-    assert all(start < 0 < end for start, end in WINDOWS.values())
 
 
 @pytest.mark.parametrize("naive", [True, False])
