@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Connection, RowMapping, select, tuple_
+from sqlalchemy import Connection, RowMapping, delete, select, tuple_, update
 
 from broker.alert import EVENT_KINDS
 from broker.errors import UsageError
@@ -22,6 +22,7 @@ from broker.store import tables
 from broker.store.bulk import clean, upsert
 from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
+from broker.store.revisions import RENAMED
 from broker.store.times import from_micros, now
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "page",
     "places",
     "refresh",
+    "renamed",
+    "stale",
     "told",
     "upsert_rows",
     "write",
@@ -54,6 +57,7 @@ _KNOWN: Final = {
     "dt": pl.Float64,
     "volume_level": pl.Float64,
     "distance": pl.Float64,
+    "cause": pl.String,
     "previous_level": pl.Float64,
     "previous_volume": pl.Float64,
 }
@@ -95,8 +99,8 @@ def of_frame(frame: pl.DataFrame, distances: Distances) -> pl.DataFrame:
     return clean(listed.select(pl.col("event").alias("event_name"), *_WRITTEN))
 
 
-def write(conn: Connection, frame: pl.DataFrame, distances: Distances) -> None:
-    """Keep what a batch of survey alerts was found in; what is there of a later revision of an event stays.
+def write(conn: Connection, frame: pl.DataFrame, distances: Distances, version: int) -> None:
+    """Keep what a batch of survey alerts was found in; what was found in a later state of the events stays.
 
     Parameters
     ----------
@@ -104,17 +108,40 @@ def write(conn: Connection, frame: pl.DataFrame, distances: Distances) -> None:
         In a transaction.
     frame, distances
         As `of_frame`.
+    version
+        State of the events, `broker.store.events.version`, before their maps were asked for.
     """
-    upsert_rows(conn, of_frame(frame, distances).with_columns(pl.lit(LIVE).alias("state")))
+    upsert_rows(conn, of_frame(frame, distances).with_columns(pl.lit(LIVE).alias("state")), version)
 
 
-def upsert_rows(conn: Connection, rows: pl.DataFrame) -> None:
-    """Keep associations, columns as the table's; what is there of a later revision of an event stays."""
+def upsert_rows(conn: Connection, rows: pl.DataFrame, version: int) -> None:
+    """Keep associations, columns as the table's; what was found in a later state of the events stays."""
     if rows.is_empty():
         return
-    keys = ("event_name", "alert_id")
-    once = rows.unique(keys, keep="last", maintain_order=True).with_columns(pl.lit(now(), pl.Int64).alias("computed"))
-    upsert(conn, tables.associations, once, unless_older="revision")
+    once = rows.unique(("event_name", "alert_id"), keep="last", maintain_order=True)
+    stamps = (pl.lit(version, pl.Int64).alias("version"), pl.lit(now(), pl.Int64).alias("computed"))
+    upsert(conn, tables.associations, once.with_columns(stamps), unless_older="version")
+
+
+def renamed(conn: Connection, old: str, new: str) -> None:
+    """Alerts of an event that has become part of another, or goes by another name."""
+    association = tables.associations
+    both = select(association.c.alert_id).where(association.c.event_name == new)
+    mine = association.c.event_name == old
+    conn.execute(delete(association).where(mine, association.c.alert_id.in_(both)))
+    conn.execute(update(association).where(mine).values(event_name=new))
+
+
+RENAMED.append(renamed)
+
+
+def stale(conn: Connection, event_name: str, revision: int | None) -> bool:
+    """Whether an event has live alerts that were not found on this revision; ``None`` for any."""
+    found = tables.associations.c
+    wanted = select(found.alert_id).where(found.event_name == event_name, found.state == LIVE)
+    if revision is not None:
+        wanted = wanted.where(found.revision != revision)
+    return conn.execute(wanted.limit(1)).first() is not None
 
 
 def of_event(conn: Connection, event_name: str) -> pl.DataFrame:

@@ -295,9 +295,11 @@ associations = Table(
     Column("dt", Float(53), nullable=False),  # seconds, alert minus event
     Column("volume_level", Float(53)),
     Column("distance", Float(53)),  # Mpc, of the alert's host
-    # What they were before that revision; null where the alert was not inside.
+    # The notice that changed this last, and what it was before; null where the alert came later, or was not inside.
+    Column("cause", Id),
     Column("previous_level", Float(53)),
     Column("previous_volume", Float(53)),
+    Column("version", BigInteger, nullable=False),  # of the events, as counted: nothing older may replace it
     Column("computed", BigInteger, nullable=False),
     PrimaryKeyConstraint("event_name", "alert_id"),
     Index("ix_associations_alert_id", "alert_id"),

@@ -74,7 +74,7 @@ class LiveMapsNow:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._windows = _windows(parts)
-        self._version = -1
+        self.version = -1  # of the events, as last asked for
         self._known: tuple[datetime, datetime, list[events.LiveMap]] | None = None
 
     def __call__(self, start: datetime, end: datetime) -> Sequence[LiveMap]:
@@ -94,9 +94,9 @@ class LiveMapsNow:
     def changed(self) -> bool:
         """Whether events have changed since this, or the maps, were last asked for."""
         version = events.version(self._parts.store)  # before the maps: a change in between is seen the next time
-        if version == self._version:
+        if version == self.version:
             return False
-        self._version, self._known = version, None
+        self.version, self._known = version, None
         return True
 
     def _with_map(self, live: events.LiveMap) -> LiveMap:

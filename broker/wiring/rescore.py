@@ -22,7 +22,7 @@ from broker.record import Message
 from broker.science.skymap import levels_at
 from broker.store import associations, events, matches
 from broker.store.associations import LEFT, LIVE
-from broker.store.engine import transaction
+from broker.store.engine import connection, transaction
 from broker.store.revisions import EventChange
 from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
 from broker.wiring import recent
@@ -44,9 +44,12 @@ class _Subject:
 
     Parameters
     ----------
-    first, last
-        First and last revision of the batch. What is kept of a revision from the first on was found by this very batch, done
-        before.
+    revision
+        Its latest.
+    causes
+        Notices of the batch. What one of them changed already was changed by this very batch, done before.
+    version
+        State of the events in which the map was asked for.
     live
         Its map; ``None`` where no alert is to be held against one.
     filters
@@ -54,8 +57,9 @@ class _Subject:
     """
 
     name: str
-    first: int
-    last: int
+    revision: int
+    causes: tuple[str, ...]
+    version: int
     retracted: bool
     live: LiveMap | None
     filters: tuple[FilterSpec, ...]
@@ -79,32 +83,37 @@ def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
         Of ``matched.*``: alerts newly matched or told again, with the header ``nuncius.update``. The same if the batch is
         done again.
     """
-    tests = parts.settings.associate.tests
     by_event: dict[str, list[EventChange]] = {}
     for change in changes:
-        if (change.map_changed or change.retracted) and (change.real or tests):
+        if change.real or parts.settings.associate.tests:
             by_event.setdefault(change.event_name, []).append(change)
-    if not by_event:
-        return []
     live_maps = LiveMapsNow(parts)
-    return [
-        message
-        for name, some in by_event.items()
-        for message in _event(parts, _subject(parts, live_maps, name, some), live_maps)
-    ]
+    found: list[Message] = []
+    for name, some in by_event.items():
+        live_maps.changed()
+        subject = _subject(parts, live_maps, name, some)
+        if any(change.map_changed or change.retracted for change in some) or _stale(parts, subject):
+            found += _event(parts, subject, live_maps)
+    return found
+
+
+def _stale(parts: Parts, subject: _Subject) -> bool:
+    """Whether a notice without a map changed which map counts, as one can that joins two events."""
+    with connection(parts.store) as conn:
+        return associations.stale(conn, subject.name, subject.live.revision if subject.live else None)
 
 
 def _subject(parts: Parts, live_maps: LiveMapsNow, name: str, changes: Sequence[EventChange]) -> _Subject:
-    first, last = min(change.revision for change in changes), max(change.revision for change in changes)
+    causes, version = tuple(change.alert_id for change in changes), live_maps.version
     try:
         event = events.get_event(parts.store, name)
-    except NotFoundError:  # its notices have gone over to another event
-        return _Subject(name, first, last, False, None, parts.filters)
+    except NotFoundError:  # its notices have gone over to another event since
+        return _Subject(name, changes[-1].revision, causes, version, False, None, parts.filters)
     retracted = event["state"] == "retracted"
     live = None if retracted or event["time"] is None else live_maps.of(event["event_name"], event["messenger"], event["time"])
     kind = EVENT_KINDS.get((event["messenger"] or "").lower(), "-")
-    concerned = (spec for spec in parts.filters if any(_reads(name, kind) for name in spec.columns))
-    return _Subject(event["event_name"], first, last, retracted, live, tuple(concerned))
+    concerned = tuple(spec for spec in parts.filters if any(_reads(column, kind) for column in spec.columns))
+    return _Subject(event["event_name"], event["revision"], causes, version, retracted, live, concerned)
 
 
 def _reads(column: str, kind: str) -> bool:
@@ -150,18 +159,21 @@ def _picked(filters: Sequence[FilterSpec], rows: pl.DataFrame) -> pl.DataFrame:
 def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: pl.DataFrame) -> _Found:
     """Keep what is new; tell what changed for whom."""
     known = associations.of_event(conn, subject.name)
-    again, live = pl.col("revision") >= subject.first, pl.col("state") == LIVE
+    again, live = pl.col("cause").is_in(subject.causes).fill_null(value=False), pl.col("state") == LIVE
     before = known.with_columns(
-        pl.when(again).then("previous_level").when(live).then("credible_level").alias("previous_level"),
-        pl.when(again).then("previous_volume").when(live).then("volume_level").alias("previous_volume"),
+        pl.when(again).then("previous_level").when(live).then("credible_level").alias("was_level"),
+        pl.when(again).then("previous_volume").when(live).then("volume_level").alias("was_volume"),
     )
-    inside = here.join(before.select("alert_id", "previous_level", "previous_volume"), on="alert_id", how="left")
-    gone = before.filter(live | pl.col("previous_level").is_not_null()).join(inside, on="alert_id", how="anti")
+    was = before.select("alert_id", "was_level", "was_volume", "cause", "previous_level", "previous_volume")
+    inside = here.join(was, on="alert_id", how="left", maintain_order="left").with_columns(
+        moved=_moved("credible_level", "was_level") | _moved("volume_level", "was_volume")
+    )
+    gone = before.filter(live | pl.col("was_level").is_not_null()).join(inside, on="alert_id", how="anti")
     places = associations.places(conn, gone["alert_id"].to_list())
-    associations.upsert_rows(conn, inside.with_columns(pl.lit(LIVE).alias("state")))
-    associations.upsert_rows(conn, _gone(subject, gone, places))
+    _keep(conn, subject, inside.with_columns(pl.lit(LIVE).alias("state")))
+    _keep(conn, subject, _gone(subject, gone, places))
     told = associations.told(conn, subject.name, [spec.name for spec in subject.filters])
-    changed = inside.filter(_moved("credible_level", "previous_level") | _moved("volume_level", "previous_volume"))
+    changed = inside.filter("moved")
     new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "version", "alert_id"], how="anti")
     there = associations.places(conn, new["alert_id"].unique().to_list())
     new = new.join(there, on="alert_id", how="semi")  # an alert whose own batch is under way will be picked by that
@@ -180,6 +192,16 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
     )
 
 
+def _keep(conn: Connection, subject: _Subject, rows: pl.DataFrame) -> None:
+    """Keep rows; those that did not change keep what changed them last, whose batch may be done again."""
+    kept = rows.with_columns(
+        pl.when("moved").then(pl.lit(subject.causes[-1])).otherwise("cause").alias("cause"),
+        pl.when("moved").then("was_level").otherwise("previous_level").alias("previous_level"),
+        pl.when("moved").then("was_volume").otherwise("previous_volume").alias("previous_volume"),
+    )
+    associations.upsert_rows(conn, kept.drop("moved", "was_level", "was_volume"), subject.version)
+
+
 def _moved(now: str, before: str) -> pl.Expr:
     one, other = pl.col(now), pl.col(before)
     return (one.is_null() != other.is_null()) | ((one - other).abs() > SAME).fill_null(value=False)
@@ -187,10 +209,14 @@ def _moved(now: str, before: str) -> pl.Expr:
 
 def _gone(subject: _Subject, gone: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """Rows of alerts that are no longer associated, with their level on the map that no longer holds them."""
-    revision = subject.last if subject.live is None else subject.live.revision
+    revision = subject.revision if subject.live is None else subject.live.revision
     state = associations.RETRACTED if subject.retracted else LEFT
     rows = gone.with_columns(
-        pl.lit(subject.name).alias("event_name"), pl.lit(revision, pl.Int64).alias("revision"), pl.lit(state).alias("state")
+        pl.lit(subject.name).alias("event_name"),
+        pl.lit(revision, pl.Int64).alias("revision"),
+        pl.lit(state).alias("state"),
+        pl.lit(value=True).alias("moved"),
+        pl.coalesce("was_level", "credible_level").alias("was_level"),
     )
     if subject.live is None:
         return rows

@@ -177,7 +177,7 @@ class Worker:
         with transaction(self.parts.store) as conn:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.stream in self.parts.declarations:
-                associations.write(conn, batch.frame, self.distances)
+                associations.write(conn, batch.frame, self.distances, self.live.version)
             if batch.frame["event_name"].null_count() < batch.frame.height:
                 changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
