@@ -8,7 +8,21 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from broker.api import alerts, coincidences, events, filters, live, matches, objects, packets, pages, problems, registry, status
+from broker.api import (
+    alerts,
+    associations,
+    coincidences,
+    events,
+    filters,
+    live,
+    matches,
+    objects,
+    packets,
+    pages,
+    problems,
+    registry,
+    status,
+)
 from broker.api.services import Services
 
 __all__ = ["create_app"]
@@ -34,6 +48,7 @@ def _resources(services: Services) -> list[APIRouter]:
         packets.router(services),  # before alerts, whose last route takes any path
         alerts.router(services),
         objects.router(services),
+        associations.router(services),  # before events, whose last route takes any path
         coincidences.router(services),  # before events, whose last route takes any path
         events.router(services),
         filters.router(services),

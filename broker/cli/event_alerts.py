@@ -1,0 +1,73 @@
+"""``nuncius event alerts``: the alerts that lie in an event's sky map."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from broker.api.associations import AssociatedAlert, shown
+from broker.cli.context import context, out, print_json
+from broker.store import associations
+from broker.store.events import canonical_name
+from broker.wiring.parts import open_parts
+
+__all__ = ["alerts"]
+
+_PAGE = 10_000
+
+
+class Format(StrEnum):
+    """How to write them."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def alerts(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Any name of the event, such as S240422ed.")],
+    level: Annotated[float, typer.Option(help="Only alerts up to this credible level.", min=0.0, max=1.0)] = 0.9,
+    limit: Annotated[int, typer.Option(help="Alerts at most; 0 for all.", min=0)] = 0,
+    fmt: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.table,
+) -> None:
+    """Alerts that lie in an event's sky map or did, those deepest in it first, each with the revision it was held against.
+
+    Example: `nuncius event alerts S240422ed --level 0.9 --format csv`
+    """
+    options = context(ctx)
+    found: list[AssociatedAlert] = []
+    with open_parts(options.settings(), options.data) as parts:
+        event = canonical_name(parts.store, name)
+        cursor: str | None = None
+        while True:
+            most = min(limit - len(found), _PAGE) if limit else _PAGE
+            page = associations.page(parts.store, event, level=level, limit=most, cursor=cursor)
+            found += [shown(row) for row in page.alerts]
+            cursor = page.cursor
+            if cursor is None or (limit and len(found) >= limit):
+                break
+    _write(found, fmt)
+
+
+def _write(found: list[AssociatedAlert], fmt: Format) -> None:
+    rows = [alert.model_dump(mode="json") for alert in found]
+    if fmt is Format.json:
+        print_json(rows)
+    elif fmt is Format.csv:
+        writer = csv.DictWriter(sys.stdout, list(AssociatedAlert.model_fields), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        table = Table("alert", "object", "level", "in volume", "hours after", "mag", "revision", "state")
+        for alert in found:
+            volume = "" if alert.volume_level is None else f"{alert.volume_level:.3f}"
+            mag = "" if alert.mag is None else f"{alert.mag:.2f} {alert.band or ''}"
+            cells = (f"{alert.credible_level:.3f}", volume, f"{alert.dt / 3600:+.2f}", mag, str(alert.revision), alert.state)
+            table.add_row(alert.alert_id, alert.object_id or "", *cells)
+        out.print(table)
