@@ -85,7 +85,7 @@ def _measure(data: Path, url: str, count: int) -> list[dict[str, Any]]:
 
 def _event(seed: int, now: datetime) -> lvk.Event:
     rng = np.random.default_rng(seed)
-    return lvk.make_event(rng, now - timedelta(days=DAYS, hours=seed), place=(120.0 + seed, 20.0), width=2.0, length=14.0)
+    return lvk.make_event(rng, now - timedelta(days=DAYS, hours=seed), place=(120.0 + seed, 20.0), width=0.9, length=5.0)
 
 
 def _fill(parts: Parts, now: datetime, count: int) -> None:

@@ -34,7 +34,7 @@ __all__ = [
     "of_event",
     "of_frame",
     "page",
-    "places",
+    "present",
     "refresh",
     "renamed",
     "stale",
@@ -50,6 +50,8 @@ FIELDS: Final = ("credible_level", "density", "dt", "volume_level")
 
 _KNOWN: Final = {
     "alert_id": pl.String,
+    "hpx": pl.Int64,
+    "time": pl.Int64,
     "revision": pl.Int64,
     "state": pl.String,
     "credible_level": pl.Float64,
@@ -61,7 +63,7 @@ _KNOWN: Final = {
     "previous_level": pl.Float64,
     "previous_volume": pl.Float64,
 }
-_WRITTEN: Final = ("alert_id", "revision", *FIELDS, "distance")
+_WRITTEN: Final = ("alert_id", "hpx", "time", "revision", *FIELDS, "distance")
 _ALERT: Final = ("object_id", "stream", "time", "ra", "dec", "mag", "band")
 _CHUNK: Final = 500
 
@@ -82,20 +84,25 @@ def of_frame(frame: pl.DataFrame, distances: Distances) -> pl.DataFrame:
     Parameters
     ----------
     frame
-        With ``alert_id``, ``skymaps`` and whatever `distances` reads.
+        With ``alert_id``, ``hpx``, ``time``, ``skymaps`` and whatever `distances` reads.
     distances
         Mpc, of a frame's alerts; NaN where not known.
 
     Returns
     -------
     DataFrame
-        ``event_name, alert_id, revision, credible_level, density, dt, volume_level, distance``, a row an association.
+        A row an association: ``event_name, alert_id, hpx, time`` (microseconds), ``revision``, `FIELDS` and ``distance``.
     """
     if "skymaps" not in frame.columns or frame["skymaps"].null_count() == frame.height:
         return pl.DataFrame(schema={"event_name": pl.String, **{name: _KNOWN[name] for name in _WRITTEN}})
     inside = frame.filter(pl.col("skymaps").list.len() > 0)
     far = pl.Series("distance", distances(inside)).fill_nan(None)
-    listed = inside.select("alert_id", "skymaps").with_columns(far).explode("skymaps").unnest("skymaps")
+    listed = (
+        inside.select("alert_id", "hpx", pl.col("time").dt.epoch("us"), "skymaps")
+        .with_columns(far)
+        .explode("skymaps")
+        .unnest("skymaps")
+    )
     return clean(listed.select(pl.col("event").alias("event_name"), *_WRITTEN))
 
 
@@ -145,7 +152,7 @@ def stale(conn: Connection, event_name: str, revision: int | None) -> bool:
 
 
 def of_event(conn: Connection, event_name: str) -> pl.DataFrame:
-    """All rows of an event, whatever their state: ``alert_id, revision, state``, what they say, and what they said before."""
+    """All rows of an event, whatever their state: whose they are, what they say, and what they said before."""
     wanted = select(*(tables.associations.c[name] for name in _KNOWN)).where(tables.associations.c.event_name == event_name)
     rows = conn.execute(wanted).all()
     return pl.DataFrame([tuple(row) for row in rows], schema=_KNOWN, orient="row")
@@ -164,16 +171,13 @@ def told(conn: Connection, event_name: str, filters: Collection[str]) -> pl.Data
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
 
 
-def places(conn: Connection, alert_ids: Sequence[str]) -> pl.DataFrame:
-    """Where and when alerts are, of those the database has: ``alert_id, stream, hpx, sort_time, received`` (microseconds)."""
-    alert = tables.alerts.c
-    names = ("alert_id", "stream", "hpx", "sort_time", "received")
-    rows: list[tuple[Any, ...]] = []
+def present(conn: Connection, alert_ids: Sequence[str]) -> set[str]:
+    """Those of some alerts that the database has."""
+    alert = tables.alerts.c.alert_id
+    found: set[str] = set()
     for first in range(0, len(alert_ids), _CHUNK):
-        asked = select(*(alert[name] for name in names)).where(alert.alert_id.in_(alert_ids[first : first + _CHUNK]))
-        rows += [tuple(row) for row in conn.execute(asked)]
-    schema = {"alert_id": pl.String, "stream": pl.String, "hpx": pl.Int64, "sort_time": pl.Int64, "received": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        found.update(conn.execute(select(alert).where(alert.in_(alert_ids[first : first + _CHUNK]))).scalars())
+    return found
 
 
 def page(store: Store, event_name: str, *, level: float = 1.0, limit: int = 100, cursor: str | None = None) -> AssociationPage:

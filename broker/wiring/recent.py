@@ -55,22 +55,24 @@ def inside(parts: Parts, live: LiveMap, live_maps: LiveMapsNow, filters: Sequenc
     return _annotated(parts, _wanted(parts, rows.filter(pl.col("hpx").is_in(here.implode())), filters), live_maps)
 
 
-def by_id(parts: Parts, places: pl.DataFrame, live_maps: LiveMapsNow, filters: Sequence[FilterSpec]) -> pl.DataFrame:
+def by_id(parts: Parts, alerts: pl.DataFrame, live_maps: LiveMapsNow, filters: Sequence[FilterSpec]) -> pl.DataFrame:
     """Survey alerts by their ids; see `inside`.
 
     Parameters
     ----------
-    places
-        As `broker.store.associations.places`.
+    alerts
+        ``alert_id`` and ``time`` in microseconds.
     """
-    if places.is_empty():
+    if alerts.is_empty():
         return pl.DataFrame()
-    low, high, first = places.select(pl.min("sort_time"), pl.max("sort_time").alias("high"), pl.min("received")).row(0)
-    start, end = from_micros(low), from_micros(high + 1)
-    rows = columns.scan(parts.frames, places["stream"].unique().to_list(), start=start, end=end, since=night_of(first))
-    return _annotated(
-        parts, _wanted(parts, rows.filter(pl.col("alert_id").is_in(places["alert_id"].implode())), filters), live_maps
-    )
+    times = alerts["time"].to_numpy()
+    start, end = from_micros(int(times.min())), from_micros(int(times.max()))
+    assert start is not None
+    assert end is not None
+    since = night_of(to_micros(start - EARLY))
+    rows = columns.scan(parts.frames, list(parts.declarations), start=start, end=end + _MICRO, since=since)
+    rows = rows.filter(pl.col("alert_id").is_in(alerts["alert_id"].implode()))
+    return _annotated(parts, _wanted(parts, rows, filters), live_maps)
 
 
 def _wanted(parts: Parts, rows: pl.LazyFrame, filters: Sequence[FilterSpec]) -> pl.DataFrame:

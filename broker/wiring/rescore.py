@@ -67,11 +67,11 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What changed: pairs of filter and alert id to be told, best first, and where the alerts are that are gone."""
+    """What changed: pairs of filter and alert id to be told, best first, and when the alerts were that are gone."""
 
     rescored: pl.DataFrame
     retracted: pl.DataFrame
-    places: pl.DataFrame
+    gone: pl.DataFrame
 
 
 def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
@@ -127,7 +127,7 @@ def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Mess
     with transaction(parts.store) as conn:
         found = _compared(conn, subject, here, picked)
     found = _capped(found, subject.name, parts.settings.associate.most_updates)
-    gone = recent.by_id(parts, found.places, live_maps, subject.filters)
+    gone = recent.by_id(parts, found.gone, live_maps, subject.filters)
     return [
         *tell(parts, found.retracted, gone, subject.filters, event_name=subject.name, update=RETRACTED),
         *tell(parts, found.rescored, rows, subject.filters, event_name=subject.name, update=RESCORED),
@@ -169,14 +169,13 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
         moved=_moved("credible_level", "was_level") | _moved("volume_level", "was_volume")
     )
     gone = before.filter(live | pl.col("was_level").is_not_null()).join(inside, on="alert_id", how="anti")
-    places = associations.places(conn, gone["alert_id"].to_list())
     _keep(conn, subject, inside.with_columns(pl.lit(LIVE).alias("state")))
-    _keep(conn, subject, _gone(subject, gone, places))
+    _keep(conn, subject, _gone(subject, gone))
     told = associations.told(conn, subject.name, [spec.name for spec in subject.filters])
     changed = inside.filter("moved")
     new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "version", "alert_id"], how="anti")
-    there = associations.places(conn, new["alert_id"].unique().to_list())
-    new = new.join(there, on="alert_id", how="semi")  # an alert whose own batch is under way will be picked by that
+    there = associations.present(conn, new["alert_id"].unique().to_list())
+    new = new.filter(pl.col("alert_id").is_in(list(there)))  # an alert whose own batch is under way will be picked by that
     matches.write(conn, [matches.Match(*row) for row in new.sort("filter", "alert_id").iter_rows()])
     for name, count in new.group_by("filter").len().iter_rows():
         MATCHES.labels(name).inc(count)
@@ -188,7 +187,7 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
     return _Found(
         rescored.sort(order).select(names),
         retracted.sort(order).select(names),
-        places.join(retracted, on="alert_id", how="semi"),
+        gone.select("alert_id", "time").join(retracted, on="alert_id", how="semi"),
     )
 
 
@@ -207,7 +206,7 @@ def _moved(now: str, before: str) -> pl.Expr:
     return (one.is_null() != other.is_null()) | ((one - other).abs() > SAME).fill_null(value=False)
 
 
-def _gone(subject: _Subject, gone: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+def _gone(subject: _Subject, gone: pl.DataFrame) -> pl.DataFrame:
     """Rows of alerts that are no longer associated, with their level on the map that no longer holds them."""
     revision = subject.revision if subject.live is None else subject.live.revision
     state = associations.RETRACTED if subject.retracted else LEFT
@@ -220,11 +219,10 @@ def _gone(subject: _Subject, gone: pl.DataFrame, places: pl.DataFrame) -> pl.Dat
     )
     if subject.live is None:
         return rows
-    rows = rows.join(places.select("alert_id", "hpx"), on="alert_id", how="left", maintain_order="left")
-    level, density = levels_at(subject.live.skymap, rows["hpx"].fill_null(-1).to_numpy())
-    return rows.drop("hpx").with_columns(
-        pl.Series("credible_level", level).fill_nan(1.0),
-        pl.Series("density", density).fill_nan(0.0),
+    level, density = levels_at(subject.live.skymap, rows["hpx"].to_numpy())
+    return rows.with_columns(
+        pl.Series("credible_level", level),
+        pl.Series("density", density),
         pl.lit(None, pl.Float64).alias("volume_level"),
     )
 
@@ -239,5 +237,5 @@ def _capped(found: _Found, event_name: str, most: int) -> _Found:
     return _Found(
         found.rescored.head(most - retracted.height),
         retracted,
-        found.places.join(retracted, on="alert_id", how="semi"),
+        found.gone.join(retracted, on="alert_id", how="semi"),
     )

@@ -286,7 +286,9 @@ def test_a_survey_batch_done_again_does_not_undo_a_newer_map(sky: Sky) -> None:
     newer = sky.rows()["ztf:0"]
     frame = pl.DataFrame({"alert_id": ["ztf:0"], "event_name": ["S260801a"], "revision": [1], "credible_level": [0.5]})
     with transaction(sky.parts.store) as conn:
-        late = frame.with_columns(pl.lit("live").alias("state"), density=pl.lit(1.0), dt=pl.lit(0.0))
+        late = frame.with_columns(
+            pl.lit("live").alias("state"), density=pl.lit(1.0), dt=pl.lit(0.0), hpx=pl.lit(1), time=pl.lit(1)
+        )
         associations.upsert_rows(conn, late, events.version(sky.parts.store) - 1)
     assert sky.rows()["ztf:0"] == newer
 

@@ -93,7 +93,9 @@ def test_a_subscriber_hears_of_it_all(tmp_path: Path) -> None:
         assert {alert.alert_id for alert in third} == {a.alert_id for a in second if a.update == "rescored"}
         assert {(alert.update, alert.skymaps) for alert in third} == {("retracted", ())}
         page = associations.page(parts.store, events.canonical_name(parts.store, event.name))
-        assert {row["state"] for row in page.alerts} == {"left", "retracted"} - ({"left"} if len(third) == len(known) else set())
+        assert {row["state"] for row in page.alerts} == {"left", "retracted"} - (
+            {"left"} if len(third) == len(known) else set()
+        )
 
 
 def test_mock_events_are_nobodys_business(tmp_path: Path) -> None:

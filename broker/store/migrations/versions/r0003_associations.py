@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("alert_id", Id, nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("hpx", sa.BigInteger(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
         sa.Column("credible_level", sa.Float(precision=53), nullable=False),
         sa.Column("density", sa.Float(precision=53), nullable=False),
         sa.Column("dt", sa.Float(precision=53), nullable=False),
