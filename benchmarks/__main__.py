@@ -1,4 +1,4 @@
-"""``python -m benchmarks [path|latency|decode] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [path|latency|associations|decode|vtp] [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import decode, latency, path, vtp
+from benchmarks import associations, decode, latency, path, vtp
 from benchmarks.services import both_services
 from broker import telemetry
 
-PARTS = {"path": path.run, "latency": latency.run, "decode": decode.run, "vtp": vtp.run}
+PARTS = {
+    "path": path.run,
+    "latency": latency.run,
+    "associations": associations.run,
+    "decode": decode.run,
+    "vtp": vtp.run,
+}
 
 ALONE = {"decode": decode.run, "vtp": vtp.run}  # need no service
 

@@ -357,6 +357,19 @@ def test_distance_tells_apart_what_the_sky_cannot(sky: Sky) -> None:
     assert now["ztf:1"] < 0.6
 
 
+def test_associations_follow_an_event_that_gets_another_name(sky: Sky) -> None:
+    sky.notice(1, from_cone(*HERE, 3.0))
+    sky.survey(HERE, NEAR)
+    with transaction(sky.parts.store) as conn:
+        one = associations.of_event(conn, "S260801a").head(1).with_columns(pl.lit("GW260801A").alias("event_name"))
+        associations.upsert_rows(conn, one, 1)
+        associations.renamed(conn, "S260801a", "GW260801A")
+        assert associations.stale(conn, "GW260801A", 2)
+        assert not associations.stale(conn, "GW260801A", 1)
+    assert sky.rows() == {}
+    assert set(sky.rows("GW260801A")) == {"ztf:0", "ztf:1"}
+
+
 def test_pages_of_an_events_alerts(sky: Sky) -> None:
     places = [(40.0 + 0.3 * number, 10.0) for number in range(12)]
     sky.notice(1, from_cone(*HERE, 3.0))
