@@ -120,6 +120,8 @@ def _follow(bar: Progress, state: Playing, total: int, found: list[Match]) -> No
 
 
 def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
+    # As told last: an alert is told again when the map it lies in changes.
+    found = list({(match.filter, match.alert["alert_id"]): match for match in found}.values())
     counts = Counter(match.filter for match in found)
     table = Table("filter", "matches", "best example", "why", title="What matched", show_lines=False)
     for name, count in counts.most_common():

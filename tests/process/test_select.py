@@ -125,3 +125,12 @@ def test_shipped_filters_name_what_real_packets_have(data_dir):
     read = {name for stream in ("ztf", "lsst", "gcn", "lvk") for name in wanted(filters, stream)}
     assert {name for name in read if not name.startswith(OURS)} <= seen
     assert told == {spec.name: FILTER_ERRORS.labels(spec.name)._value.get() for spec in filters}
+
+
+def test_what_stands_for_nothing_on_the_sky_is_for_those_who_ask_for_it():
+    filters = [spec("all", "TRUE", stream="gcn"), replace(spec("tests", "TRUE", stream="gcn"), tests=True)]
+    given = batch("gcn", alert_tense=["current", "test", None, "injection", "commanded", "archival"])
+    assert found(select(filters), given) == {"all": [0, 2, 5], "tests": [0, 1, 2, 3, 4, 5]}
+    text = 'name = "x"\nversion = 1\nstream = "gcn"\ndescription = "x"\nwhere = "TRUE"\n'
+    assert parse_filter(text + "tests = true\n").tests
+    assert not parse_filter(text).tests
