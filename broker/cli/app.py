@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, filters, ingest, query, service, simulate, vtp
+from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, vtp
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -58,6 +58,7 @@ for verb in (
     app.command()(verb)
 for group, name in (
     (dead_letters.app, "dead-letter"),
+    (event.app, "event"),
     (filters.app, "filter"),
     (catalogs.app, "catalog"),
     (config.app, "config"),
