@@ -21,6 +21,12 @@ __all__ = ["app", "listen"]
 app = typer.Typer(no_args_is_help=True, help="Read alerts of a Nuncius broker.")
 
 
+@app.callback()
+def options() -> None:
+    """Read alerts of a Nuncius broker."""
+    # Without this, typer would take the only verb for the program itself, and "listen" for a filter.
+
+
 @app.command()
 def listen(  # noqa: PLR0917 - typer makes options of them
     topics: Annotated[list[str], typer.Argument(help="Filters, topics, or regular expressions of topics that begin with ^.")],

@@ -15,6 +15,8 @@ import polars as pl
 
 from broker.decode import kernel
 from broker.decode.ocf import Spans
+from broker.decode.weightless import refuse_weightless
+from broker.errors import DecodeError
 
 __all__ = ["Decoded", "Ragged", "decode_slowly"]
 
@@ -65,6 +67,10 @@ class Decoded:
 
 def decode_slowly(schema: Any, spans: Spans, wanted: frozenset[str], missing: tuple[float, ...]) -> Decoded:
     """As `broker.decode.columns.decode`, record by record through fastavro: for schemas the kernel cannot run."""
+    try:
+        refuse_weightless(schema)
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
     parsed = fastavro.parse_schema(schema, _force=True)
     failed = dict(spans.failed)
     packets: list[tuple[int, int, dict[str, Any]]] = []

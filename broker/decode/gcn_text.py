@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from broker.decode.notice import Notice, Position, Scalar, name_event, position
+from broker.decode.notice import DEFAULT_CONTAINMENT, Notice, Position, Scalar, name_event, position
 from broker.decode.notice_json import as_number
 from broker.decode.notice_origin import stage_of
 from broker.decode.notice_time import from_tjd, parse_time
+from broker.decode.notice_types import notice_types
 from broker.errors import DecodeError
 
 __all__ = ["parse_text", "read_lines"]
@@ -76,7 +77,7 @@ def parse_text(data: bytes) -> Notice:
     mission, instrument = _source(lines, kind)
     sent = _sent(lines.get("NOTICE_DATE", ""))
     time, notes = _time(lines, sent)
-    pointing, place, odd = _position(lines)
+    pointing, place, odd = _position(lines, _usual_containment(mission, instrument))
     notes += odd
     identifier = _identifier(lines)
     event = name_event(mission, identifier)
@@ -134,8 +135,21 @@ def _identifier(lines: Mapping[str, str]) -> str | None:
     return next((text for text in texts if text), None)
 
 
-def _position(lines: Mapping[str, str]) -> tuple[Position, Position, list[str]]:
-    """Where the spacecraft looks, where the source is, and what was odd."""
+def _usual_containment(mission: str | None, instrument: str | None) -> float | None:
+    """What an instrument's error radii hold where the text says no more than "statistical only", if all its types agree."""
+    alike = [each for each in notice_types().values() if (each.mission, each.instrument) == (mission, instrument)]
+    held = {each.containment for each in alike if each.containment is not None}
+    return held.pop() if len(held) == 1 else None
+
+
+def _position(lines: Mapping[str, str], usual: float | None) -> tuple[Position, Position, list[str]]:
+    """Where the spacecraft looks, where the source is, and what was odd.
+
+    Parameters
+    ----------
+    usual
+        Containment of a radius that says none.
+    """
     for prefix in (*_SOURCES, *_POINTINGS):
         ra, dec = _degrees(lines.get(f"{prefix}_RA", "")), _degrees(lines.get(f"{prefix}_DEC", ""))
         if ra is None or dec is None:
@@ -147,7 +161,7 @@ def _position(lines: Mapping[str, str]) -> tuple[Position, Position, list[str]]:
             ra,
             dec,
             float(radius[1]) / _UNITS[radius[2]] if radius and as_number(radius[1]) else None,
-            float(percent[1]) / 100.0 if percent else None,
+            float(percent[1]) / 100.0 if percent else usual if lines.get(f"{prefix}_ERROR") else DEFAULT_CONTAINMENT,
         )
         return (found, Position(), notes) if prefix in _POINTINGS else (Position(), found, notes)
     return Position(), Position(), []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ctypes import string_at
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,8 @@ import fastavro
 from broker.decode.notice import Notice, Scalar, digest, name_event
 from broker.decode.notice_json import as_number, as_text, flatten, unpack_map
 from broker.decode.notice_time import parse_time
+from broker.decode.ocf import find_spans, header_of
+from broker.decode.weightless import refuse_weightless
 from broker.errors import DecodeError
 from broker.identifiers import LVK, is_mock, mission_named, superevent
 
@@ -39,13 +42,29 @@ def read_ocf(data: bytes) -> tuple[list[dict[str, Any]], str | None]:
     A block counts only with the sync marker after it; a record may be a list of alerts, as hop clients write them.
     """
     alerts: list[dict[str, Any]] = []
+    reason: str | None = None
     try:
-        for block in fastavro.block_reader(BytesIO(data)):
-            for record in list(block):
+        header = header_of(data)
+        refuse_weightless(header.schema)
+        schema = fastavro.parse_schema(header.schema, _force=True)
+        spans = find_spans([data], header)
+        reason = spans.failed.get(0)
+        for address, size, count in zip(spans.address.tolist(), spans.size.tolist(), spans.count.tolist(), strict=True):
+            for record in _records(string_at(address, size), count, schema):
                 alerts += [alert for alert in (record if isinstance(record, list) else [record]) if isinstance(alert, dict)]
     except Exception as error:  # noqa: BLE001 - fastavro lets whatever its reading meets escape
         return alerts, f"Avro container cannot be read: {type(error).__name__}: {str(error)[:150]}"
-    return alerts, None if alerts else "Avro container without an alert"
+    if reason is not None:
+        reason = f"Avro container cannot be read: {reason}"
+    return alerts, reason or (None if alerts else "Avro container without an alert")
+
+
+def _records(block: bytes, count: int, schema: Any) -> list[Any]:
+    stream = BytesIO(block)
+    records = [fastavro.schemaless_reader(stream, schema, None) for _ in range(min(count, len(block)))]
+    if stream.tell() != len(block) or len(records) != count:
+        raise DecodeError(f"its block of {count} records is not {count} records")
+    return records
 
 
 def from_igwn(value: Mapping[str, Any]) -> Notice:

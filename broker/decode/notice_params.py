@@ -15,6 +15,7 @@ __all__ = ["Param", "number", "read_params", "truth"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LEADING_ZERO = re.compile(r"[+-]?0\d+")
+_NAME_END = 64  # of a name that is looked into: the pattern is not linear in its length
 _EXACT_DIGITS = 15  # of an integer in a double
 _IDENTIFIER = re.compile(r"(^|[._ ])(id|trigid|graceid|trigger_id|.*_id|.*num(ber)?|misc_?flags|pkt_ser_num)$", re.IGNORECASE)
 
@@ -30,7 +31,7 @@ class Param:
 
     def value(self, name: str) -> Scalar:
         """Number, truth value or text; identifiers stay text, whatever they look like."""
-        if self.ucd.startswith("meta.id") or _IDENTIFIER.search(name) or self.data_type == "string":
+        if self.ucd.startswith("meta.id") or _IDENTIFIER.search(name[-_NAME_END:]) or self.data_type == "string":
             return self.text or None
         if self.text.lower() in {"true", "false"}:
             return self.text.lower() == "true"

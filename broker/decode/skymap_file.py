@@ -21,6 +21,7 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 2880
 _CHUNK = 1 << 20
 _LARGEST = 1 << 31  # bytes a map may unpack to
+_MOST_FIELDS = 999  # of a table, by the standard
 _HEAD = 1 << 18  # bytes of headers read
 _PROBABILITY = frozenset({"PROB", "PROBABILITY", "PROBDENSITY", "T", "TEMPERATURE", "SIGNAL", "PDF"})
 _NO_NAME = frozenset({"", "0", "FULLSKY", "PARTIAL", "UNKNOWN", "NONE"})
@@ -43,11 +44,12 @@ def parse_skymap_file(data: bytes, origin: str | None = None) -> Notice:
     head, size = _unpacked(data)
     primary, start = _header(head, 0)
     table, start = _header(head, start)
-    columns = [str(table.get(f"TTYPE{i}", "")).strip().upper() for i in range(1, int(table.get("TFIELDS", 0)) + 1)]
+    columns_said = min(int(table.get("TFIELDS", 0)), _MOST_FIELDS)
+    columns = [str(table.get(f"TTYPE{i}", "")).strip().upper() for i in range(1, columns_said + 1)]
     if not _PROBABILITY & set(columns):
         if columns[:1] == ["UNIQ"] or "MOCORDER" in table or "MOCVERS" in table:
             raise DecodeError("a coverage map (MOC) carries no probability")
-        raise DecodeError(f"FITS table of {', '.join(columns) or 'nothing'}: no column of probability, no sky map")
+        raise DecodeError(f"FITS table of {', '.join(columns)[:200] or 'nothing'}: no column of probability, no sky map")
     promised = start - _padded(_data_size(table)) + _data_size(table)
     if size < promised:
         raise DecodeError(f"sky map cut short: its headers announce {promised} bytes, {size} are there")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def listen(*arguments):
-    return CliRunner().invoke(app, [*arguments])
+    return CliRunner().invoke(app, ["listen", *arguments])
 
 
 def test_help_has_an_example():
@@ -89,6 +89,7 @@ def test_ctrl_c_is_a_clean_end(kafka_bootstrap, make_topic):
         sys.executable,
         "-c",
         "from consumers.cli import app; app()",
+        "listen",
         topic,
         "-b",
         kafka_bootstrap,
@@ -116,3 +117,32 @@ def test_ctrl_c_is_a_clean_end(kafka_bootstrap, make_topic):
         _, complaints = running.communicate(timeout=30)
     assert running.returncode == 0
     assert "Traceback" not in complaints
+
+
+ALONE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class NotInstalled(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {hidden!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+sys.argv = ["nuncius", *{arguments!r}]
+from broker.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("hidden", [{"polars", "sqlalchemy", "structlog", "numpy", "lxml"}, {"structlog"}], ids=len)
+def test_where_only_the_client_is_installed(hidden):
+    for arguments, said in ((["listen", "--help"], "Filters, topics"), (["--help"], "listen")):
+        code = ALONE.format(hidden=hidden, arguments=arguments)
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    code = ALONE.format(hidden=hidden, arguments=["listen", "bright", "--api", "http://127.0.0.1:1", "--start-at", "nonsense"])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr

@@ -112,3 +112,11 @@ def test_an_endless_value_is_looked_into_only_at_its_beginning() -> None:
     assert read(f"NOTICE_TYPE: x\nCOMMENTS: {'y' * 5000}\n").fields["COMMENTS"] == "y" * 5000
     with pytest.raises(DecodeError, match="off the sphere"):
         read(f"NOTICE_TYPE: x\nGRB_RA: {'1' * 100_000}\nGRB_DEC: 5.0d (J2000)\n")
+
+
+def test_a_radius_holds_what_the_instruments_radii_hold() -> None:
+    assert parse_text(FERMI.encode()).containment_probability == 0.68
+    swift = FERMI.replace("GCN/FERMI", "GCN/SWIFT").replace("Fermi-GBM Flight Position", "Swift-BAT GRB Position")
+    assert parse_text(swift.encode()).containment_probability == 0.9
+    stated = FERMI.replace("statistical plus systematic", "radius, 50% containment")
+    assert parse_text(stated.encode()).containment_probability == 0.5

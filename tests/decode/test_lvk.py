@@ -213,3 +213,30 @@ def test_real_alerts(data_dir: Path) -> None:
             assert len(alerts) == len(list(fastavro.reader(stream)))
         for alert in alerts:
             check(alert)
+
+
+@pytest.mark.parametrize(
+    "items", ["null", {"type": "fixed", "name": "none", "size": 0}, {"type": "record", "name": "r", "fields": []}]
+)
+def test_a_list_of_nothings_fills_no_memory(items: Any) -> None:
+    """A count of items that take no bytes can be as large as it likes in a packet of two hundred."""
+    fields = [{"name": "superevent_id", "type": "string"}, {"name": "x", "type": {"type": "array", "items": items}}]
+    schema = {"type": "record", "name": "a", "fields": fields}
+    written = BytesIO()
+    fastavro.writer(written, schema, [{"superevent_id": "S1", "x": []}], sync_marker=b"0" * 16)
+    endless = written.getvalue().replace(b"\x04\x08\x04S1\x00", b"\x02\x1c\x04S1" + b"\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00")
+    alerts, reason = read_ocf(endless)
+    assert alerts == []
+    assert reason is not None
+    assert "take no bytes" in reason
+
+
+def test_blocks_that_unpack_without_end_are_refused() -> None:
+    fields = [{"name": "superevent_id", "type": "string"}, {"name": "x", "type": "bytes"}]
+    schema = {"type": "record", "name": "a", "fields": fields}
+    written = BytesIO()
+    fastavro.writer(written, schema, [{"superevent_id": "S1", "x": bytes(70 << 20)}], codec="deflate")
+    assert len(written.getvalue()) < 100_000
+    alerts, reason = read_ocf(written.getvalue())
+    assert alerts == []
+    assert "unpacks to more than" in str(reason)

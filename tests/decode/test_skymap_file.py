@@ -113,3 +113,34 @@ def test_real_files(data_dir: Path) -> None:
     for file in sorted((data_dir / "skymaps" / "moc").glob("*.fit*")):
         with pytest.raises(DecodeError, match="carries no probability"):
             parse_skymap_file(file.read_bytes())
+
+
+def test_a_table_that_claims_endless_columns() -> None:
+    def card(text: str) -> bytes:
+        return text.ljust(80).encode()
+
+    primary = b"".join(
+        card(each)
+        for each in (
+            "SIMPLE  =                    T",
+            "BITPIX  =                    8",
+            "NAXIS   =                    0",
+            "END",
+        )
+    )
+    table = b"".join(
+        card(each)
+        for each in (
+            "XTENSION= 'BINTABLE'",
+            "BITPIX  =                    8",
+            "NAXIS   =                    2",
+            "NAXIS1  =                    8",
+            "NAXIS2  =                    0",
+            "PCOUNT  =                    0",
+            "GCOUNT  =                    1",
+            "TFIELDS =        1000000000000",
+            "END",
+        )
+    )
+    with pytest.raises(DecodeError, match="no column of probability"):
+        parse_skymap_file(primary.ljust(2880) + table.ljust(2880))

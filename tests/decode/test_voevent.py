@@ -385,3 +385,13 @@ def test_a_real_month(data_dir: Path) -> None:
                     placed += compare(member.name, data, notice)
     assert total > 10_000
     assert placed > 100
+
+
+def test_an_endless_name_of_a_parameter_is_read_like_any_other() -> None:
+    name = "_" * 300_000
+    notice = parse_voevent(
+        f"<VOEvent ivorn='ivo://a/b#c' role='test' version='2.0'><What><Param name='{name}' value='7'/>"
+        f"<Param name='{name}id' value='007'/></What></VOEvent>".encode()
+    )
+    assert notice.fields[name] == 7.0
+    assert notice.fields[name + "id"] == "007"
