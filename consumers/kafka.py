@@ -291,7 +291,8 @@ def _settings(options: Options, patience: Patience) -> dict[str, Any]:
         "bootstrap.servers": options.bootstrap_servers,
         "group.id": options.group or f"nuncius-reader-{uuid.uuid4()}",
         "enable.auto.commit": options.autocommit and options.group is not None,
-        "auto.offset.reset": "latest" if options.start_at == "latest" else "earliest",
+        # Every partition is begun at an offset of its own: this is for one whose offset retention has passed.
+        "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
         "isolation.level": options.isolation,
         "partition.assignment.strategy": "range,roundrobin",

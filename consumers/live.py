@@ -18,7 +18,7 @@ import httpx
 from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, ClientError, RequestError, UnavailableError
 from consumers.options import MATCHED, Options, backoff
-from consumers.sse import events
+from consumers.sse import events, lines
 
 __all__ = ["LiveStream"]
 
@@ -38,6 +38,8 @@ class LiveStream:
     def __init__(self, options: Options) -> None:
         if options.group is not None or isinstance(options.start_at, Mapping):
             raise RequestError("groups and offsets are Kafka's: over the API leave them out and keep alert.position to go on")
+        if options.start_at is None:
+            raise RequestError("start_at is None: a replayed alert has no position to go on from; say earliest or a time")
         if wrong := [name for name in options.topics if not name.startswith((MATCHED, "^"))]:
             raise RequestError(f"the API streams what filters picked, not {', '.join(wrong)}: name filters, or read Kafka")
         self._options = options
@@ -53,6 +55,7 @@ class LiveStream:
         self._socket: Any = None
         self._token = options.start_at if options.start_at not in ("earliest", "latest") else None
         self._overlap: set[tuple[str, str]] = set()
+        self._since = 0  # of the past, how far it has been handed over
         self._thread: threading.Thread | None = None
         self._finished = False
 
@@ -189,7 +192,7 @@ class LiveStream:
         with self._client.stream("GET", "/live", params=asked, headers=headers) as answer:
             _check(answer)
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
-            for event in events(answer.iter_lines()):
+            for event in events(lines(answer.iter_text())):
                 if self._stop.is_set():
                     return
                 if event.name == "match":
@@ -206,9 +209,8 @@ class LiveStream:
     def _catch_up(self, asked: Mapping[str, str]) -> None:
         """Matches from before the connection, where the caller wants them."""
         start = self._options.start_at
-        since = 0
         while start == "earliest" or isinstance(start, datetime):
-            answer = self._client.get("/matches", params={**asked, "since": since, "limit": _PAGE})
+            answer = self._client.get("/matches", params={**asked, "since": self._since, "limit": _PAGE})
             _check(answer)
             items = answer.json()["items"]
             if not items or self._stop.is_set():
@@ -217,7 +219,7 @@ class LiveStream:
                 self._overlap.add((item["filter"], item["alert"]["alert_id"]))
                 if not isinstance(start, datetime) or datetime.fromisoformat(item["time"]) >= start:
                     self._put(self._alert(item, None))
-            since = max(item["seq"] for item in items)
+            self._since = max(item["seq"] for item in items)
         self._caught_up.set()
 
     def _offer(self, text: str, position: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Event", "events"]
+__all__ = ["Event", "events", "lines"]
+
+
+_END = re.compile("\r\n|\n|\r")
 
 
 class Event(NamedTuple):
@@ -32,3 +36,16 @@ def events(lines: Iterable[str]) -> Iterator[Event]:
             data.append(value)
         elif field == "id":
             number = value
+
+
+def lines(texts: Iterable[str]) -> Iterator[str]:
+    """Lines of a stream that comes in pieces; they end with CR, LF or both, and with nothing else that Python ends lines at."""
+    rest = ""
+    for text in texts:
+        rest += text
+        *whole, rest = _END.split(rest)
+        if rest == "" and whole and text.endswith("\r"):  # its LF may still be under way
+            rest = whole.pop() + "\r"
+        yield from whole
+    if rest:
+        yield rest.removesuffix("\r")

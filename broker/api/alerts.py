@@ -133,12 +133,14 @@ def _condition(services: Services, wanted: Wanted) -> str:
     return f"({spec.where}\n) AND ({wanted.where}\n)"
 
 
-def _before(token: str | None) -> tuple[datetime, str] | None:
+def _before(token: str | None) -> tuple[datetime | None, str] | None:
     if token is None:
         return None
     match tokens.decode(token, "cursor"):
         case [str(time), str(alert_id)]:
             return instant(time, "cursor"), alert_id
+        case [None, str(alert_id)]:
+            return None, alert_id
         case _:
             raise UsageError("cursor is not of a search by expression: pass on the one of the page before")
 
@@ -162,7 +164,7 @@ def _from_frames(services: Services, wanted: Wanted) -> tuple[pl.DataFrame, str 
         return frame, None
     frame = frame.head(wanted.limit)
     last = frame.select("time", "alert_id").row(-1)
-    return frame, tokens.encode([last[0].isoformat(), last[1]]) if last[0] is not None else None
+    return frame, tokens.encode([last[0] and last[0].isoformat(), last[1]])
 
 
 def tabulate(rows: list[dict[str, Any]]) -> pl.DataFrame:

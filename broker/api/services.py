@@ -52,7 +52,7 @@ class ExpressionQuery:
     cone: Cone | None = None
     start: datetime | None = None
     end: datetime | None = None
-    before: tuple[datetime, str] | None = None
+    before: tuple[datetime | None, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

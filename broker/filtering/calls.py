@@ -44,7 +44,7 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
         return values.null()
     try:
         return Value(function.make(args, lambda column: _needed(column, here, scope)), result)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return fail(f"{name}: {error}", node, scope.text)
 
 

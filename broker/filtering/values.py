@@ -95,9 +95,9 @@ def instant(text: str) -> pl.Expr | None:
     """An ISO 8601 date or time, UTC unless it says otherwise; ``None`` if it is none."""
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # an offset can lead out of the calendar
         return None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return pl.lit(moment, dtype=pl.Datetime("us", "UTC"))
 
 

@@ -26,6 +26,7 @@ from broker.deliver.schema import load_published
 from broker.errors import UsageError
 from broker.paths import shipped
 from broker.science import sky
+from broker.science.skymap import credible_ranges
 from broker.store import events
 from broker.telemetry import get_logger
 from broker.wiring import reading, running, standing, vtp
@@ -176,7 +177,12 @@ def _query(parts: Parts, asked: ExpressionQuery) -> pl.DataFrame:
         conditions.append(pl.col("object_id") == asked.object_id)
     if asked.before is not None:
         when, alert_id = asked.before
-        conditions.append((pl.col("time") < when) | ((pl.col("time") == when) & (pl.col("alert_id") < alert_id)))
+        undated, earlier_id = pl.col("time").is_null(), pl.col("alert_id") < alert_id  # those come last
+        conditions.append(
+            undated & earlier_id
+            if when is None
+            else undated | (pl.col("time") < when) | ((pl.col("time") == when) & earlier_id)
+        )
     if asked.cone is not None:
         conditions.append(_inside(asked.cone.ra, asked.cone.dec, asked.cone.radius))
     narrow = pl.all_horizontal(conditions) if conditions else None
@@ -197,9 +203,7 @@ def _region(parts: Parts, event_name: str, level: float) -> Sequence[Cell]:
     event = events.get_event(parts.store, event_name)
     if not event.get("map_path"):
         return ()
-    skymap = load_map(parts, event["map_path"])
-    inside = skymap.level <= level
-    ranges = np.stack([skymap.start[inside], skymap.stop[inside]], axis=1).astype(np.uint64)
+    ranges = credible_ranges(load_map(parts, event["map_path"]), level).astype(np.uint64)
     region = MOC.from_depth29_ranges(29, ranges)
     cells: list[Cell] = []
     for order in DRAWN_ORDERS:

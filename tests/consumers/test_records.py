@@ -12,7 +12,7 @@ import pytest
 from consumers import BadRecordError, PacketAddress, RequestError, SchemaError, SkyMapLevel, UnavailableError
 from consumers.alert import alert_from
 from consumers.schemas import SchemaBook
-from consumers.sse import Event, events
+from consumers.sse import Event, events, lines
 from tests.consumers.conftest import SCHEMA, value
 
 
@@ -136,3 +136,11 @@ def test_server_sent_events_are_taken_apart():
         "data: torn",
     ]
     assert list(events(lines)) == [Event("ready", "{}", "a"), Event("match", '{"x":\n1}', "b")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_lines_end_where_the_standard_has_them_end(size: int) -> None:
+    text = 'event: match\r\ndata: {"subject": "a\u2028b\u2029c\u0085d\x0be"}\n\nid: 1\rdata: x\r\r\n'
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    expected = ["event: match", 'data: {"subject": "a\u2028b\u2029c\u0085d\x0be"}', "", "id: 1", "data: x", ""]
+    assert list(lines(pieces)) == expected

@@ -326,3 +326,11 @@ def test_a_thousand_filters():
     assert not any(mask[3] for mask in masks.values())
     alone = {spec.name: table.select(compile_expression(spec.where, table.schema).expr).to_series() for spec in specs[::97]}
     assert all(masks[name].to_list() == mask.to_list() for name, mask in alone.items())
+
+
+@pytest.mark.parametrize(
+    "text", ["round(mag, 1e400) > 1", "time > '0001-01-01T00:00:00+14:00'", "TIMESTAMP '9999-12-31T23:59:59-14:00' > time"]
+)
+def test_what_leads_out_of_all_numbers_and_calendars_is_told(text: str) -> None:
+    with pytest.raises(ExpressionError, match="column"):
+        compile_expression(text)
