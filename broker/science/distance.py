@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["conditional_moments", "marginal_moments"]
+__all__ = ["conditional_moments", "marginal_moments", "tail"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -20,7 +20,7 @@ _FAR = -20.0  # DISTMU / DISTSIGMA below which the recurrence loses its digits a
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _tail(n: int, a: float) -> float:
+def tail(n: int, a: float) -> float:
     """Leading terms of ``∫ t^n exp(-a t - t²/2) dt`` over t > 0 for large a."""
     terms = 1.0 - (n + 1) * (n + 2) / (2.0 * a * a) + (n + 1) * (n + 2) * (n + 3) * (n + 4) / (8.0 * a**4)
     return math.gamma(n + 1.0) / a ** (n + 1) * terms
@@ -37,7 +37,7 @@ def _moments(mu: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64]) -> npt
             continue
         a = m / s
         if a < _FAR:
-            second, third, fourth = _tail(2, -a), _tail(3, -a), _tail(4, -a)
+            second, third, fourth = tail(2, -a), tail(3, -a), tail(4, -a)
         else:
             # ∫ t^k N(t; a, 1) dt over t > 0 obeys M_k = a M_{k-1} + (k - 1) M_{k-2}
             zeroth = 0.5 * math.erfc(-a / math.sqrt(2.0))

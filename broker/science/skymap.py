@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +40,8 @@ NORMALISED: Final = 1e-3
 """A map whose sum departs from 1 by no more is normalised."""
 RENORMALISABLE: Final = 0.05
 """One that departs by no more is scaled to 1; beyond, it is something else than a probability map."""
+_FINEST_PARTS: Final = 9
+_SQUARE_DEGREES: Final = CELL_AREA * float(np.degrees(1.0)) ** 2  # of a cell of order 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Facts:
         return abs(self.total - 1.0) <= NORMALISED
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class SkyMap:
     """A probability map. All arrays have one element a range; none is to be written to.
 
@@ -139,24 +142,27 @@ def build(
     """
     facts = facts or Facts()
     _check_values(density)
-    by_place = np.argsort(start, kind="stable")
-    start, stop, density = start[by_place], stop[by_place], density[by_place]
     if start.size == 0:
         raise SkyMapError("sky map has no cells")
+    if (start[1:] < start[:-1]).any():
+        by_place = np.argsort(start, kind="stable")
+        start, stop, density = start[by_place], stop[by_place], density[by_place]
+        distances = (distances[0][by_place], distances[1][by_place], distances[2][by_place]) if distances else None
     if start[0] < 0 or stop[-1] > NPIX29 or (stop <= start).any():
         raise SkyMapError("sky map has cells that are not on the sphere")
     overlaps = int((start[1:] < stop[:-1]).sum())
     if overlaps:
         raise SkyMapError(f"sky map has {overlaps} cells that overlap others: its cells must tile the sky once")
-    solid = (stop - start) * CELL_AREA
-    prob = density * solid
+    prob = (stop - start) * CELL_AREA
+    prob *= density
     total = float(prob.sum())
     if not np.isfinite(total) or total <= 0.0:
         raise SkyMapError(f"sky map cannot be normalised: its probabilities sum to {total:g}")
     if abs(total - 1.0) > RENORMALISABLE:
         raise SkyMapError(f"sky map is not normalised: its probabilities sum to {total:.6g} instead of 1")
-    prob, density = prob / total, density / total
-    mu, sigma, norm = (column[by_place] for column in distances) if distances else (None, None, None)
+    prob /= total
+    density = density / total
+    mu, sigma, norm = distances or (None, None, None)
     return SkyMap(start, stop, prob, density, _levels(density, prob), mu, sigma, norm, replace(facts, total=total))
 
 
@@ -171,15 +177,25 @@ def _check_values(density: FloatArray) -> None:
 
 def _levels(density: FloatArray, prob: FloatArray) -> FloatArray:
     """Cumulative probability in order of falling density; ties share its upper end, whatever order they are stored in."""
-    falling = np.argsort(-density, kind="stable")
-    cumulative = np.cumsum(prob[falling])
-    ordered = density[falling]
-    last = np.flatnonzero(np.concatenate([ordered[1:] != ordered[:-1], [True]]))
-    upper = np.repeat(cumulative[last], np.diff(np.concatenate([[-1], last])))
     level = np.empty_like(density)
-    level[falling] = np.minimum(upper, 1.0)
-    level[density == 0.0] = 1.0
+    _accumulate(np.argsort(density), density, prob, level)
     return level
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _accumulate(rising: IntArray, density: FloatArray, prob: FloatArray, level: FloatArray) -> None:
+    total = 0.0
+    last = rising.size - 1
+    while last >= 0:
+        value = density[rising[last]]
+        first = last
+        while first >= 0 and density[rising[first]] == value:
+            total += prob[rising[first]]
+            first -= 1
+        upper = min(total, 1.0) if value > 0.0 else 1.0
+        for i in range(first + 1, last + 1):
+            level[rising[i]] = upper
+        last = first
 
 
 _ARRAYS: Final = ("start", "stop", "prob", "density", "level", "distmu", "distsigma", "distnorm")
@@ -209,13 +225,50 @@ def levels_at(skymap: SkyMap, hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArra
         1 and 0 outside the map; NaN where there is no position.
     """
     index = np.asarray(hpx, np.int64)
-    row = np.searchsorted(skymap.start, index, side="right") - 1
-    held = (row >= 0) & (index < skymap.stop[row])
-    level = np.where(held, skymap.level[row], 1.0)
-    density = np.where(held, skymap.density[row], 0.0)
-    nowhere = index < 0
-    level[nowhere] = np.nan
-    density[nowhere] = np.nan
+    # For many points, where each part of the sky begins among the ranges is worth finding out first: it leaves short searches.
+    order = int(np.clip(np.log2(skymap.start.size / 3.0) / 2.0 if skymap.start.size > 3 else 0, 0, _FINEST_PARTS))
+    if index.size < 12 << (2 * order):
+        order = 0
+    shift = 2 * (ORDER - order)
+    coarse = np.searchsorted(skymap.start, np.arange((12 << (2 * order)) + 1, dtype=np.int64) << shift, side="right")
+    level, density = _look_up(
+        np.ascontiguousarray(index).ravel(), shift, coarse, skymap.start, skymap.stop, skymap.level, skymap.density
+    )
+    return level.reshape(index.shape), density.reshape(index.shape)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _look_up(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
+    hpx: IntArray,
+    shift: int,
+    coarse: IntArray,
+    start: IntArray,
+    stop: IntArray,
+    levels: FloatArray,
+    densities: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """`levels_at`; `coarse` has, for each part of the sky, how many ranges begin up to its first cell."""
+    level = np.ones(hpx.size)
+    density = np.zeros(hpx.size)
+    for i in range(hpx.size):
+        value = hpx[i]
+        part = value >> shift
+        if value < 0:
+            level[i] = np.nan
+            density[i] = np.nan
+            continue
+        if part >= coarse.size - 1:
+            continue
+        low, high = coarse[part], coarse[part + 1]
+        while low < high:
+            middle = (low + high) >> 1
+            if start[middle] <= value:
+                low = middle + 1
+            else:
+                high = middle
+        if low > 0 and value < stop[low - 1]:
+            level[i] = levels[low - 1]
+            density[i] = densities[low - 1]
     return level, density
 
 
@@ -229,12 +282,16 @@ def area(skymap: SkyMap, probability: float) -> float:
     probability : float
         0 to 1.
     """
-    falling = np.argsort(-skymap.density, kind="stable")
-    solid = (skymap.stop - skymap.start)[falling] * CELL_AREA
-    held = skymap.density[falling] > 0.0
-    cumulative = np.concatenate([[0.0], np.cumsum(skymap.prob[falling][held])])
-    reach = np.concatenate([[0.0], np.cumsum(solid[held])])
-    return float(np.interp(probability, cumulative / cumulative[-1], reach) * np.degrees(1.0) ** 2)
+    held = skymap.density > 0.0
+    inside = held & (skymap.level <= probability)
+    reach = int((skymap.stop - skymap.start)[inside].sum())
+    beyond = skymap.level[held & ~inside]
+    if beyond.size:
+        edge = held & (skymap.level == beyond.min())  # all of one density
+        lacking = max(probability - float(skymap.prob[inside].sum()), 0.0)
+        share = min(lacking / float(skymap.prob[edge].sum()), 1.0)
+        return (reach + share * int((skymap.stop - skymap.start)[edge].sum())) * _SQUARE_DEGREES
+    return reach * _SQUARE_DEGREES
 
 
 def region(skymap: SkyMap, level: float) -> npt.NDArray[np.bool_]:

@@ -27,6 +27,8 @@ __all__ = ["read_skymap"]
 
 MAX_BYTES: Final = 1 << 31
 """Uncompressed size of the largest table that is read."""
+MAX_CELLS: Final = 1 << 24
+"""Cells of the largest map that is held, those counted as one that are neighbours and alike: with them it takes some 2 GB."""
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -36,6 +38,7 @@ _DISTANCE = ("DISTMU", "DISTSIGMA", "DISTNORM")
 _PIXEL = ("PIXEL", "PIX", "IPIX", "HPXINDEX")
 _UNSEEN = -1.6375e30  # healpy's mark of a cell without a value
 _MAX_RING = 1 << 26  # values of a RING map, which has to be in memory as a whole
+_EMPTY = np.empty(0)
 
 
 def read_skymap(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> SkyMap:
@@ -119,6 +122,7 @@ def _multi_order(stream: BinaryIO, table: Table, uniq: Column, columns: list[Col
         raise SkyMapError(
             f"UNIQ is stored as floating point (TFORM {uniq.form!r}), which cannot hold every cell number: use 64-bit integers"
         )
+    _check_cells(table.rows * uniq.repeat)
     parts = list(pieces(stream, table, [uniq, *columns]))
     cells = np.concatenate([part[0] for part in parts]).astype(np.int64)
     values = [np.concatenate([part[i] for part in parts]).astype(np.float64) for i in range(1, 1 + len(columns))]
@@ -137,6 +141,14 @@ def _multi_order(stream: BinaryIO, table: Table, uniq: Column, columns: list[Col
     start, stop = index << shift, (index + 1) << shift
     density = _per_steradian(columns[0], _seen(values[0]), stop - start)
     return build(start, stop, density, _facts(table.header, int(order.max())), _distances(values))
+
+
+def _check_cells(number: int) -> None:
+    if number > MAX_CELLS:
+        raise SkyMapError(
+            f"sky map has more than {MAX_CELLS:,} cells that differ, too many to hold in memory: "
+            "make it coarser, or a multi-order map that is fine only where it is likely"
+        )
 
 
 def _per_steradian(column: Column, values: FloatArray, width: IntArray | int) -> FloatArray:
@@ -166,8 +178,10 @@ def _flat(stream: BinaryIO, table: Table, pixel: Column | None, columns: list[Co
         runs = _runs(pieces(stream, table, columns))
     start, stop, values = runs
     shift = 2 * (ORDER - order)
+    start <<= shift
+    stop <<= shift
     density = _per_steradian(columns[0], _seen(values[0]), 1 << shift)
-    return build(start << shift, stop << shift, density, _facts(table.header, order), _distances(values))
+    return build(start, stop, density, _facts(table.header, order), _distances(values))
 
 
 def _order(table: Table, value: Column, *, explicit: bool) -> int:
@@ -190,17 +204,24 @@ def _runs(parts: Iterator[list[npt.NDArray[np.generic]]]) -> Runs:
     """Neighbouring cells of the same values, piece by piece, as ranges."""
     starts: list[IntArray] = []
     values: list[list[FloatArray]] = []
-    done = 0
+    done = held = 0
     for part in parts:
         columns = [column.astype(np.float64) for column in part]
         begins = _changes(columns)
+        held += begins.size
+        _check_cells(held)
         starts.append(begins + done)
         values.append([column[begins] for column in columns])
         done += columns[0].size
     if not starts:
         raise SkyMapError("sky map has no cells")
     start = np.concatenate(starts)
-    return start, np.append(start[1:], done), [np.concatenate(column) for column in zip(*values, strict=True)]
+    joined = []
+    for number in range(len(values[0])):
+        joined.append(np.concatenate([part[number] for part in values]))
+        for part in values:
+            part[number] = _EMPTY  # so that a large map is not held twice
+    return start, np.append(start[1:], done), joined
 
 
 def _changes(columns: list[FloatArray]) -> IntArray:
@@ -228,8 +249,17 @@ def _ringed(parts: Iterator[list[npt.NDArray[np.generic]]], order: int, n_column
     return _runs(iter([list(whole)]))
 
 
+def _counted(parts: Iterator[list[npt.NDArray[np.generic]]]) -> Iterator[list[npt.NDArray[np.generic]]]:
+    held = 0
+    for part in parts:
+        held += part[0].size
+        _check_cells(held)
+        yield part
+
+
 def _explicit(parts: Iterator[list[npt.NDArray[np.generic]]], order: int, *, ring: bool) -> Runs:
     """Cells that are listed by number; the rest of the sky has none."""
+    parts = _counted(parts)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     if not columns:
         raise SkyMapError("sky map has no cells")
