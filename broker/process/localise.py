@@ -15,7 +15,7 @@ from broker.science.skymap import SkyMap, area, distance_moments
 from broker.science.skymap_fits import read_skymap
 from broker.telemetry import get_logger
 
-__all__ = ["COLUMNS", "Keep", "localise"]
+__all__ = ["COLUMNS", "Keep", "localise", "map_of"]
 
 Keep = Callable[[str, str, SkyMap | Circle], None]
 """Called with alert id, event name, and the map or the error circle that stands for one."""
@@ -60,7 +60,7 @@ def localise(keep: Keep) -> Step:
         measured: list[dict[str, Any]] = []
         deviations: list[str | None] = []
         for row in rows:
-            skymap, refused = _map_of(row)
+            skymap, refused = map_of(row)
             if skymap is not None and row["event_name"]:
                 keep(row["alert_id"], row["event_name"], skymap)
             if refused:
@@ -73,8 +73,14 @@ def localise(keep: Keep) -> Step:
     return step
 
 
-def _map_of(row: dict[str, Any]) -> tuple[SkyMap | Circle | None, str | None]:
-    """Map or error circle of a notice, and why the map it brought was refused."""
+def map_of(row: dict[str, Any]) -> tuple[SkyMap | Circle | None, str | None]:
+    """Map or error circle of a notice, and why the map it brought was refused.
+
+    Parameters
+    ----------
+    row
+        Its ``_skymap``, ``ra``, ``dec``, ``ra_dec_error`` and ``containment_probability``.
+    """
     refused = None
     try:
         if row["_skymap"]:

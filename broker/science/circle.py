@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from broker.science.sky import CELL_AREA, ORDER, cell_width
 
-__all__ = ["Circle", "areas", "concentration", "gaussian_cells"]
+__all__ = ["Circle", "areas", "concentration", "gaussian_cells", "refined"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -90,7 +90,8 @@ def gaussian_cells(ra: float, dec: float, radius: float, containment: float) -> 
     """
     kappa = concentration(float(np.radians(radius)), containment)
     sigma = min(float(1.0 / np.sqrt(kappa)), np.pi) if kappa > 0.0 else np.pi
-    index, order, sine2 = _refined(ra, dec, sigma)
+    finest = int(np.clip(np.ceil(np.log2(cell_width(0) * _STEPS_A_SIGMA / np.degrees(sigma))), 3, ORDER))
+    index, order, sine2 = refined(ra, dec, 0.0, _REACH * sigma, finest)
     shift = 2 * (ORDER - order)
     start, stop = index << shift, (index + 1) << shift
     density = np.exp(-2.0 * kappa * sine2)
@@ -98,17 +99,33 @@ def gaussian_cells(ra: float, dec: float, radius: float, containment: float) -> 
     return start, stop, density, int(order.max())
 
 
-def _refined(ra: float, dec: float, sigma: float) -> tuple[IntArray, IntArray, FloatArray]:
-    """Cell, order, and sin² of half the distance from the centre, for cells that are small where it matters."""
-    finest = int(np.clip(np.ceil(np.log2(cell_width(0) * _STEPS_A_SIGMA / np.degrees(sigma))), 3, ORDER))
+def refined(ra: float, dec: float, radius: float, reach: float, finest: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """Cells that tile the sky, small where they are near a ring.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Centre of the ring, degrees.
+    radius, reach : float
+        Radians: of the ring, 0 for a point, and how far from it cells are small.
+    finest : int
+        Order of the smallest cells.
+
+    Returns
+    -------
+    index, order : ndarray of int64, shape (n,)
+        NESTED.
+    sine2 : ndarray, shape (n,)
+        sin² of half the distance from the centre.
+    """
     centre = np.asarray(healpy.ang2vec(ra % 360.0, dec, lonlat=True))
     cells = np.arange(12, dtype=np.int64)
     kept: list[tuple[IntArray, IntArray, FloatArray]] = []
     for order in range(finest + 1):
         vectors = np.column_stack(healpy.pix2vec(1 << order, cells, nest=True))
         sine2 = 0.25 * ((vectors - centre) ** 2).sum(axis=1)
-        gap = 2.0 * np.arcsin(np.minimum(np.sqrt(sine2), 1.0)) - 1.2 * np.radians(cell_width(order))
-        split = (gap < _REACH * sigma) & (order < finest)
+        gap = np.abs(2.0 * np.arcsin(np.minimum(np.sqrt(sine2), 1.0)) - radius) - 1.2 * np.radians(cell_width(order))
+        split = (gap < reach) & (order < finest)
         done = cells[~split]
         kept.append((done, np.full(done.size, order, np.int64), sine2[~split]))
         cells = (4 * cells[split][:, None] + np.arange(4, dtype=np.int64)).ravel()

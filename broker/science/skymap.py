@@ -153,7 +153,7 @@ def build(
     overlaps = int((start[1:] < stop[:-1]).sum())
     if overlaps:
         raise SkyMapError(f"sky map has {overlaps} cells that overlap others: its cells must tile the sky once")
-    prob = (stop - start) * CELL_AREA
+    prob = np.asarray((stop - start) * CELL_AREA, np.float64)
     prob *= density
     total = float(prob.sum())
     if not np.isfinite(total) or total <= 0.0:
@@ -161,7 +161,7 @@ def build(
     if abs(total - 1.0) > RENORMALISABLE:
         raise SkyMapError(f"sky map is not normalised: its probabilities sum to {total:.6g} instead of 1")
     prob /= total
-    density = density / total
+    density = np.asarray(density / total, np.float64)
     mu, sigma, norm = distances or (None, None, None)
     return SkyMap(start, stop, prob, density, _levels(density, prob), mu, sigma, norm, replace(facts, total=total))
 
@@ -231,9 +231,8 @@ def levels_at(skymap: SkyMap, hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArra
         order = 0
     shift = 2 * (ORDER - order)
     coarse = np.searchsorted(skymap.start, np.arange((12 << (2 * order)) + 1, dtype=np.int64) << shift, side="right")
-    level, density = _look_up(
-        np.ascontiguousarray(index).ravel(), shift, coarse, skymap.start, skymap.stop, skymap.level, skymap.density
-    )
+    points = np.ascontiguousarray(index).ravel()
+    level, density = _look_up(points, shift, coarse, skymap.start, skymap.stop, skymap.level, skymap.density)
     return level.reshape(index.shape), density.reshape(index.shape)
 
 

@@ -216,11 +216,11 @@ def _runs(parts: Iterator[list[npt.NDArray[np.generic]]]) -> Runs:
     if not starts:
         raise SkyMapError("sky map has no cells")
     start = np.concatenate(starts)
-    joined = []
+    joined: list[FloatArray] = []
     for number in range(len(values[0])):
-        joined.append(np.concatenate([part[number] for part in values]))
-        for part in values:
-            part[number] = _EMPTY  # so that a large map is not held twice
+        joined.append(np.concatenate([found[number] for found in values]))
+        for found in values:
+            found[number] = _EMPTY  # so that a large map is not held twice
     return start, np.append(start[1:], done), joined
 
 
@@ -259,8 +259,7 @@ def _counted(parts: Iterator[list[npt.NDArray[np.generic]]]) -> Iterator[list[np
 
 def _explicit(parts: Iterator[list[npt.NDArray[np.generic]]], order: int, *, ring: bool) -> Runs:
     """Cells that are listed by number; the rest of the sky has none."""
-    parts = _counted(parts)
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    columns = [np.concatenate(column) for column in zip(*_counted(parts), strict=True)]
     if not columns:
         raise SkyMapError("sky map has no cells")
     index = columns[0].astype(np.int64)
