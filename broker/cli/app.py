@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, vtp
+from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, skymap, vtp
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -63,6 +63,7 @@ for group, name in (
     (catalogs.app, "catalog"),
     (config.app, "config"),
     (vtp.app, "voevent"),
+    (skymap.app, "skymap"),
 ):
     app.add_typer(group, name=name)
 
