@@ -21,6 +21,7 @@ from broker.api import (
     pages,
     problems,
     registry,
+    skymaps,
     status,
 )
 from broker.api.services import Services
@@ -32,6 +33,7 @@ TAGS = [
     {"name": "alerts", "description": "What came in: by id, object, position, time, stream, filter and expression"},
     {"name": "objects", "description": "What alerts say together of one object; its light curve"},
     {"name": "events", "description": "Gamma-ray bursts, gravitational waves, neutrinos, ..."},
+    {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
     {"name": "filters", "description": "What is looked for"},
     {"name": "matches", "description": "What was found, and what is being found"},
     {"name": "service", "description": "How we do"},
@@ -50,6 +52,7 @@ def _resources(services: Services) -> list[APIRouter]:
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
         coincidences.router(services),  # before events, whose last route takes any path
+        skymaps.router(services),  # likewise
         events.router(services),
         filters.router(services),
         matches.router(services),

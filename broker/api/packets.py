@@ -14,7 +14,7 @@ from broker.api.services import Services
 from broker.api.values import plain
 from broker.errors import NotFoundError
 
-__all__ = ["AlertId", "CutoutKind", "content_type", "router"]
+__all__ = ["AlertId", "CutoutKind", "content_type", "filename", "router"]
 
 AlertId = Annotated[str, Path(description="Alert id, percent-encoded", examples=["ztf:2445391170915015005"])]
 KINDS = (
@@ -51,12 +51,13 @@ def content_type(data: bytes) -> tuple[str, str]:
     return ("text/plain; charset=utf-8", "txt") if printable else ("application/octet-stream", "bin")
 
 
-def _filename(alert_id: str, ending: str) -> str:
+def filename(alert_id: str, ending: str) -> str:
+    """Name for a file that is sent, of plain letters."""
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', alert_id)[:150].strip('_')}.{ending}"
 
 
 def _attachment(alert_id: str, ending: str, how: Literal["attachment", "inline"] = "attachment") -> dict[str, str]:
-    return {"Content-Disposition": f'{how}; filename="{_filename(alert_id, ending)}"', **_KEEP}
+    return {"Content-Disposition": f'{how}; filename="{filename(alert_id, ending)}"', **_KEEP}
 
 
 def router(services: Services) -> APIRouter:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.errors import ExpressionError, NotFoundError, NunciusError, TransientError, UsageError
+from broker.errors import ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
 from broker.telemetry import get_logger
 
 __all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
@@ -90,6 +90,8 @@ def _on_known(request: Request, error: Exception) -> JSONResponse:
             return problem(request, 400, "expression", str(error), line=error.line, column=error.column)
         case UsageError():
             return problem(request, 400, "usage", str(error))
+        case SkyMapError():
+            return problem(request, 422, "sky-map", str(error))
         case NotFoundError():
             return problem(request, 404, "not-found", str(error))
         case TransientError():

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec
+from broker.science.skymap import SkyMap
+from broker.science.skymap_fits import read_skymap
+from broker.science.skyplot import Candidate
 from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
@@ -21,6 +26,11 @@ __all__ = ["Cell", "ExpressionQuery", "PublishedSchema", "Services"]
 
 Cell = tuple[int, int]
 """A HEALPix cell: order and NESTED index."""
+
+
+def no_map(path: str) -> SkyMap:
+    """Where no maps are kept."""
+    raise NotFoundError(f"no sky map {path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,14 @@ class Services:
     region
         By event name and credible level: the HEALPix cells of its latest map inside that level, coarse enough to draw.
         Empty where the event has no map.
+    skymap
+        The map kept under a path of an event's ``map_path``.
+    read_map
+        The map in a file that was sent to us. `SkyMapError` where it is refused.
+    max_upload
+        Bytes of the largest file that is taken.
+    candidates
+        By event name: alerts inside its map, to be marked in pictures of it.
     version
         Ours.
     live_readers
@@ -123,6 +141,10 @@ class Services:
     filters: Callable[[], Sequence[FilterSpec]]
     schemas: Sequence[PublishedSchema] = ()
     region: Callable[[str, float], Sequence[Cell]] = lambda _event, _level: ()
+    skymap: Callable[[str], SkyMap] = no_map
+    read_map: Callable[[Path], SkyMap] = read_skymap
+    max_upload: int = 1 << 28
+    candidates: Callable[[str], Sequence[Candidate]] = lambda _event: ()
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from broker.errors import SkyMapError
 from broker.science import circle, distance
 from broker.science.sky import CELL_AREA, NPIX29, ORDER, merge_ranges
+from broker.science.skymap_kernel import accumulate, look_up
 
 __all__ = [
     "Facts",
@@ -178,24 +178,8 @@ def _check_values(density: FloatArray) -> None:
 def _levels(density: FloatArray, prob: FloatArray) -> FloatArray:
     """Cumulative probability in order of falling density; ties share its upper end, whatever order they are stored in."""
     level = np.empty_like(density)
-    _accumulate(np.argsort(density), density, prob, level)
+    accumulate(np.argsort(density), density, prob, level)
     return level
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _accumulate(rising: IntArray, density: FloatArray, prob: FloatArray, level: FloatArray) -> None:
-    total = 0.0
-    last = rising.size - 1
-    while last >= 0:
-        value = density[rising[last]]
-        first = last
-        while first >= 0 and density[rising[first]] == value:
-            total += prob[rising[first]]
-            first -= 1
-        upper = min(total, 1.0) if value > 0.0 else 1.0
-        for i in range(first + 1, last + 1):
-            level[rising[i]] = upper
-        last = first
 
 
 _ARRAYS: Final = ("start", "stop", "prob", "density", "level", "distmu", "distsigma", "distnorm")
@@ -232,43 +216,8 @@ def levels_at(skymap: SkyMap, hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArra
     shift = 2 * (ORDER - order)
     coarse = np.searchsorted(skymap.start, np.arange((12 << (2 * order)) + 1, dtype=np.int64) << shift, side="right")
     points = np.ascontiguousarray(index).ravel()
-    level, density = _look_up(points, shift, coarse, skymap.start, skymap.stop, skymap.level, skymap.density)
+    level, density = look_up(points, shift, coarse, skymap.start, skymap.stop, skymap.level, skymap.density)
     return level.reshape(index.shape), density.reshape(index.shape)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _look_up(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
-    hpx: IntArray,
-    shift: int,
-    coarse: IntArray,
-    start: IntArray,
-    stop: IntArray,
-    levels: FloatArray,
-    densities: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """`levels_at`; `coarse` has, for each part of the sky, how many ranges begin up to its first cell."""
-    level = np.ones(hpx.size)
-    density = np.zeros(hpx.size)
-    for i in range(hpx.size):
-        value = hpx[i]
-        part = value >> shift
-        if value < 0:
-            level[i] = np.nan
-            density[i] = np.nan
-            continue
-        if part >= coarse.size - 1:
-            continue
-        low, high = coarse[part], coarse[part + 1]
-        while low < high:
-            middle = (low + high) >> 1
-            if start[middle] <= value:
-                low = middle + 1
-            else:
-                high = middle
-        if low > 0 and value < stop[low - 1]:
-            level[i] = levels[low - 1]
-            density[i] = densities[low - 1]
-    return level, density
 
 
 def area(skymap: SkyMap, probability: float) -> float:

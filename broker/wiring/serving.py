@@ -31,6 +31,7 @@ from broker.store import events
 from broker.telemetry import get_logger
 from broker.wiring import reading, running, standing, vtp
 from broker.wiring.live_maps import load_map
+from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
 
 __all__ = ["listen", "serve", "services", "up"]
@@ -55,6 +56,8 @@ def services(parts: Parts) -> Services:
         filters=lambda: parts.filters,
         schemas=_schemas(parts),
         region=lambda event, level: _region(parts, event, level),
+        skymap=lambda path: load_map(parts, path),
+        read_map=map_of_file,
         version=version("nuncius"),
     )
 

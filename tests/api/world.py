@@ -29,6 +29,8 @@ from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.expression import compile_expression
 from broker.paths import shipped
 from broker.record import Message, Record
+from broker.science.skymap import from_cone
+from broker.science.skyplot import Candidate
 from broker.store import alerts, events, matches
 from broker.store.archive import Address
 from broker.store.engine import Store, close, open_store, transaction
@@ -298,6 +300,9 @@ def build(folder: Path, *, count: int = 60) -> World:
         filters=lambda: filters,
         schemas=SCHEMAS,
         region=_region,
+        skymap=lambda _path: from_cone(250.0, -20.0, 9.0),
+        candidates=lambda _event: [Candidate("ZTF24aa00008", 251.0, -19.0)],
+        max_upload=3_000_000,
         version="0.1.0",
         live_readers=4,
         heartbeat=1.0,
