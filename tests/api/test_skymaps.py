@@ -85,11 +85,7 @@ def notice_avro() -> bytes:
         {"name": "time_created", "type": "string"},
         {
             "name": "event",
-            "type": {
-                "type": "record",
-                "name": "event",
-                "fields": [{"name": "time", "type": "string"}, {"name": "skymap", "type": "bytes"}],
-            },
+            "type": {"type": "record", "name": "event", "fields": of_event},
         },
     ]
     alert = {
@@ -120,9 +116,7 @@ def broken(**change: object) -> bytes:
         density = np.where(np.arange(len(table)) == 5, change.get("value", 0.1), table["PROBDENSITY"])
         columns = [
             fits.Column("UNIQ", "D" if change.get("floats") else "K", array=table["UNIQ"]),
-            fits.Column(
-                "PROBDENSITY", "D", array=np.where(np.arange(len(table)) == 5, change.get("value", 0.1), table["PROBDENSITY"])
-            ),
+            fits.Column("PROBDENSITY", "D", array=density),
         ]
         hdu = fits.BinTableHDU.from_columns(columns)
         hdu.header["ORDERING"] = "NUNIQ"
