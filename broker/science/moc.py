@@ -255,6 +255,7 @@ def polygon_ranges(corners: Sequence[tuple[float, float]]) -> IntArray:
     size = float(separation(places[0, 0], places[0, 1], places[:, 0], places[:, 1]).max())
     if size == 0.0:
         raise UsageError("the corners of the polygon are all one place")
-    order = int(np.clip(np.ceil(np.log2(cell_width(0) * _ACROSS / size)), 0, ORDER))
+    # Cells that the edges cut are taken whole: they are eight times as small as a circle's.
+    order = int(np.clip(np.ceil(np.log2(8.0 * cell_width(0) * _ACROSS / size)), 0, ORDER))
     found = MOC.from_polygon(Longitude(places[:, 0], "deg"), Latitude(places[:, 1], "deg"), max_depth=order)
     return np.asarray(found.to_depth29_ranges, np.int64)

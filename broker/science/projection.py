@@ -56,7 +56,7 @@ class Mollweide:
             theta = np.arcsin(up / np.sqrt(2.0))
             lat = np.arcsin((2.0 * theta + np.sin(2.0 * theta)) / np.pi)
             lon = -np.pi * across / (2.0 * np.sqrt(2.0) * np.cos(theta))
-        outside = ~(np.abs(lon) <= np.pi)
+        outside = ~(np.abs(lon) <= np.pi * (1.0 + 1e-9))
         ra = (np.degrees(lon) + self.ra) % 360.0
         return np.where(outside, np.nan, ra), np.where(outside, np.nan, np.degrees(lat))
 
