@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from broker.cli.points import numbers, read_points
 from broker.errors import SkyMapError, UsageError
 from broker.science import moc
 from broker.science.annulus import from_annulus
+from broker.science.overlap import overlap as overlap_of
 from broker.science.sky import radec_to_hpx
 from broker.science.skymap import SkyMap, from_cone, levels_at
 from broker.science.skymap_info import info as info_of
@@ -115,14 +115,13 @@ def level(
 
 @app.command()
 def overlap(a: MapFile, b: MapFile, as_json: AsJson = False) -> None:
-    """How far two maps agree: 4 pi times the integral of their product; 1 for maps that know nothing of each other, 0 for none.
+    """How far two maps agree: 4 pi times the integral of their product; 1 beside a map that says nothing, 0 for none.
 
     Example: `nuncius skymap overlap bayestar.multiorder.fits glg_healpix_all.fit --json`
     """
-    function = import_module("broker.science.overlap").overlap
     first, second = _read(a), _read(b)
     with _busy("overlap"):
-        found = float(function(first, second))
+        found = overlap_of(first, second)
     if as_json:
         print_json({"overlap": found})
     else:

@@ -1,9 +1,9 @@
 """Credible levels in volume: how deep a place with a distance lies in a three-dimensional sky map.
 
 The probability of a volume element is ``dP/dV = PROBDENSITY DISTNORM N(r; DISTMU, DISTSIGMA)`` (Singer et al. 2016, ApJL 829,
-L15). The credible level of a point is the probability of all that is at least as dense, hence a function of the density alone: it
-is tabulated once a map, as a histogram of probability in the logarithm of the density, and a point then costs one look-up. All is
-done in logarithms, since DISTNORM reaches 1e52 where DISTMU is far below zero.
+L15). The credible level of a point is the probability of all that is at least as dense, hence a function of the density alone:
+it is tabulated once a map, as a histogram of probability in the logarithm of the density, and a point then costs one look-up.
+All is done in logarithms, since DISTNORM reaches 1e52 where DISTMU is far below zero.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ def _histogram(  # noqa: PLR0917 - a compiled loop is handed its arrays one by o
 ) -> FloatArray:
     """Probability in bins of falling logarithm of density, as differences from bin to bin.
 
-    Each line of sight is cut into shells to both sides of DISTMU. A shell's probability, by Simpson's rule, is spread evenly over
-    the bins between the densities of its two faces; only where this begins and ends is written, and summed up by the caller.
+    Each line of sight is cut into shells to both sides of DISTMU. A shell's probability, by Simpson's rule, is spread evenly
+    over the bins between the densities of its two faces; only where this begins and ends is written, the caller sums it up.
     """
     slope = np.zeros(_BINS + 1)
     per_bin = _BINS / _DEPTH

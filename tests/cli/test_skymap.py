@@ -166,6 +166,15 @@ def test_contours_and_probability(folder: Path, capfdbinary: pytest.CaptureFixtu
         assert json.loads(capfdbinary.readouterr().out)["probability"] == pytest.approx(0.95, abs=0.06)
 
 
+def test_overlap(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["skymap", "overlap", str(folder / "circle.fits"), str(folder / "circle.fits"), "--json"]) == 0
+    variance = np.radians(4.0) ** 2 / (-2 * np.log(0.1))
+    assert as_json(capsys)["overlap"] == pytest.approx(1 / variance, rel=0.02)  # 4 pi / (4 pi sigma²), for a small circle
+    (tmp_path / "far.fits").write_bytes(write_skymap(from_cone(20.0, 20.0, 2.0)))
+    assert run(["skymap", "overlap", str(folder / "circle.fits"), str(tmp_path / "far.fits"), "--json"]) == 0
+    assert as_json(capsys)["overlap"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_maps_are_made_and_converted(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "made.fits"
     assert run(["skymap", "make", "--circle", "10", "-20", "3", "--containment", "0.9", "--out", str(made)]) == 0
