@@ -22,6 +22,7 @@ _BLOCK: Final = 2880
 _MAX_HEADER: Final = 400 * _BLOCK
 _MAX_SKIPPED: Final = 1 << 30
 _PIECE: Final = 1 << 24
+_MAX_ROW: Final = 1 << 26
 _DTYPES: Final = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _WIDTHS: Final = {"L": 1, "X": 0, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
 
@@ -162,6 +163,8 @@ def pieces(stream: BinaryIO, table: Table, columns: Sequence[Column]) -> Iterato
             raise SkyMapError(f"column {column.name!r} is not numeric (TFORM {column.form!r})")
         if column.repeat != columns[0].repeat or column.repeat == 0:
             raise SkyMapError(f"columns {columns[0].name!r} and {column.name!r} differ in length, or are empty")
+    if table.row_bytes > _MAX_ROW:
+        raise SkyMapError(f"FITS table has rows of {table.row_bytes:,} bytes: more than {_MAX_ROW:,} are not read at once")
     row = np.dtype(
         {
             "names": [str(i) for i in range(len(columns))],

@@ -266,3 +266,25 @@ def test_gw170817_is_where_its_galaxy_is(data_dir: Path) -> None:
     assert level[0] < 0.9
     assert 10 < area(found, 0.9) < 40  # 16 square degrees in GWTC-1, 28 at first
     assert distance_moments(found) == pytest.approx((38.03, 7.50), abs=0.01)
+
+
+def test_a_map_of_too_many_cells_is_refused_by_name_and_one_of_many_alike_is_not(
+    prob: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.science.skymap_fits.MAX_CELLS", 5000)
+    listed = table(
+        {"PIXEL": ("J", np.arange(NPIX)), "PROB": ("D", prob)}, ORDERING="NESTED", NSIDE=1 << ORDER, INDXSCHM="EXPLICIT"
+    )
+    rough = np.repeat(np.arange(1.0, 769.0), NPIX // 768)
+    whole = table({"UNIQ": ("K", (4 << (2 * ORDER)) + np.arange(NPIX)), "PROBDENSITY": ("D", prob / (4 * np.pi / NPIX))})
+    for data in (flat(prob), flat(prob, ordering="RING"), listed, whole):
+        with pytest.raises(SkyMapError, match="more than 5,000 cells that differ"):
+            read_skymap(data)
+    assert read_skymap(flat(rough / rough.sum())).start.size == 768
+
+
+def test_rows_too_long_to_be_read_at_once_are_refused(prob: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fits_table, "_MAX_ROW", 1000)
+    assert read_skymap(flat(prob, form="64D")).start.size > 1000
+    with pytest.raises(SkyMapError, match="rows of 8,192 bytes"):
+        read_skymap(flat(prob, form="1024D"))
