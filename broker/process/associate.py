@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from broker.errors import SkyMapError
 from broker.process.host_distance import Distances
 from broker.science.mapindex import NO_TIME, MapIndex, lookup, pack
 from broker.science.skymap import SkyMap
+from broker.science.volume import volume_levels_at
 
 __all__ = ["COLUMNS", "THRESHOLD", "LiveMap", "LiveMaps", "annotated", "associate", "kind_of"]
 
@@ -188,11 +188,7 @@ def _volumes(
 
 def _volume_levels(skymap: SkyMap, hpx: npt.NDArray[np.int64], distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     try:
-        module = import_module("broker.science.volume")
-    except ModuleNotFoundError:
-        return np.full(hpx.size, np.nan)
-    try:
-        return np.asarray(module.volume_levels_at(skymap, hpx, distance), np.float64)
+        return volume_levels_at(skymap, hpx, distance)
     except SkyMapError:  # it has columns of distances, and nothing in them
         return np.full(hpx.size, np.nan)
 

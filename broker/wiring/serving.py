@@ -27,7 +27,8 @@ from broker.errors import UsageError
 from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
-from broker.store import events
+from broker.science.skyplot import Candidate
+from broker.store import associations, events
 from broker.telemetry import get_logger
 from broker.wiring import reading, running, standing, vtp
 from broker.wiring.live_maps import load_map
@@ -39,6 +40,7 @@ __all__ = ["listen", "serve", "services", "up"]
 log = get_logger(__name__)
 
 DRAWN_CELLS = 1500
+MARKED, MARKED_LEVEL = 1000, 0.9  # alerts marked in pictures of maps
 DRAWN_ORDERS = (8, 7, 6, 5, 4)
 
 
@@ -58,6 +60,7 @@ def services(parts: Parts) -> Services:
         region=lambda event, level: _region(parts, event, level),
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
+        candidates=lambda event: _candidates(parts, event),
         version=version("nuncius"),
     )
 
@@ -200,6 +203,14 @@ def _inside(ra: float, dec: float, radius: float) -> pl.Expr:
         return pl.Series(apart <= radius)
 
     return pl.struct("ra", "dec").map_batches(test, return_dtype=pl.Boolean)
+
+
+def _candidates(parts: Parts, event_name: str) -> Sequence[Candidate]:
+    """The alerts deepest in an event's map, by the names of their objects, an object once."""
+    found = associations.page(parts.store, event_name, level=MARKED_LEVEL, limit=MARKED).alerts
+    placed = [row for row in reversed(found) if row["ra"] is not None and row["dec"] is not None]
+    objects = {row["object_id"] or row["alert_id"]: (row["ra"], row["dec"]) for row in placed}
+    return [Candidate(name, *place) for name, place in objects.items()]
 
 
 def _region(parts: Parts, event_name: str, level: float) -> Sequence[Cell]:
