@@ -14,6 +14,7 @@ from broker.api import (
     coincidences,
     events,
     filters,
+    galaxies,
     live,
     matches,
     objects,
@@ -53,6 +54,7 @@ def _resources(services: Services) -> list[APIRouter]:
         associations.router(services),  # before events, whose last route takes any path
         coincidences.router(services),  # before events, whose last route takes any path
         skymaps.router(services),  # likewise
+        galaxies.router(services),
         events.router(services),
         filters.router(services),
         matches.router(services),

@@ -22,7 +22,7 @@ from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
 
-__all__ = ["Cell", "ExpressionQuery", "PublishedSchema", "Services"]
+__all__ = ["Cell", "ExpressionQuery", "Galaxies", "GalaxyQuery", "PublishedSchema", "Services", "Weight"]
 
 Cell = tuple[int, int]
 """A HEALPix cell: order and NESTED index."""
@@ -63,6 +63,44 @@ class ExpressionQuery:
     start: datetime | None = None
     end: datetime | None = None
     before: tuple[datetime | None, str] | None = None
+
+
+Weight = Literal["luminosity", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class GalaxyQuery:
+    """Which galaxies of an event are wanted.
+
+    Parameters
+    ----------
+    limit
+        At most so many, the likeliest first.
+    level
+        Those in the smallest part of the sky that holds so much of the map's probability.
+    weight
+        Whether they are weighed by their luminosity; ``None`` for where the map has distances. Of a map without any the first
+        would be the farthest quasars.
+    catalog
+        Name of the catalogue.
+    """
+
+    limit: int = 50
+    level: float = 0.99
+    weight: Weight | None = None
+    catalog: str = "glade"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Galaxies:
+    """Galaxies ranked as hosts of an event: a row each, the likeliest first, and what is to be said of all of them."""
+
+    frame: pl.DataFrame
+    facts: Mapping[str, Any]
+
+
+def _no_galaxies(event: str, _asked: GalaxyQuery) -> Galaxies:
+    raise NotFoundError(f"no galaxies for event {event!r}: no catalogue is served here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +160,8 @@ class Services:
         Bytes of the largest file that is taken.
     candidates
         By event name: alerts inside its map, to be marked in pictures of it.
+    galaxies
+        By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
     version
         Ours.
     live_readers
@@ -145,6 +185,7 @@ class Services:
     read_map: Callable[[Path], SkyMap] = read_skymap
     max_upload: int = 1 << 28
     candidates: Callable[[str], Sequence[Candidate]] = lambda _event: ()
+    galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -13,6 +13,7 @@ import polars as pl
 import typer
 
 from broker.api.params import instant
+from broker.cli import event_galaxies
 from broker.cli.context import err, out, print_json, progress
 from broker.cli.points import numbers, read_points
 from broker.errors import SkyMapError, UsageError
@@ -30,6 +31,7 @@ from broker.wiring.maps import map_of_file
 __all__ = ["app"]
 
 app = typer.Typer(help="Sky maps: what one says, its regions, pictures of it.", no_args_is_help=True)
+app.command("galaxies")(event_galaxies.of_file)
 
 MapFile = Annotated[
     Path,

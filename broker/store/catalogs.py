@@ -26,7 +26,7 @@ from broker.science.sky import cone_ranges, radec_to_hpx, separation
 from broker.store.catalog_sources import PACKAGES, Progress, SourceTable, read_gaia, read_glade, read_ngc
 from broker.store.catalog_tables import read_table
 
-__all__ = ["Catalog", "Tier", "add", "build", "known", "near", "open_all", "open_catalog", "take"]
+__all__ = ["Catalog", "Tier", "add", "build", "known", "near", "open_all", "open_catalog", "take", "within"]
 
 _FORMAT: Final = 1
 _TIER_FACTOR: Final = 4.0
@@ -245,16 +245,29 @@ def near(catalog: Catalog, ra: float, dec: float, radius: float) -> tuple[npt.ND
     rows, separation : ndarray
         Row numbers, and degrees.
     """
-    found = [np.empty(0, np.int64)]
-    for tier in catalog.tiers:
-        hpx = catalog.hpx[tier.start : tier.stop]
-        bounds = np.searchsorted(hpx, cone_ranges(ra, dec, radius)) + tier.start
-        found += [np.arange(start, stop, dtype=np.int64) for start, stop in bounds]
-    rows = np.concatenate(found)
+    rows = within(catalog, cone_ranges(ra, dec, radius))
     apart = separation(ra, dec, catalog.ra[rows], catalog.dec[rows])
     order = np.argsort(apart, kind="stable")
     order = order[apart[order] <= radius]
     return rows[order], apart[order]
+
+
+def within(catalog: Catalog, ranges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows in a part of the sky; no other row is read.
+
+    Parameters
+    ----------
+    ranges : ndarray of int64, shape (m, 2)
+        Sorted half-open ranges of order-29 NESTED indices.
+    """
+    found = [np.empty(0, np.int64)]
+    for tier in catalog.tiers:
+        bounds = np.searchsorted(catalog.hpx[tier.start : tier.stop], ranges) + tier.start
+        size = bounds[:, 1] - bounds[:, 0]
+        # Counting up, with a leap from the end of each range to the start of the next.
+        before = np.cumsum(size) - size
+        found.append(np.arange(size.sum()) + np.repeat(bounds[:, 0] - before, size))
+    return np.concatenate(found)
 
 
 def take(catalog: Catalog, rows: npt.NDArray[np.int64]) -> pl.DataFrame:

@@ -41,6 +41,15 @@ _MEANINGS = {
     "far": Meaning(None, "Hz", "false alarm rate"),
     "p_astro": Meaning("stat.probability", None, "probability of an astrophysical origin"),
     "classification": Meaning("meta.code.class", None, "the likeliest class"),
+    "rank": Meaning("meta.number", None, "1 is the likeliest"),
+    "probability": Meaning("stat.probability", None, "to be the host, if the host is among the galaxies ranked"),
+    "dist": Meaning("pos.distance", "Mpc", "luminosity distance"),
+    "luminosity": Meaning("phys.luminosity", "solLum", "in the band galaxies are weighed in"),
+    "b_mag": Meaning("phot.mag;em.opt.B", "mag", None),
+    "credible_level": Meaning("stat.probability", None, "smallest credible region of the sky that holds it"),
+    "density": Meaning("stat.probability", "sr-1", "probability per steradian"),
+    "volume_level": Meaning("stat.probability", None, "smallest credible volume that holds it"),
+    "volume_density": Meaning("stat.probability", "Mpc-3", "probability per volume"),
     "kind": Meaning("meta.code", None, "detection, forced or limit"),
 }
 _DATATYPES: dict[type[pl.DataType] | pl.DataType, str] = {
