@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from broker.errors import SettingsError
 
-__all__ = ["PREFIX", "Settings", "Source", "load"]
+__all__ = ["PREFIX", "Relay", "Settings", "Source", "load"]
 
 PREFIX = "NUNCIUS_"
 # Read by the command line and the tests themselves, not settings.
@@ -163,6 +163,32 @@ class SchemasTable(Table):
     registries: dict[str, str] = Field(default_factory=dict)  # stream -> URL, user:password@ in it where needed
 
 
+class Relay(Table):
+    """Another network to tell of counterparts: table ``[relay.<name>]``. There is none unless set."""
+
+    kind: Literal["gcn", "hop"]
+    filters: tuple[str, ...]  # whose matches
+    topic: str  # theirs
+    level: Fraction = 0.9  # credible level up to which an alert counts as in an event's map
+    test: bool = False  # mark all as tests; and only then send counterparts of test events
+    sender: str = "Nuncius"  # as whom we speak
+    group: str = ""
+    start: Literal["earliest", "latest"] = "latest"  # where a new group begins in our matches
+    bootstrap_servers: str = ""
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    domain: str = "gcn.nasa.gov"
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _something(self) -> Relay:
+        if not self.filters or not self.topic:
+            raise ValueError("a relay needs the names of filters and a topic to send their matches to")
+        return self
+
+
 class Source(Table):
     """An upstream to take alerts from: table ``[ingest.<name>]``."""
 
@@ -206,6 +232,7 @@ class Settings(BaseSettings):
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()
     ingest: dict[str, Source] = Field(default_factory=dict)
+    relay: dict[str, Relay] = Field(default_factory=dict)
     filters: str = ""  # folder of filters; empty: those that come with Nuncius
     streams: str = ""  # folder of stream declarations beside those that come with Nuncius
 

@@ -21,6 +21,7 @@ __all__ = [
     "INGESTED",
     "LAG",
     "MATCHES",
+    "RELAYED",
     "RETRIES",
     "STEP_SECONDS",
     "UPDATES",
@@ -37,6 +38,7 @@ INGESTED = Counter("nuncius_ingested_total", "Records appended to raw topics", [
 ALERTS = Counter("nuncius_alerts_total", "Alerts through process, by what became of them", ["stream", "outcome"])
 MATCHES = Counter("nuncius_matches_total", "Alerts picked", ["filter"])
 UPDATES = Counter("nuncius_updates_total", "Alerts told again when an event changed", ["filter", "update"])
+RELAYED = Counter("nuncius_relayed_total", "Matches a relay has read, by what became of them", ["relay", "outcome"])
 FILTER_ERRORS = Counter("nuncius_filter_errors_total", "Batches a filter failed on", ["filter"])
 DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream", "stage"])
 COINCIDENCES = Counter("nuncius_coincidences_total", "Coincidences of events told", ["kind"])

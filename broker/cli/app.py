@@ -46,6 +46,7 @@ for verb in (
     ingest.ingest,
     service.process,
     service.serve,
+    service.relay,
     service.up,
     service.status,
     vtp.vtp,

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from broker.cli.context import context, err, out, print_json
 from broker.cli.ingest import show_totals
+from broker.wiring import relay as relaying
 from broker.wiring import running, serving, standing
 from broker.wiring.parts import open_parts
 
-__all__ = ["process", "serve", "status", "up"]
+__all__ = ["process", "relay", "serve", "status", "up"]
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [default: from the settings]")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]")]
@@ -38,8 +39,18 @@ def serve(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
         serving.serve(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
 
 
+def relay(ctx: typer.Context) -> None:
+    """Tell other networks, GCN or SCiMMA, of alerts that lie in events' maps, as the settings say, until Ctrl-C.
+
+    Example: `nuncius --config nuncius.toml relay`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
+        relaying.relay(parts, stop)
+
+
 def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
-    """Run every part in one process: upstreams of the settings, process, and the API.
+    """Run every part in one process: upstreams of the settings, process, relays where set, and the API.
 
     Example: `nuncius up --port 8000`
     """

@@ -30,7 +30,7 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import associations, events
 from broker.telemetry import get_logger
-from broker.wiring import hosts, reading, running, standing, vtp
+from broker.wiring import hosts, reading, relay, running, standing, vtp
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -104,6 +104,8 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
         jobs.append(lambda: running.follow_sources(parts, stop))
     if vtp.enabled(parts):
         jobs.append(lambda: running.serve_vtp(parts, stop))
+    if parts.settings.relay:
+        jobs.append(lambda: relay.relay(parts, stop))
 
     def guarded(job: Callable[[], None]) -> None:
         try:

@@ -1,0 +1,283 @@
+"""Matches told to other networks: read from ``matched.<filter>``, written to GCN or SCiMMA, committed when they have them.
+
+At least once: after a crash what was not committed is sent again, under the id it had. Off unless set.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from broker import topics
+from broker.api.framed import reader
+from broker.api.services import PublishedSchema
+from broker.deliver import gcn_json, hop_message
+from broker.deliver.counterpart import Counterpart, counterpart
+from broker.deliver.kafka_out import Downstream, Sender
+from broker.deliver.schema import load_published
+from broker.errors import DecodeError, NotFoundError, NunciusError, TransientError, UsageError
+from broker.paths import shipped
+from broker.record import Message, Record, TopicPartition, header
+from broker.settings import Relay
+from broker.store import events
+from broker.store.tables import NOT_REAL
+from broker.stream.log import Consumer
+from broker.telemetry import RELAYED, get_logger
+from broker.wiring import reading
+from broker.wiring.parts import Parts
+
+__all__ = ["relay"]
+
+log = get_logger(__name__)
+
+RECORDS, BYTES, SECONDS = 100, 8 << 20, 0.5
+REMEMBERED = 10_000  # ids of messages: an alert that two filters pick is told once
+
+
+def relay(parts: Parts, stop: threading.Event, *, wait: float = 60.0) -> None:
+    """Relay to every network of the settings, each in a thread of its own, until told to stop.
+
+    Parameters
+    ----------
+    wait
+        Longest pause between tries while a network is away, seconds.
+
+    Raises
+    ------
+    UsageError
+        None is set, or one names a filter that is not there.
+    """
+    tables = parts.settings.relay
+    if not tables:
+        raise UsageError("no relay is set: name one in a table [relay.<name>] of the settings")
+    known = {spec.name for spec in parts.filters}
+    for name, table in tables.items():
+        if missing := [each for each in table.filters if each not in known]:
+            raise UsageError(f"relay.{name}.filters: no filter {missing[0]!r}; there are {', '.join(sorted(known))}")
+    faults: list[BaseException] = []
+
+    def run(name: str, table: Relay) -> None:
+        try:
+            with closing(Sender(_downstream(table))) as sender:
+                _follow(_Relay(parts, name, table, sender.send), stop, wait)
+        except BaseException as error:  # noqa: BLE001  whatever ends one relay ends the process, which then tells why
+            faults.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=item, name=f"relay-{item[0]}") for item in tables.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
+@dataclass(slots=True)
+class _Relay:
+    """A relay at work."""
+
+    parts: Parts
+    name: str
+    table: Relay
+    send: Callable[[Sequence[Message]], None]
+    read: Callable[[bytes], dict[str, Any]] = field(init=False)
+    told: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        written = [PublishedSchema(one.id, one.name, 1, json.dumps(one.schema)) for one in load_published(shipped("schemas"))]
+        self.read = reader(written)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Our topics, by pattern: one whose filter has picked nothing yet is not there."""
+        return [f"^{re.escape(topics.matched(each))}$" for each in self.table.filters]
+
+    @property
+    def group(self) -> str:
+        return self.table.group or f"nuncius-relay-{self.name}"
+
+    def counterpart(self, record: Record) -> Counterpart | None:
+        """What a record says to others; ``None`` for nothing.
+
+        Raises
+        ------
+        DecodeError
+            It cannot be read.
+        """
+        when = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        update, event = header(record, topics.HEADER_UPDATE), header(record, topics.HEADER_EVENT)
+        return counterpart(
+            self.read(record.value),
+            when,
+            self.describe,
+            self.curve,
+            level=self.table.level,
+            update=update,
+            event=event,
+            test=self.table.test,
+        )
+
+    def describe(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            event = events.get_event(self.parts.store, name)
+        except NotFoundError:
+            return None
+        return {"real": event.get("alert_tense") not in NOT_REAL} | event
+
+    def curve(self, object_id: str) -> pl.DataFrame:
+        """Light curve of an object; empty where there is none, as the alert has its own measurement."""
+        try:
+            return reading.light_curve(self.parts, object_id)
+        except TransientError:
+            raise
+        except (NunciusError, OSError) as error:
+            log.warning("no light curve to send along", relay=self.name, object=object_id, reason=str(error))
+            return pl.DataFrame()
+
+    def message(self, found: Counterpart) -> Message:
+        if self.table.kind == "gcn":
+            return gcn_json.message(found, self.table.topic, mission=self.table.sender)
+        return hop_message.message(found, self.table.topic, sender=self.table.username or self.table.sender)
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Send what the records say, in order; return when the other side has it."""
+        for record in records:
+            outcome = self._tell(record)
+            RELAYED.labels(self.name, outcome).inc()
+
+    def _tell(self, record: Record) -> str:
+        place = {"relay": self.name, "topic": record.topic, "partition": record.partition, "offset": record.offset}
+        try:
+            found = self.counterpart(record)
+        except (DecodeError, LookupError, ValueError, TypeError) as error:
+            log.warning("match cannot be read, and is not sent on", **place, reason=str(error))
+            return "unreadable"
+        if found is None:
+            return "no event"
+        if found.id.bytes in self.told:
+            return "repeated"
+        try:
+            self.send([self.message(found)])
+        except UsageError as error:
+            log.warning("match is refused, and not sent on", **place, reason=str(error))
+            return "refused"
+        self.told[found.id.bytes] = None
+        if len(self.told) > REMEMBERED:
+            self.told.popitem(last=False)
+        log.info("told of a counterpart", **place, of=found.events[0].name, change=found.change, id=str(found.id))
+        return "sent"
+
+
+def _follow(one: _Relay, stop: threading.Event, wait: float) -> None:
+    """Batch after batch until told to stop; what fails and may pass is waited out, and done again."""
+
+    def note(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("relay waits", relay=one.name, error=str(error), attempt=state.attempt_number)
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(TransientError),
+        wait=wait_random_exponential(max=wait),
+        before_sleep=note,
+        sleep=lambda seconds: (stop.wait(seconds), None)[1],
+        stop=lambda _state: stop.is_set(),
+        reraise=True,
+    )
+    try:
+        # What is there before the group's first reader counts as told; what comes from now on does not, whenever it is read.
+        before = retrying(_ends, one) if one.table.start == "latest" else {}
+        with closing(one.parts.log.consumer(one.group, one.patterns, "earliest")) as consumer:
+            inbox = _Inbox(consumer, before)
+            while not stop.is_set():
+                records = retrying(inbox.take)
+                retrying(one.tell, records)
+                inbox.done(records)
+                retrying(inbox.commit)
+    except TransientError:
+        if not stop.is_set():
+            raise
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """Records to be told, and the group's place in them.
+
+    Parameters
+    ----------
+    before
+        Where a group that has no place begins; elsewhere it does from the first record.
+    """
+
+    consumer: Consumer
+    before: Mapping[TopicPartition, int]
+    known: set[TopicPartition] = field(default_factory=set)
+    held: list[Record] = field(default_factory=list)
+    open: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def take(self) -> list[Record]:
+        """Some records of partitions that are ours; called again after a failure, it passes over none."""
+        if not self.held:
+            self._poll(SECONDS)
+        fresh = self.consumer.assignment() - self.known
+        if fresh:
+            without = fresh - self.consumer.committed(fresh).keys()
+            begin = {place: offset for place, offset in self.before.items() if place in without}
+            if begin:
+                self.consumer.commit(begin)  # so that a later start finds it, whatever has come meanwhile
+            for place, offset in begin.items():
+                self.consumer.seek(place, offset)
+            self.held = [record for record in self.held if record.place not in begin]
+            self.known |= fresh
+        records, self.held = self.held, []
+        return records
+
+    def done(self, records: Sequence[Record]) -> None:
+        """The other side has these."""
+        self.open |= {record.place: record.offset + 1 for record in records}
+
+    def commit(self) -> None:
+        """Keep the group's place, but for partitions that others have taken over: they send those records again."""
+        if self.open:
+            try:
+                self.consumer.commit(self.open)
+            except TransientError:
+                self._poll(0.0)  # hears who has which partitions now
+                raise
+            self.open.clear()
+
+    def _poll(self, timeout: float) -> None:
+        polled = self.consumer.poll(RECORDS, BYTES, timeout)
+        for place in self.consumer.lost():  # what was polled just now was read as owner, what was before was not
+            self.known.discard(place)
+            self.open.pop(place, None)
+            self.held = [record for record in self.held if record.place != place]
+        self.held += polled
+
+
+def _ends(one: _Relay) -> dict[TopicPartition, int]:
+    wanted = {topics.matched(each) for each in one.table.filters} & one.parts.log.topics().keys()
+    return {place: end for topic in wanted for place, (_, end) in one.parts.log.bounds(topic).items()}
+
+
+def _downstream(table: Relay) -> Downstream:
+    return Downstream(
+        table.kind,
+        table.bootstrap_servers,
+        table.client_id,
+        table.client_secret.get_secret_value(),
+        table.username,
+        table.password.get_secret_value(),
+        table.domain,
+        table.properties,
+    )
