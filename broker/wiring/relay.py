@@ -195,7 +195,6 @@ def _follow(one: _Relay, stop: threading.Event, wait: float) -> None:
         reraise=True,
     )
     try:
-        # What is there before the group's first reader counts as told; what comes from now on does not, whenever it is read.
         before = retrying(_ends, one) if one.table.start == "latest" else {}
         with closing(one.parts.log.consumer(one.group, one.patterns, "earliest")) as consumer:
             inbox = _Inbox(consumer, before)
@@ -266,6 +265,9 @@ class _Inbox:
 
 
 def _ends(one: _Relay) -> dict[TopicPartition, int]:
+    """Where a new group begins: what is there before its first reader counts as told, what comes later does not."""
+    if one.parts.log.group_lag(one.group):
+        return {}
     wanted = {topics.matched(each) for each in one.table.filters} & one.parts.log.topics().keys()
     return {place: end for topic in wanted for place, (_, end) in one.parts.log.bounds(topic).items()}
 
