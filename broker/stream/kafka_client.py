@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -139,6 +140,7 @@ class Cluster:
         self._common: dict[str, Any] = {"bootstrap.servers": bootstrap_servers, "error_cb": self._complain, "log_level": 4}
         self._known: set[str] = set()
         self._admin: AdminClient | None = None
+        self._guard = threading.Lock()
 
     def _complain(self, error: KafkaError) -> None:
         """Remember and log what a client says of its connections; it goes on trying by itself."""
@@ -149,9 +151,10 @@ class Cluster:
     @property
     def admin(self) -> AdminClient:
         """Its administrator, connected at first use."""
-        if self._admin is None:
-            self._admin = AdminClient({**self._common, **self._extra})
-        return self._admin
+        with self._guard:  # a second one, made by another thread and let go of, would take its answers with it
+            if self._admin is None:
+                self._admin = AdminClient({**self._common, **self._extra})
+            return self._admin
 
     def producer_settings(self) -> dict[str, Any]:
         """For a producer: idempotent, and as fast as that can be."""
