@@ -62,7 +62,6 @@ for group, name in (
     (event.app, "event"),
     (filters.app, "filter"),
     (catalogs.app, "catalog"),
-    (skymap.app, "skymap"),
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),
