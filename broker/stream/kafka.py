@@ -6,7 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Producer
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka import TopicPartition as Place
 
 from broker.errors import LogUnavailableError
 from broker.record import Message, TopicPartition
@@ -45,6 +47,7 @@ class KafkaLog:
         self._guard = threading.Lock()
         self._producer: Producer | None = None
         self._opened: list[KafkaConsumer | KafkaPublisher] = []
+        self._askers: dict[str, Client] = {}
 
     def create_topic(self, name: str, spec: TopicSpec) -> None:
         """See `broker.stream.log.Log.create_topic`."""
@@ -100,19 +103,31 @@ class KafkaLog:
 
     def group_lag(self, group: str) -> dict[TopicPartition, int]:
         """See `broker.stream.log.Log.group_lag`. Where outputs are read, the markers of their transactions count as records."""
-        with translate(f"asking for the offsets of {group}", self._cluster.hint):
-            request = [ConsumerGroupTopicPartitions(group)]
-            future = self._cluster.admin.list_consumer_group_offsets(request, request_timeout=ANSWER_SECONDS)[group]
-            places = future.result(ANSWER_SECONDS * 2).topic_partitions
-        known = {TopicPartition(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+        known = self._committed(group)
         first, ends = self._cluster.offsets(known, EARLIEST), self._cluster.offsets(known, LATEST)
         # What retention has dropped cannot be read any more.
         return {place: max(0, ends[place] - max(offset, first[place])) for place, offset in sorted(known.items())}
+
+    def _committed(self, group: str) -> dict[TopicPartition, int]:
+        """Offsets a group has committed, asked for by a client that carries its name and never joins it.
+
+        librdkafka 2.16 ends with a segmentation fault where its administrator asks a group's coordinator that is still loading.
+        """
+        with self._guard:
+            asker = self._askers.get(group)
+            if asker is None:
+                asker = self._askers[group] = Client({**self._cluster.consumer_settings(), "group.id": group})
+        places = [Place(name, number) for name, count in self._cluster.topics().items() for number in range(count)]
+        with translate(f"asking for the offsets of {group}", self._cluster.hint):
+            found = asker.committed(places, ANSWER_SECONDS) if places else []
+        return {TopicPartition(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
 
     def close(self) -> None:
         """See `broker.stream.log.Log.close`."""
         while self._opened:
             self._opened.pop().close()
+        while self._askers:
+            self._askers.popitem()[1].close()
         self._producer = None
 
     def _keep(self, opened: KafkaConsumer | KafkaPublisher) -> None:
