@@ -189,6 +189,12 @@ class Relay(Table):
         return self
 
 
+class AlarmTable(Table):
+    """When something is wrong that nobody sent word of."""
+
+    heartbeat_seconds: Positive = 60.0  # an upstream that gives signs of life has given none for so long
+
+
 class Source(Table):
     """An upstream to take alerts from: table ``[ingest.<name>]``."""
 
@@ -231,6 +237,7 @@ class Settings(BaseSettings):
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()
+    alarm: AlarmTable = AlarmTable()
     ingest: dict[str, Source] = Field(default_factory=dict)
     relay: dict[str, Relay] = Field(default_factory=dict)
     filters: str = ""  # folder of filters; empty: those that come with Nuncius

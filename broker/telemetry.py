@@ -18,6 +18,7 @@ __all__ = [
     "DEAD_LETTERS",
     "FILTER_ERRORS",
     "HALTED",
+    "HEARTBEAT_AGE",
     "INGESTED",
     "LAG",
     "MATCHES",
@@ -44,6 +45,7 @@ DEAD_LETTERS = Counter("nuncius_dead_letters_total", "Alerts rejected", ["stream
 COINCIDENCES = Counter("nuncius_coincidences_total", "Coincidences of events told", ["kind"])
 RETRIES = Counter("nuncius_retries_total", "Batches done again after a fault that passes", ["fault"])
 HALTED = Gauge("nuncius_stream_halted", "1 where a stream is stopped because too much of it is rejected", ["stream"])
+HEARTBEAT_AGE = Gauge("nuncius_heartbeat_age_seconds", "Since the upstream last gave a sign of life", ["upstream"])
 LAG = Gauge("nuncius_lag_records", "Records still to read", ["topic", "partition"])
 BATCH_SECONDS = Histogram(
     "nuncius_batch_seconds", "Poll to commit", buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)

@@ -1,14 +1,14 @@
-"""``events``, ``events/{name}`` and ``events/{name}/region``: gamma-ray bursts, gravitational waves, neutrinos, ..."""
+"""``events``, ``events/{name}``, its ``revisions`` and its ``region``: gamma-ray bursts, gravitational waves, neutrinos, ..."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import healpy as hp
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from broker.api.cursor import next_link
 from broker.api.models import Utc
@@ -19,17 +19,23 @@ from broker.api.values import plain
 from broker.errors import NotFoundError
 from broker.store import events as stored
 
-__all__ = ["corners", "router"]
+__all__ = ["corners", "detail", "router", "summary"]
 
 EventName = Annotated[str, Path(description="Event name, percent-encoded", examples=["S240422ed"])]
 
 
-class Event(BaseModel):
-    """What is known of an event now."""
+class Position(BaseModel):
+    """Where an event is."""
 
-    name: str = Field(examples=["S240422ed"])
-    stream: str | None = None
-    latest_alert_id: str = Field(description="The latest notice of it")
+    ra: float = Field(description="Degrees, ICRS")
+    dec: float
+    error: float | None = Field(default=None, description="Degrees, radius of the containment_probability region")
+    containment_probability: float | None = None
+
+
+class _Measured(BaseModel):
+    """What an event and each of its revisions state."""
+
     time: Utc | None = Field(default=None, description="When it happened, UTC")
     ra: float | None = Field(default=None, description="Degrees, ICRS")
     dec: float | None = None
@@ -40,14 +46,36 @@ class Event(BaseModel):
     instrument: str | None = None
     alert_type: str | None = None
     alert_tense: str | None = None
-    classification: str | None = None
-    far: float | None = Field(default=None, description="Hz")
+    significant: bool | None = Field(default=None, description="Whether its mission thinks it significant")
+    classification: str | None = Field(default=None, description="The likeliest class")
+    far: float | None = Field(default=None, description="False alarm rate, Hz")
     p_astro: float | None = None
     area50: float | None = Field(default=None, description="Square degrees")
     area90: float | None = Field(default=None, description="Square degrees")
     distmean: float | None = Field(default=None, description="Mpc")
     diststd: float | None = Field(default=None, description="Mpc")
-    revision: int | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def position(self) -> Position | None:
+        """Where it is; null where that is not known as a point."""
+        if self.ra is None or self.dec is None:
+            return None
+        return Position(ra=self.ra, dec=self.dec, error=self.ra_dec_error, containment_probability=self.containment_probability)
+
+
+class Event(_Measured):
+    """What is known of an event now."""
+
+    name: str = Field(examples=["S240422ed"])
+    aliases: list[str] = Field(default_factory=list, description="Its other names; it answers to each of them")
+    state: str = Field(description="early_warning, preliminary, initial, update or retracted")
+    test: bool = Field(description="A test, mock, injection or commanded event")
+    stream: str | None = None
+    latest_alert_id: str = Field(description="The latest notice of it")
+    revision: int | None = Field(default=None, description="Number of the latest notice; 0 where there are circulars only")
+    map_revision: int | None = Field(default=None, description="The notice that brought the map")
+    created: Utc | None = Field(default=None, description="When we first heard of it")
     updated: Utc | None = Field(default=None, description="When we last heard of it")
     retracted: bool = False
     has_map: bool = Field(default=False, description="Whether `/region` has something to show")
@@ -60,31 +88,52 @@ class EventPage(BaseModel):
     next: str | None = Field(default=None, description="Address of the next page; null at the end")
 
 
-class Notice(BaseModel):
-    """One revision of what is known of an event."""
+class Citation(BaseModel):
+    """Another notice or event that a notice names."""
 
-    revision: int
+    how: str = Field(description="followup, supersedes, retraction; refers: its event is that one; coincidence: another event")
+    of: str = Field(description="An ivorn, or an event's name")
+
+
+class Revision(_Measured):
+    """One notice of an event."""
+
+    revision: int = Field(description="From 1, in the order of receipt")
     alert_id: str
+    stream: str | None = None
+    type: str | None = Field(default=None, description="As its sender calls it")
+    state: str | None = Field(default=None, description="As an event's; null where the notice tells no stage")
     received: Utc | None = None
-    time: Utc | None = None
-    ra: float | None = None
-    dec: float | None = None
-    ra_dec_error: float | None = None
-    alert_type: str | None = None
-    alert_tense: str | None = None
-    classification: str | None = None
-    far: float | None = None
-    p_astro: float | None = None
-    area50: float | None = None
-    area90: float | None = None
-    distmean: float | None = None
-    diststd: float | None = None
+    issued: Utc | None = Field(default=None, description="When it was sent, by its own clock")
+    serial: int | None = Field(default=None, description="Its number, by its sender")
+    change: str = Field(description="What it changed of what was known, in words")
+    citations: list[Citation] = Field(default_factory=list)
+
+
+class Circular(BaseModel):
+    """What people wrote of an event."""
+
+    circular: str = Field(description="Its number", examples=["33603"])
+    version: int = Field(description="From 1; each edit is one more")
+    subject: str | None = None
+    submitter: str | None = None
+    posted: Utc | None = None
+    received: Utc | None = None
+    alert_id: str
 
 
 class EventDetail(Event):
     """An event with all its notices."""
 
-    notices: list[Notice] = Field(description="In the order they came")
+    revisions: list[Revision] = Field(description="In the order they came")
+    circulars: list[Circular] = Field(default_factory=list)
+
+
+class Revisions(BaseModel):
+    """An event's notices."""
+
+    name: str
+    items: list[Revision] = Field(description="In the order they came")
 
 
 class Region(BaseModel):
@@ -121,9 +170,21 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return known | {
         "name": row["event_name"],
         "latest_alert_id": row["alert_id"],
+        "test": not row["real"],
         "retracted": row["state"] == "retracted",
         "has_map": row["map_path"] is not None,
     }
+
+
+def summary(row: Mapping[str, Any]) -> Event:
+    """An event of a list."""
+    return Event.model_validate(_fields(row))
+
+
+def detail(row: Mapping[str, Any]) -> EventDetail:
+    """An event with its revisions and circulars."""
+    more = {"revisions": [plain(one) for one in row["revisions"]], "circulars": [plain(one) for one in row["circulars"]]}
+    return EventDetail.model_validate(_fields(row) | more)
 
 
 def router(services: Services) -> APIRouter:
@@ -136,7 +197,10 @@ def router(services: Services) -> APIRouter:
         stream: Annotated[str | None, Query(description="One stream", examples=["lvk"])] = None,
         start: Annotated[str | None, Query(description="Happened from this time on: ISO 8601 or MJD, UTC")] = None,
         end: Annotated[str | None, Query(description="Happened before this time: ISO 8601 or MJD, UTC")] = None,
-        real: Annotated[bool, Query(description="Leave out tests, injections and commanded events")] = False,
+        real: Annotated[bool, Query(description="Leave out tests, mock events, injections and commanded events")] = False,
+        state: Annotated[
+            Literal["early_warning", "preliminary", "initial", "update", "retracted"] | None, Query(description="In this state")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
     ) -> EventPage:
@@ -146,13 +210,12 @@ def router(services: Services) -> APIRouter:
             limit=limit,
             cursor=cursor,
             real_only=real,
+            state=state,
             stream=stream,
             start=instant(start, "start") if start else None,
             end=instant(end, "end") if end else None,
         )
-        return EventPage(
-            items=[Event.model_validate(_fields(row)) for row in page.events], next=next_link(request, page.cursor)
-        )
+        return EventPage(items=[summary(row) for row in page.events], next=next_link(request, page.cursor))
 
     @routes.get("/{name:path}/region")
     def region(
@@ -167,11 +230,15 @@ def router(services: Services) -> APIRouter:
             raise NotFoundError(message)
         return Region(name=event["event_name"], level=level, cells=corners(cells))
 
+    @routes.get("/{name:path}/revisions")
+    def revisions(name: EventName) -> Revisions:
+        """The event's notices, each with what it changed of what was known."""
+        found = detail(stored.get_event(services.store, name))
+        return Revisions(name=found.name, items=found.revisions)
+
     @routes.get("/{name:path}")
     def event(name: EventName) -> EventDetail:
-        """One event, with all its notices."""
-        row = stored.get_event(services.store, name)
-        notices = [plain(notice) for notice in row["revisions"]]
-        return EventDetail.model_validate(_fields(row) | {"notices": notices})
+        """One event by any of its names, with all its notices and circulars."""
+        return detail(stored.get_event(services.store, name))
 
     return routes

@@ -162,6 +162,8 @@ class Services:
         By event name: alerts inside its map, to be marked in pictures of it.
     galaxies
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
+    alarms
+        What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     version
         Ours.
     live_readers
@@ -186,6 +188,7 @@ class Services:
     max_upload: int = 1 << 28
     candidates: Callable[[str], Sequence[Candidate]] = lambda _event: ()
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
+    alarms: Callable[[], Mapping[str, str]] = dict
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy import text
 
+from broker.api.models import Utc
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.api.values import plain
@@ -51,6 +52,16 @@ class Lag(BaseModel):
     records: int
 
 
+class Heartbeat(BaseModel):
+    """An upstream that gives signs of life."""
+
+    upstream: str
+    seen: Utc | None = Field(default=None, description="When we had the last one")
+    sent: Utc | None = Field(default=None, description="By its own clock")
+    age_seconds: float
+    silent: bool = Field(description="Whether that is longer ago than is well")
+
+
 class Status(BaseModel):
     """How the service does; what wiring gives beyond these goes out as it is."""
 
@@ -61,6 +72,7 @@ class Status(BaseModel):
     ledger: Ledger = Field(default_factory=Ledger)
     lag: list[Lag] = Field(default_factory=list)
     halted: list[str] = Field(default_factory=list, description="Streams stopped because too much of them was rejected")
+    heartbeats: list[Heartbeat] = Field(default_factory=list, description="Upstreams that give signs of life")
     rates: dict[str, float] = Field(default_factory=dict, description="Alerts a second by stream, of late")
 
 
@@ -70,6 +82,11 @@ class Health(BaseModel):
     alive: bool = True
     ready: bool
     parts: dict[str, str] = Field(description="`ok`, or what is wrong", examples=[{"store": "ok", "log": "ok"}])
+    alarms: dict[str, str] = Field(
+        default_factory=dict,
+        description="What is wrong outside, such as an upstream that has fallen silent; it does not keep us from serving",
+        examples=[{"heartbeat of gcn": "silent for 75 s"}],
+    )
 
 
 def _probe(services: Services) -> dict[str, str]:
@@ -112,7 +129,8 @@ def router(services: Services) -> APIRouter:
         parts = _probe(services)
         ready = set(parts.values()) == {"ok"}
         response.status_code = 200 if ready else 503
-        return Health(ready=ready, parts=parts)
+        alarms = services.alarms() if parts["store"] == "ok" else {}
+        return Health(ready=ready, parts=parts, alarms=dict(alarms))
 
     @routes.get("/health/live")
     def live() -> Health:

@@ -59,8 +59,8 @@ for verb in (
     app.command()(verb)
 for group, name in (
     (dead_letters.app, "dead-letter"),
-    (event.app, "event"),
     (filters.app, "filter"),
+    (event.app, "event"),
     (catalogs.app, "catalog"),
     (config.app, "config"),
     (vtp.app, "voevent"),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import typer
+from typing import Annotated, Any
 
-from broker.cli import event_alerts, event_galaxies
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from broker.api.events import Event, EventDetail, Revision, detail, summary
+from broker.cli import event_alerts, event_coincidences, event_galaxies
+from broker.cli.context import context, out, print_json
+from broker.store import events
+from broker.store.change_words import rate_words
+from broker.wiring.parts import open_parts
 
 __all__ = ["app"]
 
@@ -12,3 +21,117 @@ app = typer.Typer(help="Events: bursts, gravitational waves, neutrinos, and what
 
 app.command("alerts")(event_alerts.alerts)
 app.command("galaxies")(event_galaxies.of_event)
+app.command("coincidences")(event_coincidences.coincidences)
+
+AsDocument = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.command("list")
+def listing(
+    ctx: typer.Context,
+    tests: Annotated[bool, typer.Option("--tests/--no-tests", help="Tests and mock events too.")] = True,
+    state: Annotated[
+        str | None, typer.Option(help="Only early_warning, preliminary, initial, update or retracted ones.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 100,
+    as_document: AsDocument = False,
+) -> None:
+    """Events, the last to change first.
+
+    Example: `nuncius event list --no-tests`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        found = [summary(row) for row in events.list_events(parts.store, limit=limit, real_only=not tests, state=state).events]
+    if as_document:
+        print_json([each.model_dump(mode="json") for each in found])
+        return
+    table = Table("event", "state", "time (UTC)", "position", "class", "90% area", "rev.", "also known as")
+    for each in found:
+        table.add_row(
+            escape(each.name), _state(each), _time(each), _position(each), escape(each.classification or ""),
+            _area(each.area90), str(each.revision), escape(", ".join(each.aliases)),
+        )  # fmt: skip
+    out.print(table)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Any of its names, such as S240422ed or 'Fermi 745121685'.")],
+    as_document: AsDocument = False,
+) -> None:
+    """An event with all its revisions and what each of them changed.
+
+    Example: `nuncius event show MS181101ab`
+    """
+    options = context(ctx)
+    with open_parts(options.settings(), options.data) as parts:
+        found = detail(events.get_event(parts.store, name))
+    if as_document:
+        print_json(found.model_dump(mode="json"))
+        return
+    _show(found)
+
+
+def _show(found: EventDetail) -> None:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    lines: dict[str, Any] = {
+        "also known as": ", ".join(found.aliases),
+        "state": None,
+        "mission": " ".join(filter(None, (found.mission, found.instrument))),
+        "time": _time(found),
+        "position": _position(found),
+        "significance": _significance(found),
+        "class": found.classification,
+        "area": None if found.area90 is None else f"{_area(found.area50)} (50%), {_area(found.area90)} (90%)",
+        "distance": None if found.distmean is None else f"{found.distmean:,.0f} ± {found.diststd or 0.0:,.0f} Mpc",
+    }
+    for label, text in lines.items():
+        if label == "state":
+            facts.add_row("state", _state(found))
+        elif text:
+            facts.add_row(label, escape(str(text)))
+    out.print(f"[bold]{escape(found.name)}[/]")
+    out.print(facts)
+    table = Table("rev.", "received (UTC)", "type", "state", "significance", "class", "50% area", "90% area", "change")
+    for each in found.revisions:
+        received = each.received.strftime("%Y-%m-%d %H:%M:%S") if each.received else ""
+        table.add_row(
+            str(each.revision), received, escape(each.type or each.alert_type or ""), each.state or "", _significance(each),
+            escape(each.classification or ""), _area(each.area50), _area(each.area90), escape(each.change),
+        )  # fmt: skip
+    out.print(table)
+    if found.circulars:
+        written = Table("circular", "version", "posted (UTC)", "subject")
+        for one in found.circulars:
+            posted = one.posted.strftime("%Y-%m-%d %H:%M") if one.posted else ""
+            written.add_row(one.circular, str(one.version), posted, escape(one.subject or ""))
+        out.print(written)
+
+
+def _state(event: Event) -> str:
+    words = event.state.replace("_", " ")
+    return f"{words} [yellow](test)[/]" if event.test else words
+
+
+def _time(event: Event) -> str:
+    return "" if event.time is None else event.time.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _position(event: Event) -> str:
+    if event.position is None:
+        return ""
+    error = "" if event.position.error is None else f" ± {event.position.error:.3g}°"
+    return f"{event.position.ra:.4f} {event.position.dec:+.4f}{error}"
+
+
+def _area(area: float | None) -> str:
+    return "" if area is None else f"{area:,.0f} deg²" if area >= 10.0 else f"{area:.3g} deg²"
+
+
+def _significance(said: Event | Revision) -> str:
+    words = [] if said.significant is None else ["significant" if said.significant else "not significant"]
+    rate = rate_words(said.far)
+    return ", ".join([*words, *([f"FAR {rate}"] if rate else [])])

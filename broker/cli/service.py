@@ -80,6 +80,10 @@ def status(
         out.print(lag)
         for fault in found["faults"]:
             out.print(f"[bold red]the ledger does not add up:[/] {fault}")
+        for one in found["heartbeats"]:
+            seen = f"{one['age_seconds']:,.0f} s ago" if one["seen"] else "never"
+            mark = "[bold red]alarm: silent,[/] " if one["silent"] else ""
+            out.print(f"{mark}last heartbeat of {one['upstream']}: {seen}")
         for stream in found["halted"]:
             out.print(f"[bold red]halted:[/] {stream}")
     if found["faults"]:

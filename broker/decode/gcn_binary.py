@@ -16,7 +16,7 @@ from broker.decode.notice_time import from_tjd
 from broker.decode.notice_types import NoticeType, notice_types
 from broker.errors import DecodeError
 
-__all__ = ["LENGTH", "parse_binary", "plausible"]
+__all__ = ["LENGTH", "is_alive", "parse_binary", "plausible"]
 
 LENGTH = 160
 _PACKET = struct.Struct(">40i")
@@ -54,6 +54,11 @@ def plausible(data: bytes) -> bool:
     return 0 < slots[_TYPE] < 1000 and slots[_SERIAL] >= 0 and (slots[_TYPE] in _ALIVE or _time(slots) is not None)
 
 
+def is_alive(data: bytes) -> bool:
+    """Whether a binary notice is the old sign of life."""
+    return len(data) == LENGTH and int.from_bytes(data[:4], "big") in _ALIVE
+
+
 def parse_binary(data: bytes) -> Notice:
     """Notice of a 160-byte packet; of an unknown type, what nearly all types have in common.
 
@@ -67,7 +72,7 @@ def parse_binary(data: bytes) -> Notice:
     slots = _PACKET.unpack(data)
     if not plausible(data):
         raise DecodeError(f"not a binary notice: type {slots[_TYPE]}, truncated Julian day {slots[_TJD]}")
-    if slots[_TYPE] in _ALIVE:
+    if is_alive(data):
         return ALIVE
     kind = notice_types().get(slots[_TYPE])
     name = kind.name if kind else f"TYPE_{slots[_TYPE]}"

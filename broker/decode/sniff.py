@@ -9,11 +9,11 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from broker.decode.gcn_binary import LENGTH, plausible
+from broker.decode.gcn_binary import LENGTH, is_alive, plausible
 from broker.decode.notice_origin import stream_of_ivorn
 from broker.decode.notice_xml import root_name
 
-__all__ = ["Kind", "sniff_notice"]
+__all__ = ["HEARTBEAT", "Kind", "sniff_notice"]
 
 VOEVENT = "application/x-voevent+xml"
 CIRCULAR = "application/x-gcn-circular+json"
@@ -54,7 +54,7 @@ def sniff_notice(data: bytes) -> Kind | None:
     if data.startswith((_FITS, _GZIP)):
         return Kind("skymap", SKYMAP) if data.startswith(_FITS) or _holds_fits(data) else None
     if len(data) == LENGTH and plausible(data):
-        return Kind("gcn", BINARY)
+        return Kind("gcn", HEARTBEAT if is_alive(data) else BINARY)
     text = data.removeprefix(_BOM).lstrip()
     if text.startswith((b"<", b"\xff\xfe", b"\xfe\xff", b"\0<")):
         return _xml(data)

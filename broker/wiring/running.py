@@ -11,6 +11,7 @@ from types import FrameType
 
 from broker import topics
 from broker.decode.dispatch import NOTICE_STREAMS
+from broker.decode.sniff import HEARTBEAT
 from broker.errors import StreamHaltedError, UsageError
 from broker.ingest.files import Ingested, ingest_files
 from broker.ingest.kafka import Upstream, follow
@@ -23,6 +24,7 @@ from broker.store.ledger import Totals
 from broker.stream import loop
 from broker.telemetry import INGESTED
 from broker.wiring import standing, vtp
+from broker.wiring.heartbeats import Pulse, has_heartbeat, watching
 from broker.wiring.housekeeping import compacting
 from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
@@ -58,22 +60,24 @@ def follow_sources(parts: Parts, stop: threading.Event) -> None:
             "nothing to ingest: name files or folders, or set an upstream in a table [ingest.<name>] of the settings"
         )
     faults: list[BaseException] = []
+    pulses = {name: Pulse(name, has_heartbeat(source.topics)) for name, source in sources.items()}
 
     def run(name: str, source: Source) -> None:
         try:
             if source.kind == "vtp":
                 vtp.follow_broker(parts, source, _take(parts, source), stop)
             else:
-                follow(_upstream(name, source), _take(parts, source), stop)
+                follow(_upstream(name, source), _take(parts, source, pulses[name]), stop)
         except BaseException as error:  # noqa: BLE001  whatever ends one upstream ends the process, which then tells why
             faults.append(error)
             stop.set()
 
     threads = [threading.Thread(target=run, args=item, name=f"ingest-{item[0]}") for item in sources.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with watching(parts, pulses):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     if faults:
         raise faults[0]
 
@@ -194,7 +198,7 @@ def _upstream(name: str, source: Source) -> Upstream:
     )
 
 
-def _take(parts: Parts, source: Source | None = None) -> Callable[[list[Received]], None]:
+def _take(parts: Parts, source: Source | None = None, pulse: Pulse | None = None) -> Callable[[list[Received]], None]:
     stream = source.stream if source else ""
     sniff = sniffer(parts)
     limit = bounds(parts)
@@ -206,7 +210,15 @@ def _take(parts: Parts, source: Source | None = None) -> Callable[[list[Received
         return Kind(stream, found.content_type if found else OCTETS, stream in NOTICE_STREAMS) if stream else found
 
     def take(received: list[Received]) -> None:
-        messages = [to_message(one, kind(one.value), limit) for one in received]
+        kinds = [kind(one.value) for one in received]
+        messages = []
+        for one, told in zip(received, kinds, strict=True):
+            if pulse is not None and told is not None and told.content_type == HEARTBEAT:
+                pulse.beat(one.value)  # no alert, and one a second: it goes no further
+            else:
+                messages.append(to_message(one, told, limit))
+        if not messages:
+            return
         parts.log.append(messages)
         for message in messages:
             INGESTED.labels(topics.stream_of(message.topic)).inc()

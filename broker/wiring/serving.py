@@ -30,7 +30,7 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import associations, events
 from broker.telemetry import get_logger
-from broker.wiring import hosts, reading, relay, running, standing, vtp
+from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -62,6 +62,7 @@ def services(parts: Parts) -> Services:
         read_map=map_of_file,
         candidates=lambda event: _candidates(parts, event),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
+        alarms=lambda: heartbeats.alarms(parts),
         version=version("nuncius"),
     )
 

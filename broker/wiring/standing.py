@@ -16,6 +16,7 @@ from broker.record import TopicPartition
 from broker.store import ledger, matches
 from broker.store.ledger import Counts
 from broker.telemetry import LAG
+from broker.wiring import heartbeats
 from broker.wiring.parts import Parts
 
 __all__ = ["STARTED", "lag", "status"]
@@ -47,6 +48,7 @@ def status(parts: Parts) -> dict[str, Any]:
             for place, behind in sorted(behind_now.items())
         ],
         "halted": ledger.halted(parts.store),
+        "heartbeats": heartbeats.shown(parts),
         "matches": dict(matches.counts(parts.store)),
     }
 

@@ -37,7 +37,7 @@ def test_events_in_pages(client: httpx.Client) -> None:
 
 def test_event_with_its_notices(client: httpx.Client) -> None:
     event = client.get(f"{API}/events/GRB240422A").json()
-    assert [notice["alert_id"] for notice in event["notices"]] == [IVORN]
+    assert [notice["alert_id"] for notice in event["revisions"]] == [IVORN]
 
 
 def test_region_is_cells_around_the_place(client: httpx.Client) -> None:
@@ -106,7 +106,7 @@ def test_not_ready_while_the_log_is_away(here: World) -> None:
     with served(broken(here, log=Away())) as url:
         health = httpx.get(f"{url}{API}/health")
         assert health.status_code == 503
-        assert health.json() == {"alive": True, "ready": False, "parts": {"store": "ok", "log": "unavailable"}}
+        assert health.json() == {"alive": True, "ready": False, "parts": {"store": "ok", "log": "unavailable"}, "alarms": {}}
         assert httpx.get(f"{url}{API}/health/live").status_code == 200
         live = httpx.get(f"{url}{API}/live")
         assert live.status_code == 503

@@ -46,6 +46,7 @@ export function signed(degrees) {
 }
 
 export const alertPath = (id) => `/alerts/${encodeURIComponent(id)}`;
+export const eventPath = (id) => `/events/${encodeURIComponent(id)}`;
 export const objectPath = (id) => `/objects/${encodeURIComponent(id)}`;
 export const api = (path) => `/api/v1/${path}`;
 

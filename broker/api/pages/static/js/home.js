@@ -1,6 +1,6 @@
 // The front page: sky, live table, events; ledger and lag are status.js.
 
-import { alertPath, api, byId, clockTime, count, el, eventColour, eventMark, filterColour, fixed, get, objectPath, rankFilters } from "./common.js";
+import { alertPath, api, byId, clockTime, count, el, eventColour, eventMark, eventPath, filterColour, fixed, get, objectPath, rankFilters } from "./common.js";
 import { watchMatches } from "./live.js";
 import { skyMap } from "./sky.js";
 import { watchStatus } from "./status.js";
@@ -115,8 +115,8 @@ function toggle(name, button) {
 }
 
 function eventRow(event, mark) {
-  const name = el("span", { class: "chip" }, el("span", { class: "swatch diamond", style: { "--swatch": `var(${eventColour(event.messenger)})` } }), el("a", { href: alertPath(event.latest_alert_id) }, event.name));
-  return el("tr", {}, el("td", {}, name, event.retracted ? el("div", { class: "warned" }, "retracted") : ""), el("td", { class: "quiet" }, mark.note), el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)));
+  const name = el("span", { class: "chip" }, el("span", { class: "swatch diamond", style: { "--swatch": `var(${eventColour(event.messenger)})` } }), el("a", { href: eventPath(event.name) }, event.name));
+  return el("tr", {}, el("td", {}, name, el("div", { class: event.retracted ? "warned" : "quiet" }, event.state.replace("_", " "), event.test ? " · test" : "")), el("td", { class: "quiet" }, mark.note), el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)));
 }
 
 async function loadEvents() {
