@@ -14,8 +14,8 @@ from broker.api.render.table import Format, render
 from broker.api.services import Galaxies, GalaxyQuery, Weight
 from broker.cli.context import context, err, print_json
 from broker.errors import UsageError
-from broker.science.skymap_fits import read_skymap
 from broker.wiring import hosts
+from broker.wiring.maps import map_of_file
 from broker.wiring.parts import open_parts
 
 __all__ = ["of_event", "of_file"]
@@ -61,7 +61,7 @@ def of_event(  # noqa: PLR0917  typer makes options of them
 
 def of_file(  # noqa: PLR0917  typer makes options of them
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="FITS file of a sky map.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="FITS sky map, or a notice that brings one.", exists=True, dir_okay=False)],
     limit: Limit = 50,
     weight: Weighing = None,
     level: Level = 0.99,
@@ -75,7 +75,7 @@ def of_file(  # noqa: PLR0917  typer makes options of them
     options = context(ctx)
     options.settings()
     asked = _asked(limit, weight, level, catalog)
-    _write(hosts.of_map(read_skymap(file), options.data / "catalogs", asked), fmt)
+    _write(hosts.of_map(map_of_file(file), options.data / "catalogs", asked), fmt)
 
 
 def _asked(limit: int, weight: Weigh | None, level: float, catalog: str) -> GalaxyQuery:

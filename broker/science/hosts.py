@@ -25,6 +25,7 @@ __all__ = [
     "Ranking",
     "completeness",
     "densities",
+    "has_distances",
     "luminosity",
     "luminosity_ratio",
     "rank",
@@ -94,6 +95,14 @@ def luminosity(magnitude: npt.ArrayLike, distance: npt.ArrayLike, band: Band) ->
     return np.asarray(10.0 ** (0.4 * (band.sun - absolute)), np.float64)
 
 
+def has_distances(skymap: SkyMap) -> bool:
+    """Whether any line of sight of a map says how far."""
+    if skymap.distmu is None or skymap.distsigma is None or skymap.distnorm is None:
+        return False
+    told = np.isfinite(skymap.distmu) & np.isfinite(skymap.distsigma) & np.isfinite(skymap.distnorm)
+    return bool((told & (skymap.distsigma > 0.0) & (skymap.prob > 0.0)).any())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Densities:
     """What a map says of points. All arrays have one element a point.
@@ -103,7 +112,7 @@ class Densities:
     level, density
         Credible level on the sky, and probability per steradian.
     volume
-        Probability per Mpc³; NaN where the map or the point has no distance.
+        Probability per Mpc³; NaN where the point, or the map there, has no distance.
     """
 
     level: FloatArray
@@ -143,9 +152,10 @@ def densities(
         # In logs: DISTNORM reaches 1e52 where DISTMU is far below zero, and the Gaussian is as small.
         log = np.log(density) + np.log(norm) - 0.5 * ((far - mu) / spread) ** 2 - np.log(spread * math.sqrt(2.0 * math.pi))
         volume = np.exp(log)
-    nothing = ~(np.isfinite(mu) & np.isfinite(spread) & (spread > 0.0) & np.isfinite(norm)) | (density == 0.0)
-    known = np.isfinite(far) & (far > 0.0)
-    return Densities(level, density, np.where(known, np.where(nothing, 0.0, volume), np.nan))
+    known = np.isfinite(far) & (far > 0.0) & np.isfinite(mu) & np.isfinite(spread) & (spread > 0.0) & np.isfinite(norm)
+    return Densities(
+        level, density, np.where(density == 0.0, np.where(far > 0.0, 0.0, np.nan), np.where(known, volume, np.nan))
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

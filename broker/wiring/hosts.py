@@ -15,6 +15,7 @@ from broker.errors import NotFoundError, UsageError
 from broker.science import hosts
 from broker.science.hosts import Band
 from broker.science.skymap import SkyMap, credible_ranges, region
+from broker.science.volume import volume_levels_at
 from broker.store import catalogs, events
 from broker.store.catalogs import Catalog
 from broker.wiring.live_maps import load_map
@@ -74,12 +75,13 @@ def of_map(skymap: SkyMap, folder: Path, asked: GalaxyQuery) -> Galaxies:
             f"catalogue {catalog.name!r} has no {' or '.join(_MAGNITUDE)} and dist to weigh galaxies by: "
             "ask with weight none, or for another catalogue"
         )
-    by_light = weighed is not None and (asked.weight or ("luminosity" if skymap.is_3d else "none")) == "luminosity"
+    is_3d = hosts.has_distances(skymap)
+    by_light = weighed is not None and (asked.weight or ("luminosity" if is_3d else "none")) == "luminosity"
     rows = catalogs.within(catalog, credible_ranges(skymap, asked.level))
     distance, error = (_values(catalog, _column(catalog, names), rows) for names in (_DISTANCE, _ERROR))
     found = hosts.densities(skymap, catalog.hpx[rows], distance, error)
     light = hosts.luminosity(_values(catalog, weighed[0], rows), distance, weighed[1]) if weighed else distance * np.nan
-    ranking = hosts.rank(found, light if by_light else None, is_3d=skymap.is_3d, limit=asked.limit)
+    ranking = hosts.rank(found, light if by_light else None, is_3d=is_3d, limit=asked.limit)
     top = ranking.order
     frame = _frame(catalog, rows[top], distance_name).with_columns(
         pl.Series("ranking", np.where(ranking.in_volume, "3D", "2D"), dtype=pl.String),
@@ -102,7 +104,7 @@ def of_map(skymap: SkyMap, folder: Path, asked: GalaxyQuery) -> Galaxies:
         "completeness": None,
         "luminosity_ratio": None,
     }
-    if weighed is not None and skymap.is_3d:
+    if weighed is not None and is_3d:
         inside = float(skymap.prob[region(skymap, asked.level)].sum())
         by_distance = np.array(_shells(catalog.path, str(catalog.meta.get("built")), weighed[0]))
         facts["completeness"] = hosts.completeness(skymap, by_distance)
@@ -169,8 +171,6 @@ def _volume_levels(skymap: SkyMap, hpx: npt.NDArray[np.int64], distance: FloatAr
     """Credible level in volume; NaN where there is no distance."""
     known = np.isfinite(distance)
     out = np.full(hpx.shape, np.nan)
-    if skymap.is_3d and known.any():
-        from broker.science.volume import volume_levels_at  # noqa: PLC0415
-
+    if hosts.has_distances(skymap) and known.any():
         out[known] = volume_levels_at(skymap, hpx[known], distance[known])
     return out
