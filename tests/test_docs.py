@@ -19,7 +19,7 @@ from broker.filtering.definition import parse_filter
 from broker.filtering.examples import run_examples
 from broker.filtering.expression import compile_expression
 from broker.filtering.functions import FUNCTIONS
-from broker.settings import Settings, Source
+from broker.settings import Relay, Settings, Source
 from tests.api.world import world
 
 ROOT = Path(__file__).parent.parent
@@ -40,8 +40,8 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from settings_of(kind, f"{prefix}{name}.")
-        elif kind == dict[str, Source]:
-            yield from settings_of(Source, f"{prefix}{name}.<name>.")
+        elif kind in {dict[str, Source], dict[str, Relay]}:
+            yield from settings_of(kind.__args__[1], f"{prefix}{name}.<name>.")
         else:
             yield f"{prefix}{name}"
 
