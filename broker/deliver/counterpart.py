@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-__all__ = ["INSTRUMENTS", "Change", "Counterpart", "Crossmatch", "Point", "counterpart", "delivery_id", "points"]
+__all__ = ["INSTRUMENTS", "Change", "Counterpart", "Crossmatch", "Known", "Point", "counterpart", "delivery_id", "points"]
 
 Change = Literal["initial", "update", "retraction"]
 
@@ -46,7 +46,7 @@ class Crossmatch:
     revision
         Of the event.
     level
-        Smallest credible region that holds the alert; ``None`` for a retracted event.
+        Smallest credible region that holds the alert; ``None`` where it is in the map no more.
     dt
         Seconds from the event to the alert.
     """
@@ -107,15 +107,29 @@ class Counterpart:
         return str(self.alert.get("object_id") or self.alert["alert_id"])
 
 
-Describe = Callable[[str], Mapping[str, Any] | None]
-"""An event as the database has it, by name."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What else we know.
+
+    Parameters
+    ----------
+    event
+        As the database has it, by name.
+    curve
+        Light curve, by the object's id.
+    level_before
+        By event and alert, the credible level before the event changed last; ``None`` where the alert was not in its map.
+    """
+
+    event: Callable[[str], Mapping[str, Any] | None]
+    curve: Callable[[str], pl.DataFrame]
+    level_before: Callable[[str, str], float | None] = lambda _event, _alert: None
 
 
 def counterpart(
     alert: Mapping[str, Any],
     told: datetime,
-    describe: Describe,
-    curve: Callable[[str], pl.DataFrame],
+    known: Known,
     *,
     level: float = 1.0,
     update: str | None = None,
@@ -126,31 +140,30 @@ def counterpart(
 
     Parameters
     ----------
-    describe, curve
-        The event by its name, and the light curve by the object's.
     level
         Credible level up to which an alert counts as in a map.
     update, event
-        Why the match was published again (``rescored``, ``retracted``), and for the sake of which event: of that one others
-        have been told already, and are told whatever its level is now.
+        Why the match was published again (``rescored``, ``retracted``), and for the sake of which event; then others are told
+        of that one only.
     test
         Whether it goes out as a test; if not, events that are none are left out.
     """
-    events = [
-        _crossmatch(each, describe)
-        for each in sorted(alert.get("skymaps") or (), key=lambda each: (each["credible_level"], each["event"]))
-        if each["event"] == event or each["credible_level"] <= level
-    ]
-    if event and event not in {each.name for each in events}:
-        events.append(_crossmatch({"event": event}, describe))
-    if not test:
-        events = [each for each in events if _is_real(describe(each.name))]
-    if update and event:  # it is this event that they are told of
-        events = [each for each in events if each.name == event]
+    maps = sorted(alert.get("skymaps") or (), key=lambda each: (each["credible_level"], each["event"]))
+    change: Change = "initial"
+    if update and event:
+        maps = [each for each in maps if each["event"] == event]
+        before = known.level_before(event, str(alert["alert_id"]))
+        if update == "retracted" or not maps:
+            change, maps = "retraction", [{"event": event, "revision": (known.event(event) or {}).get("revision")}]
+        elif before is not None and before <= level:
+            change = "update"  # told whatever the level is now
+    if change == "initial":
+        maps = [each for each in maps if each["credible_level"] <= level]
+    described = [(each, known.event(each["event"])) for each in maps]
+    events = [_crossmatch(each, said or {}) for each, said in described if test or _is_real(said)]
     if not events:
         return None
-    change: Change = "initial" if not update else "retraction" if update == "retracted" else "update"
-    measured = points(curve(str(alert.get("object_id") or "")), alert)
+    measured = points(known.curve(str(alert.get("object_id") or "")), alert)
     return Counterpart(delivery_id(alert, events, change), told, change, alert, tuple(events), measured, test)
 
 
@@ -191,8 +204,7 @@ def _point(row: Mapping[str, Any]) -> Point | None:
     return Point(when, row["band"] or "", row["mag"], row.get("mag_err"))
 
 
-def _crossmatch(each: Mapping[str, Any], describe: Describe) -> Crossmatch:
-    known = describe(each["event"]) or {}
+def _crossmatch(each: Mapping[str, Any], known: Mapping[str, Any]) -> Crossmatch:
     reporter = "-".join(part for part in (known.get("mission"), known.get("instrument")) if part)
     return Crossmatch(
         each["event"],

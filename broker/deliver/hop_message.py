@@ -65,7 +65,8 @@ def message(found: Counterpart, topic: str, *, sender: str) -> Message:
 
 def _text(found: Counterpart) -> str:
     if found.change == "retraction":
-        return " ".join(f"{event.name} has been retracted: {found.name} is no candidate for it." for event in found.events)
+        names = ", ".join(event.name for event in found.events)
+        return f"{found.name} is no candidate for {names} any more: the event is retracted, or its map no longer holds it."
     said = []
     for event in found.events:
         level = "inside the map" if event.level is None else f"within the {100 * event.level:.1f} % credible region"

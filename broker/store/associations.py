@@ -171,6 +171,15 @@ def told(conn: Connection, event_name: str, filters: Collection[str]) -> pl.Data
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
 
 
+def previous_level(store: Store, event_name: str, alert_id: str) -> float | None:
+    """Credible level of an alert before the notice that changed it last; ``None`` where it was not in the map before."""
+    table = tables.associations.c
+    asked = select(table.previous_level).where(table.event_name == event_name, table.alert_id == alert_id)
+    with connection(store) as conn:
+        found: float | None = conn.execute(asked).scalar_one_or_none()
+    return found
+
+
 def present(conn: Connection, alert_ids: Sequence[str]) -> set[str]:
     """Those of some alerts that the database has."""
     alert = tables.alerts.c.alert_id

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -22,14 +23,14 @@ from broker import topics
 from broker.api.framed import reader
 from broker.api.services import PublishedSchema
 from broker.deliver import gcn_json, hop_message
-from broker.deliver.counterpart import Counterpart, counterpart
+from broker.deliver.counterpart import Counterpart, Known, counterpart
 from broker.deliver.kafka_out import Downstream, Sender
 from broker.deliver.schema import load_published
 from broker.errors import DecodeError, NotFoundError, NunciusError, TransientError, UsageError
 from broker.paths import shipped
 from broker.record import Message, Record, TopicPartition, header
 from broker.settings import Relay
-from broker.store import events
+from broker.store import associations, events
 from broker.store.tables import NOT_REAL
 from broker.stream.log import Consumer
 from broker.telemetry import RELAYED, get_logger
@@ -120,8 +121,7 @@ class _Relay:
         return counterpart(
             self.read(record.value),
             when,
-            self.describe,
-            self.curve,
+            Known(self.describe, self.curve, partial(associations.previous_level, self.parts.store)),
             level=self.table.level,
             update=update,
             event=event,

@@ -16,7 +16,7 @@ from hop.io import Deserializer
 
 from broker.decode.gcn_json import from_unified
 from broker.deliver import gcn_json, hop_message
-from broker.deliver.counterpart import DAYS, POINTS, Counterpart, counterpart, points
+from broker.deliver.counterpart import DAYS, POINTS, Counterpart, Known, counterpart, points
 from broker.paths import shipped
 
 SCHEMA = shipped("schemas") / "gcn" / "optical_counterpart.schema.json"
@@ -70,8 +70,13 @@ def nothing(_object: str) -> pl.DataFrame:
     return pl.DataFrame()
 
 
+KNOWN = Known(EVENTS.get, nothing)
+
+
 def made(alert: Mapping[str, Any] | None = None, light: pl.DataFrame | None = None, **asked: Any) -> Counterpart:
-    found = counterpart(alert or match(), WHEN, EVENTS.get, (lambda _object: light) if light is not None else nothing, **asked)
+    curves = (lambda _object: light) if light is not None else nothing
+    before = asked.pop("before", 0.2)
+    found = counterpart(alert or match(), WHEN, Known(EVENTS.get, curves, lambda _event, _alert: before), **asked)
     assert found is not None
     return found
 
@@ -167,21 +172,33 @@ def test_level_and_tests() -> None:
     assert ("_test", b"true") in hop_message.headers(tested, sender="nuncius")
     assert "_test" not in dict(hop_message.headers(made(), sender="nuncius"))
     for nowhere in (match(skymaps=[]), match(skymaps=None), match(skymaps=match()["skymaps"][3:])):
-        assert counterpart(nowhere, WHEN, EVENTS.get, nothing) is None
-    assert counterpart(match(), WHEN, EVENTS.get, nothing, level=0.05) is None
+        assert counterpart(nowhere, WHEN, KNOWN) is None
+    assert counterpart(match(), WHEN, KNOWN, level=0.05) is None
 
 
 def test_updates_and_retractions(validator: Any) -> None:
     again = made(level=0.3, update="rescored", event="S261119ab")
     assert [(event.name, event.level) for event in again.events] == [("S261119ab", 0.42)]
     assert again.change == "update"
+    # the alert came before the map, or was too far out on the one before: nobody has been told
+    for before in (None, 0.7):
+        assert made(level=0.5, update="rescored", event="S261119ab", before=before).change == "initial"
+        unheard = Known(EVENTS.get, nothing, lambda _event, _alert: before)  # noqa: B023
+        assert counterpart(match(), WHEN, unheard, level=0.3, update="rescored", event="S261119ab") is None
+    left = made(match(skymaps=match()["skymaps"][1:]), update="rescored", event="S261119ab")
+    assert (left.change, [event.name for event in left.events]) == ("retraction", ["S261119ab"])
     gone = made(match(skymaps=[]), update="retracted", event="S261119ab")
     told = gcn_json.notice(gone, mission="Nuncius")
     validator.validate(told)
     assert told["alert_type"] == "retraction"
     assert told["data"]["targets"][0]["gcn_crossmatch"][0]["ref_ID"] == "S261119ab"
-    assert "retracted" in hop_message.content(gone, "t", sender="n")["message_text"]
-    assert counterpart(match(skymaps=[]), WHEN, EVENTS.get, nothing, update="retracted", event="MS261119c") is None
+    assert "no candidate for S261119ab any more" in hop_message.content(gone, "t", sender="n")["message_text"]
+    assert counterpart(match(skymaps=[]), WHEN, KNOWN, update="retracted", event="MS261119c") is None
+    assert left.id == gone.id
+    newer = Known({"S261119ab": EVENTS["S261119ab"] | {"revision": 5}}.get, nothing)
+    later = counterpart(match(skymaps=[]), WHEN, newer, update="retracted", event="S261119ab")
+    assert later is not None
+    assert later.id != gone.id  # it was in again between
 
 
 def test_the_same_has_the_same_id() -> None:
@@ -194,7 +211,7 @@ def test_the_same_has_the_same_id() -> None:
 
 def test_an_event_we_know_nothing_of_is_told_by_its_name(validator: Any) -> None:
     maps = [{"event": "X1", "revision": None, "credible_level": 0.1, "density": None, "dt": None}]
-    found = counterpart(match(skymaps=maps, annotations={}), WHEN + timedelta(hours=1), lambda _name: None, nothing)
+    found = counterpart(match(skymaps=maps, annotations={}), WHEN + timedelta(hours=1), Known(lambda _name: None, nothing))
     assert found is not None
     told = gcn_json.notice(found, mission="Nuncius")
     validator.validate(told)

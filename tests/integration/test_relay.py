@@ -22,6 +22,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from hop import Stream
 from hop.io import StartPosition
+from sqlalchemy import insert
 
 from broker import topics
 from broker.alert import SKYMAPS_DTYPE, Batch
@@ -33,8 +34,9 @@ from broker.record import Message, Record
 from broker.settings import Relay, Settings
 from broker.simulate import lvk
 from broker.simulate.night import make_night
-from broker.store import events
+from broker.store import events, tables
 from broker.store.archive import Address
+from broker.store.engine import transaction
 from broker.wiring import relay as relaying
 from broker.wiring import running
 from broker.wiring.parts import Parts, open_parts
@@ -119,6 +121,16 @@ def publish(
         parts.log.append(messages)
 
 
+def changed(parts: Parts, event: str, number: int, *, before: float) -> None:
+    """What `process` keeps of an alert that another map has at another level."""
+    row = {
+        "event_name": event, "alert_id": survey_alert(number)["alert_id"], "revision": 2, "state": "live", "hpx": 0, "time": 0,
+        "credible_level": 0.95, "density": 1.0, "dt": 1.0, "previous_level": before, "version": 1, "computed": 0,
+    }  # fmt: skip
+    with transaction(parts.store) as conn:
+        conn.execute(insert(tables.associations).values(row))
+
+
 @contextmanager
 def relayed(parts: Parts, **tables: Relay) -> Iterator[threading.Event]:
     """Relays at work while the block runs."""
@@ -157,6 +169,7 @@ def test_matches_updates_and_retractions_go_to_gcn_once(kafka_bootstrap: str, pa
     publish(parts, [2], event, name="gw_counterparts")  # picked by two filters, told once
     with relayed(parts, gcn=table):
         wait_for(caught_up(parts, "nuncius-relay-gcn"), 30, "matches are not told")
+    changed(parts, event, 1, before=0.3)
     publish(parts, [1], event, update="rescored", level=0.95)
     publish(parts, [2], event, update="retracted")
     with relayed(parts, gcn=table):  # goes on where it was
