@@ -45,7 +45,7 @@ def relay(ctx: typer.Context) -> None:
     Example: `nuncius --config nuncius.toml relay`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
+    with open_parts(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
         relaying.relay(parts, stop)
 
 
