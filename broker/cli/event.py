@@ -102,7 +102,8 @@ def _show(found: EventDetail) -> None:
             str(each.revision), received, escape(each.type or each.alert_type or ""), each.state or "", _significance(each),
             escape(each.classification or ""), _area(each.area50), _area(each.area90), escape(each.change),
         )  # fmt: skip
-    out.print(table)
+    if found.revisions:
+        out.print(table)
     if found.circulars:
         written = Table("circular", "version", "posted (UTC)", "subject")
         for one in found.circulars:

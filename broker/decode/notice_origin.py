@@ -88,7 +88,7 @@ def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
         mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
         instrument = kind.instrument if kind else None
         messenger = (kind.messenger if kind else None) or ""
-    names = () if kind and (kind.alert_type is None or kind.test) else _names(mission, params)
+    names = () if kind and (kind.alert_type is None or kind.test) else _names(mission, params, kind)
     return Origin(
         mission=mission or None,
         instrument=instrument or None,
@@ -114,7 +114,7 @@ def _type(params: Mapping[str, Param]) -> NoticeType | None:
     return notice_types().get(int(text)) if text.isdecimal() else None
 
 
-def _names(mission: str, params: Mapping[str, Param]) -> tuple[str, ...]:
+def _names(mission: str, params: Mapping[str, Param], kind: NoticeType | None) -> tuple[str, ...]:
     """Every name the parameters have for the event: names first, then a number within a run, then plain numbers."""
     found: list[str | None] = [name_event(None, params[name].text) for name in _GIVEN_NAMES if name in params]
     run, number = (params[name].text if name in params else "" for name in ("run_id", "event_id"))
@@ -122,5 +122,8 @@ def _names(mission: str, params: Mapping[str, Param]) -> tuple[str, ...]:
         found.append(None if name_event(None, number) is None else name_event(mission, f"{run}_{number}"))
     else:
         texts = (params[name].text for name in _NUMBERS if name in params)
-        found.append(next((name for text in texts if not text.startswith("0x") and (name := name_event(mission, text))), None))
+        number = next((text for text in texts if not text.startswith("0x") and name_event(mission, text)), "")
+        if kind is not None and kind.trigger_id == "integral" and number.isdecimal():
+            found.append(name_event(mission, str(int(number) & 0xFFFF)))  # above it, which of the trigger's messages it is
+        found.append(name_event(mission, number))
     return tuple(dict.fromkeys(name for name in found if name))

@@ -25,7 +25,7 @@ def encode_event(event: Mapping[str, Any]) -> Message:
     Parameters
     ----------
     event
-        As `broker.store.events.event_after` has it.
+        As `broker.store.events.events_after` has it.
     """
     published, schema = _schema()
     written = BytesIO()

@@ -36,7 +36,7 @@ def changed(before: Mapping[str, Any] | None, after: Mapping[str, Any], notice: 
         return "; ".join(told)
     told = [_headline(before, after, notice)]
     told += filter(None, (difference(before, after) for difference in _DIFFERENCES))
-    if len(told) == 1:
+    if len(told) == 1 and after["state"] == before["state"]:
         told.append("nothing known changes")
     return "; ".join(told)
 

@@ -46,11 +46,16 @@ class Before:
         Their notices and circulars, and notices that belonged to no event and are now cited.
     places
         Event and revision of each notice, by alert id.
+    held
+        Event by key.
+    sizes
+        Ids of each event's notices.
     """
 
     names: list[str]
     members: list[Member]
     places: dict[str, tuple[str, int]]
+    held: dict[str, str]
     sizes: dict[str, list[str]] = field(default_factory=dict)
 
     def members_of(self, event_name: str) -> list[str]:
@@ -59,7 +64,7 @@ class Before:
 
 
 def incoming(frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, str]) -> list[Member]:
-    """Notices and circulars of a batch that name or cite something, as rows; of several by one id the last."""
+    """Notices and circulars of a batch that name or cite something, or may be cited, as rows; of several by one id the last."""
     stated = frame["_event"].to_list() if "_event" in frame.columns else [None] * frame.height
     measures = [
         (pl.col(f"skymap.{name}") if f"skymap.{name}" in frame.columns else pl.lit(None)).cast(pl.Float64).alias(name)
@@ -76,7 +81,7 @@ def incoming(frame: pl.DataFrame, records: Sequence[Record], maps: Mapping[str, 
         more = _NOTHING_STATED | {name: value for name, value in (said or {}).items() if value is not None}
         if not more["names"] and row["event_name"]:
             more["names"] = [row["event_name"]]
-        if not (more["names"] or more["refers"] or more["cites"]):
+        if not (more["names"] or more["refers"] or more["cites"] or more["ivorn"]):
             continue
         if more["issued"] is not None:
             more["issued"] = round(more["issued"].timestamp() * 1e6)
@@ -117,7 +122,7 @@ def touched(conn: Connection, alert_ids: Collection[str], keys: Collection[str],
         sizes.setdefault(row["event_name"], []).append(row["alert_id"])
     places = {row["alert_id"]: (row["event_name"], row["revision"]) for row in notices}
     strays = [row for row in _nameless(conn, missing) if row["alert_id"] not in places]
-    return Before(ordered, [*notices, *circulars, *strays], places, sizes)
+    return Before(ordered, [*notices, *circulars, *strays], places, held, sizes)
 
 
 def _nameless(conn: Connection, ivorns: Collection[str]) -> list[Member]:

@@ -29,7 +29,7 @@ __all__ = [
     "EventPage",
     "LiveMap",
     "canonical_name",
-    "event_after",
+    "events_after",
     "get_event",
     "list_events",
     "live_maps",
@@ -37,6 +37,7 @@ __all__ = [
     "version",
 ]
 
+_CHUNK = 500
 _INSTANTS = ("time", "issued", "received", "created", "updated")
 
 Window = tuple[float, float]
@@ -223,8 +224,18 @@ def get_event(store: Store, event_name: str) -> dict[str, Any]:
     }
 
 
-def event_after(store: Store, event_name: str, revision: int) -> dict[str, Any]:
-    """What was known of an event after a revision, its ``change`` in words, and ``aliases``: the same whenever it is asked.
+def events_after(store: Store, revisions: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """What was known of events after some of their revisions: the same whenever it is asked.
+
+    Parameters
+    ----------
+    revisions
+        Event name and revision number of each.
+
+    Returns
+    -------
+    list of dict
+        One a revision, in their order: what was known then, ``aliases``, and ``change`` in words.
 
     Raises
     ------
@@ -232,15 +243,23 @@ def event_after(store: Store, event_name: str, revision: int) -> dict[str, Any]:
         No such event or revision.
     """
     notice = tables.event_notices
+    names = sorted({name for name, _ in revisions})
+    histories: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     with connection(store) as conn:
-        wanted = select(notice).where(notice.c.event_name == event_name, notice.c.revision <= revision)
-        rows = _dicts(conn, wanted.order_by(notice.c.revision))
-        aliases = _aliases(conn, [event_name])[event_name]
-    if not rows or rows[-1]["revision"] != revision:
-        raise NotFoundError(f"no revision {revision} of an event {event_name!r}")
-    after = known(event_name, rows)
-    before = known(event_name, rows[:-1]) if len(rows) > 1 else None
-    return _shown(after) | {"aliases": aliases, "change": changed(before, after, rows[-1])}
+        for first in range(0, len(names), _CHUNK):
+            wanted = select(notice).where(notice.c.event_name.in_(names[first : first + _CHUNK]))
+            for row in _dicts(conn, wanted.order_by(notice.c.event_name, notice.c.revision)):
+                histories[row["event_name"]].append(row)
+        aliases = _aliases(conn, names)
+    found = []
+    for name, revision in revisions:
+        rows = [row for row in histories[name] if row["revision"] <= revision]
+        if not rows or rows[-1]["revision"] != revision:
+            raise NotFoundError(f"no revision {revision} of an event {name!r}")
+        after = known(name, rows)
+        before = known(name, rows[:-1]) if len(rows) > 1 else None
+        found.append(_shown(after) | {"aliases": aliases[name], "change": changed(before, after, rows[-1])})
+    return found
 
 
 def canonical_name(store: Store, event_name: str) -> str:
@@ -272,9 +291,9 @@ def _aliases(conn: Connection, names: list[Any]) -> defaultdict[Any, list[str]]:
     """Other names of events, as they were first met."""
     found: defaultdict[Any, list[str]] = defaultdict(list)
     alias = tables.event_aliases.c
-    for first in range(0, len(names), 500):
+    for first in range(0, len(names), _CHUNK):
         wanted = select(alias.event_name, alias.alias).where(
-            alias.event_name.in_(names[first : first + 500]), alias.shown.is_(True)
+            alias.event_name.in_(names[first : first + _CHUNK]), alias.shown.is_(True)
         )
         for row in conn.execute(wanted.order_by(alias.key)):
             if row.alias != row.event_name.removesuffix(TEST):

@@ -90,7 +90,7 @@ def known(event_name: str, history: Sequence[Notice]) -> dict[str, Any]:
     def latest(name: str) -> Any:
         return next((notice[name] for notice in newest if notice.get(name) is not None), None)
 
-    messenger = latest("messenger")
+    messenger = "GW" if superevent(event_name) else latest("messenger")
     sources = [notice for notice in ordered if notice["messenger"] in {None, messenger}]
     placed = _best([notice for notice in sources if notice["ra"] is not None], lambda notice: notice["ra_dec_error"])
     mapped = _best([notice for notice in sources if notice["map_path"] is not None], lambda notice: notice["area90"])
@@ -100,6 +100,7 @@ def known(event_name: str, history: Sequence[Notice]) -> dict[str, Any]:
         "event_name": event_name,
         "stream": newest[0]["stream"],
         **{name: latest(name) for name in _SAID},
+        "messenger": messenger,
         "time": _time(lead),
         **{name: placed[name] if placed else None for name in _POSITION},
         **{name: mapped[name] if mapped else latest(name) for name in _MAP},

@@ -95,12 +95,22 @@ def upsert_notices(
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     came = {member["alert_id"]: member for member in incoming}
     before = rows.touched(conn, list(came), {key for member in incoming for key in keys_of(member)}, incoming)
+    awaited = before.held.keys() | {key for member in incoming if not _nameless(member) for key in keys_of(member)}
+    incoming = [member for member in incoming if not _nameless(member) or keys_of(member) & awaited]
+    if not incoming:
+        return []
+    came = {member["alert_id"]: member for member in incoming}
     members = [came.pop(member["alert_id"], member) for member in before.members]
     after = _events([*members, *came.values()], before)
     written = [(event.row(), event.notices, event.circulars, event.aliases) for event in after]
     rows.write(conn, before, written, {member["alert_id"] for member in incoming})
     _tell_renamed(conn, before.names, after)
     return _changes(incoming, after)
+
+
+def _nameless(member: Member) -> bool:
+    """Whether it is a VOEvent that belongs to an event only if another cites it."""
+    return not (member["names"] or member.get("refers") or member.get("cites"))
 
 
 def _events(members: Sequence[Member], before: rows.Before) -> list[_Event]:

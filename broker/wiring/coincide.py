@@ -29,7 +29,7 @@ from broker.science.skymap import SkyMap, area, distance_moments
 from broker.settings import CoincidencesTable
 from broker.store import alerts, coincidences
 from broker.store.coincidences import LIVE, RETRACTED
-from broker.store.events import event_after
+from broker.store.events import events_after
 from broker.store.revisions import EventChange
 from broker.telemetry import COINCIDENCES, get_logger
 from broker.wiring.live_maps import keep_map, load_map
@@ -61,10 +61,10 @@ def coincide(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
     table = parts.settings.coincidences
     last = {change.event_name: change for change in changes if change.real or table.tests}
     messages: list[Message] = []
-    for change in last.values():
-        event = event_after(parts.store, change.event_name, change.revision)
+    asked = [(change.event_name, change.revision) for change in last.values()]
+    for event in events_after(parts.store, asked):
         pairs = {(pair["first_event"], pair["second_event"]): pair for pair in _pairs(parts, event)}
-        for known in coincidences.of_event(parts.store, change.event_name):
+        for known in coincidences.of_event(parts.store, event["event_name"]):
             names = known["first_event"], known["second_event"]
             if names not in pairs and (gone := _ended(known, event)) is not None:
                 pairs[names] = gone

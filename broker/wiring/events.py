@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from broker.deliver.events import encode_event
 from broker.record import Message
-from broker.store.events import event_after
+from broker.store.events import events_after
 from broker.store.revisions import EventChange
 from broker.wiring.parts import Parts
 
@@ -15,4 +15,5 @@ __all__ = ["events_messages"]
 
 def events_messages(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
     """A message a change: what was known after it, whatever came later, so that a batch done again says the same."""
-    return [encode_event(event_after(parts.store, change.event_name, change.revision)) for change in changes]
+    asked = [(change.event_name, change.revision) for change in changes]
+    return [encode_event(event) for event in events_after(parts.store, asked)]

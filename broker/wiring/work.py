@@ -178,7 +178,7 @@ class Worker:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.stream in self.parts.declarations:
                 associations.write(conn, batch.frame, self.distances, self.live.version)
-            if batch.frame["event_name"].null_count() < batch.frame.height:
+            if "_event" in batch.frame.columns:
                 changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
             matches.write(conn, found)

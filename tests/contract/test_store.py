@@ -6,9 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,22 +32,6 @@ from broker.store.migrate import migrate, migration_config
 from broker.store.search import AlertQuery, Cone, search
 
 START = datetime(2026, 3, 1, 4, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/nuncius.db"
-    found: str = request.getfixturevalue("fresh_postgres")
-    return found
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url, synchronous="off")
-    migrate(opened)
-    yield opened
-    close(opened)
 
 
 def record(offset: int, *, topic: str = "raw.ztf", partition: int = 0, value: bytes = b"") -> Record:
