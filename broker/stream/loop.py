@@ -169,6 +169,7 @@ def _attempt(state: _State, consumer: Consumer, publisher: Publisher, work: Work
     _fill(state, turn, consumer, limits)
     if not turn.records:
         state.turn = None
+        _pass_markers(state, consumer)
         return False
     _work(turn, work)
     offsets = turn.offsets()
@@ -180,6 +181,15 @@ def _attempt(state: _State, consumer: Consumer, publisher: Publisher, work: Work
     publisher.publish(messages, consumer, offsets)
     _finish(state, turn, consumer, on_batch)
     return True
+
+
+def _pass_markers(state: _State, consumer: Consumer) -> None:
+    """Commit where we are behind what is no record: Kafka counts the markers of transactions as waiting until somebody does."""
+    held = consumer.assignment()
+    behind = {place: at for place, at in consumer.positions().items() if place in held and 0 <= state.known.get(place, -1) < at}
+    if behind:
+        consumer.commit(behind)
+        state.known |= behind
 
 
 def _fill(state: _State, turn: _Turn, consumer: Consumer, limits: Limits) -> None:

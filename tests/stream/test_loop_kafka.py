@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import confluent_kafka
@@ -16,6 +18,8 @@ from confluent_kafka.admin import AdminClient
 from broker.record import Message, TopicPartition
 from broker.stream.kafka import KafkaLog
 from broker.stream.log import TopicSpec
+from broker.stream.loop import Limits, run
+from tests.stream.test_loop import outcome
 
 pytestmark = pytest.mark.kafka
 
@@ -100,4 +104,18 @@ def test_what_retention_dropped_is_no_lag(kafka_bootstrap):
     while not again.assignment():
         again.poll(1, 1, 0.1)
     assert again.lag() in ({TopicPartition(place.topic, 0): 2}, {TopicPartition(place.topic, 0): 1})
+    log.close()
+
+
+def test_markers_of_transactions_are_no_lag(kafka_bootstrap):
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    topic = f"{prefix}.raw"
+    log = KafkaLog(kafka_bootstrap, extra=EXTRA)
+    log.create_topic(topic, TopicSpec())
+    with closing(log.publisher(prefix + "-up")) as upstream:
+        for number in range(3):
+            upstream.publish([Message(topic, b"%d" % number)])
+    consumer, publisher = log.consumer(prefix, [topic]), log.publisher(prefix)
+    run(consumer, publisher, outcome, on_batch=lambda *_: None, stop=threading.Event(), limits=Limits(linger=0.01), drain=True)
+    assert log.group_lag(prefix) == {TopicPartition(topic, 0): 0}
     log.close()
