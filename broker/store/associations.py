@@ -7,7 +7,7 @@ whoever was told can be told.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ __all__ = [
     "LIVE",
     "RETRACTED",
     "AssociationPage",
+    "concerned",
     "of_event",
     "of_frame",
     "page",
@@ -275,3 +276,31 @@ def _deepest(rows: Sequence[RowMapping]) -> dict[str, Any]:
         if kind is not None:
             found |= {f"{kind}.{name}": value for name, value in ({"event": row["event_name"]} | _said(row)).items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def concerned(
+    store: Store, names: Sequence[str], surveys: Sequence[str], windows: Mapping[str, tuple[float, float]]
+) -> frozenset[str]:
+    """Which events there can be something to say of: those with associations, or with survey alerts in their window of time.
+
+    Parameters
+    ----------
+    windows
+        Seconds from and to by messenger, ``""`` for any other.
+    """
+    event, alert, found = tables.events.c, tables.alerts.c, set[str]()
+    with connection(store) as conn:
+        for at in range(0, len(names), _CHUNK):
+            some = names[at : at + _CHUNK]
+            associated = select(tables.associations.c.event_name).where(tables.associations.c.event_name.in_(some)).distinct()
+            found |= set(conn.execute(associated).scalars())
+            for name, time, messenger in conn.execute(
+                select(event.event_name, event.time, event.messenger).where(event.event_name.in_(some), event.time.is_not(None))
+            ).all():
+                low, high = (time + round(edge * 1e6) for edge in windows.get(messenger or "", windows[""]))
+                if name in found:
+                    continue
+                near = select(alert.alert_id).where(alert.stream.in_(surveys), alert.sort_time.between(low, high)).limit(1)
+                if conn.execute(near).first() is not None:
+                    found.add(name)
+    return frozenset(found)

@@ -73,7 +73,7 @@ class LiveMapsNow:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._windows = _windows(parts)
+        self.windows = self._windows = _windows(parts)
         self.version = -1  # of the events, as last asked for
         self._known: tuple[datetime, datetime, list[events.LiveMap]] | None = None
 

@@ -89,7 +89,10 @@ def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
             by_event.setdefault(change.event_name, []).append(change)
     live_maps = LiveMapsNow(parts)
     found: list[Message] = []
+    concerned = associations.concerned(parts.store, list(by_event), list(parts.declarations), live_maps.windows)
     for name, some in by_event.items():
+        if name not in concerned:  # as with most of a month of notices taken in at once
+            continue
         live_maps.changed()
         subject = _subject(parts, live_maps, name, some)
         if any(change.map_changed or change.retracted for change in some) or _stale(parts, subject):
