@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from broker.vtp import Frames, Transport, pack, read_transport, role_of, transport
 
 PATIENCE = 30.0
+Result = TypeVar("Result")
 
 
 def voevent(number: int, *, padding: str = "", role: str = "test") -> bytes:
@@ -111,6 +114,12 @@ class Subscriber:
         with suppress(OSError):  # it may have been ended
             self._peer.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+
+
+def finished(work: Coroutine[object, object, Result]) -> Result:
+    """What a coroutine gives, run in a thread of its own: a browser's tests may hold a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from broker.telemetry import VTP_SUBSCRIBERS
 from broker.vtp import Transport, pack
 from broker.wiring import running, vtp
 from broker.wiring.parts import Parts, open_parts
-from tests.vtp_peers import PATIENCE, Peer, Subscriber, answers, comet, comet_sendvo, free_port, voevent
+from tests.vtp_peers import PATIENCE, Peer, Subscriber, answers, comet, comet_sendvo, finished, free_port, voevent
 
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY l2 "&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;">
 <!ENTITY l3 "&l2;&l2;&l2;&l2;&l2;&l2;&l2;&l2;">]><VOEvent ivorn="ivo://a/b#c" role="test" version="2.0">&l3;</VOEvent>"""
@@ -99,7 +98,7 @@ def until(condition: Callable[[], bool]) -> bool:
 
 def test_an_authors_event_is_kept_acknowledged_and_relayed(served: Served) -> None:
     listening = Subscriber(served.subscriber)
-    answer = asyncio.run(send("127.0.0.1", served.author, voevent(1)))
+    answer = finished(send("127.0.0.1", served.author, voevent(1)))
     assert (answer.role, answer.origin, answer.response) == ("ack", "ivo://example.org/tests#1", "ivo://nuncius")
     assert voevent(1) in [record.value for record in served.raw(1)]
     assert listening.wait(1) == [voevent(1)]
@@ -118,7 +117,7 @@ def test_an_authors_event_is_kept_acknowledged_and_relayed(served: Served) -> No
     ],
 )
 def test_what_is_no_voevent_is_refused_with_its_reason(served: Served, data: bytes, reason: str) -> None:
-    answer = asyncio.run(send("127.0.0.1", served.author, data))
+    answer = finished(send("127.0.0.1", served.author, data))
     assert answer.role == "nak"
     assert reason in answer.result
 
@@ -143,7 +142,7 @@ def test_slow_and_silent_authors_and_half_frames_end_and_nobody_waits_for_them(s
                 slow.socket.sendall(bytes([byte]))
             except OSError:
                 break
-            assert asyncio.run(send("127.0.0.1", served.author, voevent(5))).role == "ack"
+            assert finished(send("127.0.0.1", served.author, voevent(5))).role == "ack"
             if time.monotonic() - began > 3:
                 break
         assert slow.read() is None
@@ -161,7 +160,7 @@ def test_several_events_on_one_connection(served: Served) -> None:
 
 def test_the_same_ivorn_with_other_bytes_is_handed_on(served: Served) -> None:
     for padding in ("one", "other"):
-        assert asyncio.run(send("127.0.0.1", served.author, voevent(20, padding=padding))).role == "ack"
+        assert finished(send("127.0.0.1", served.author, voevent(20, padding=padding))).role == "ack"
     kept = [record.value for record in served.raw(1)]
     assert {voevent(20, padding="one"), voevent(20, padding="other")} <= set(kept)
 
@@ -170,7 +169,7 @@ def test_filters_let_through_what_they_are_true_for(served: Served) -> None:
     chosen = Subscriber(served.subscriber, ("//Param[@name='number' and @value='31']", "//Param[@value='32']"))
     everything = Subscriber(served.subscriber)
     for number in (30, 31, 32, 33):
-        asyncio.run(send("127.0.0.1", served.author, voevent(number)))
+        finished(send("127.0.0.1", served.author, voevent(number)))
     assert len(everything.wait(4)) == 4
     assert chosen.wait(2) == [voevent(31), voevent(32)]
     chosen.close()
@@ -202,7 +201,7 @@ def test_older_spellings_are_understood(served: Served) -> None:
         subscriber.say(Transport("iamalive", "a", "b"))
         time.sleep(0.3)
         for number in (40, 41):
-            asyncio.run(send("127.0.0.1", served.author, voevent(number)))
+            finished(send("127.0.0.1", served.author, voevent(number)))
         data = subscriber.read()
         while data is not None and b"iamalive" in data:
             subscriber.say(Transport("iamalive", "a", "b"))
@@ -229,7 +228,7 @@ def test_who_acknowledges_nothing_or_refuses_is_dropped_and_delays_nobody(tmp_pa
             refusing.say(Transport("nak", "ivo://event", "ivo://them", result="not for me"))
             assert refusing.read() is None
             for number in range(12):
-                asyncio.run(send("127.0.0.1", found.author, voevent(number)))
+                finished(send("127.0.0.1", found.author, voevent(number)))
                 good.wait(number + 1)
             count = -1
             while owing.read() is not None:
@@ -245,7 +244,7 @@ def test_one_who_does_not_read_is_dropped(tmp_path: Path) -> None:
         with Peer(found.subscriber):
             big = "x" * 900_000
             for number in range(40):
-                asyncio.run(send("127.0.0.1", found.author, voevent(number, padding=big)))
+                finished(send("127.0.0.1", found.author, voevent(number, padding=big)))
             assert len(good.wait(40)) == 40
             assert until(lambda: _subscribers(found) == 1)
         good.close()
@@ -281,7 +280,7 @@ def test_too_many_at_once(tmp_path: Path) -> None:
 
 def _acknowledged(port: int) -> bool:
     try:
-        return asyncio.run(send("127.0.0.1", port, voevent(60))).role == "ack"
+        return finished(send("127.0.0.1", port, voevent(60))).role == "ack"
     except Exception:  # noqa: BLE001  refused while the others are still leaving
         return False
 
@@ -305,7 +304,7 @@ def test_our_log_away_for_a_while_costs_nothing(tmp_path: Path) -> None:
             server.close()
             return answer.role
 
-    assert asyncio.run(run()) == "ack"
+    assert finished(run()) == "ack"
     assert kept == [voevent(70)]
 
 
@@ -323,7 +322,7 @@ def test_comet_subscribes_to_us(tmp_path: Path) -> None:
             assert until(lambda: _subscribers(found) == 1)
             time.sleep(2.5)  # it is asked twice whether it lives
             for number in (90, 91, 92):
-                assert asyncio.run(send("127.0.0.1", found.author, voevent(number))).role == "ack"
+                assert finished(send("127.0.0.1", found.author, voevent(number))).role == "ack"
             assert until(lambda: len(list(saved.iterdir())) == 2)
             assert {each.read_bytes() for each in saved.iterdir()} == {voevent(90), voevent(92)}
             assert _subscribers(found) == 1
@@ -357,7 +356,7 @@ def test_a_restart_goes_on_where_it_was_and_history_is_passed_over(tmp_path: Pat
     with open_parts(Settings(), tmp_path) as parts:
         parts.log.append([Message(topics.raw("voevent"), voevent(109))])
     with serving(tmp_path) as found, closing(Subscriber(found.subscriber)) as first:
-        asyncio.run(send("127.0.0.1", found.author, voevent(110)))
+        finished(send("127.0.0.1", found.author, voevent(110)))
         assert first.wait(1) == [voevent(110)]
         assert until(lambda: not any(found.parts.log.group_lag(vtp.GROUP).values()))
     with open_parts(Settings(), tmp_path) as parts:
@@ -374,7 +373,7 @@ def test_what_we_know_of_an_event_goes_out_and_the_next_revision_cites_it(tmp_pa
         closing(Subscriber(found.subscriber)) as reader,
     ):
         for number, notice in enumerate(notices, 1):
-            assert asyncio.run(send("127.0.0.1", found.author, notice)).role == "ack"
+            assert finished(send("127.0.0.1", found.author, notice)).role == "ack"
             running.drain(found.parts, lambda _records: None)
             assert len(reader.wait(number)) == number
     first, second = (vp.loads(event) for event in reader.events)
