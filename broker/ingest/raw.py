@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -61,12 +61,15 @@ class Received:
         Where from: ``kafka://host/topic/partition/offset`` or ``file:name``, ``file:name#member``.
     key, headers
         The upstream's own.
+    oversize
+        Where the bytes are only the beginning: how many there were, and where they are.
     """
 
     value: bytes
     origin: str
     key: bytes | None = None
     headers: Headers = ()
+    oversize: str = ""
 
 
 def read_bounded(stream: IO[bytes], origin: str, bounds: Bounds) -> Received:
@@ -80,7 +83,7 @@ def read_bounded(stream: IO[bytes], origin: str, bounds: Bounds) -> Received:
         return Received(value, origin)
     file, size = _put_aside(value, stream, bounds.keep)
     reason = f"{size} bytes, more than the {bounds.max_bytes} a record may have; all of them are in {file}"
-    return Received(value[: min(OVERSIZE_KEPT, bounds.max_bytes)], origin, headers=((topics.HEADER_OVERSIZE, reason.encode()),))
+    return Received(value[: min(OVERSIZE_KEPT, bounds.max_bytes)], origin, oversize=reason)
 
 
 def to_message(received: Received, kind: Kind | None, bounds: Bounds | None = None) -> Message:
@@ -88,14 +91,18 @@ def to_message(received: Received, kind: Kind | None, bounds: Bounds | None = No
     kind = kind or Kind(UNKNOWN, "application/octet-stream")
     if bounds is not None and len(received.value) > bounds.max_bytes:
         short = read_bounded(BytesIO(received.value), received.origin, bounds)
-        received = Received(short.value, received.origin, received.key, short.headers + received.headers)
+        received = replace(short, key=received.key, headers=received.headers)
     ours: Headers = (
         (topics.HEADER_ORIGIN, received.origin.encode()),
         (topics.HEADER_CONTENT_TYPE, kind.content_type.encode()),
         (topics.HEADER_RECEIVED, datetime.now(UTC).isoformat(timespec="microseconds").encode()),
     )
+    if received.oversize:
+        ours += ((topics.HEADER_OVERSIZE, received.oversize.encode()),)
+    # A name of ours from outside would be taken for what we say: a topic to put a dead letter back to, bytes cut short.
+    theirs = tuple(pair for pair in received.headers if not pair[0].startswith(topics.OURS))
     key = kind.stream.encode() if kind.ordered else received.key
-    return Message(topics.raw(kind.stream), received.value, key, ours + received.headers)
+    return Message(topics.raw(kind.stream), received.value, key, ours + theirs)
 
 
 def _put_aside(head: bytes, rest: IO[bytes], folder: Path) -> tuple[Path, int]:
