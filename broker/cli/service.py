@@ -16,7 +16,9 @@ from broker.wiring.parts import open_parts
 __all__ = ["process", "relay", "serve", "status", "up"]
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [default: from the settings]")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]", min=0, max=65535)
+]
 
 
 def process(ctx: typer.Context) -> None:

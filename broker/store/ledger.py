@@ -6,17 +6,20 @@ those of its partition that begin at the same offset or later: they belong to wo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select
 
+from broker.record import TopicPartition
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
 from broker.store.times import now
 
-__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "halted", "mark_halted", "record", "totals"]
+__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "halted", "mark_halted", "of_offsets", "record", "totals"]
 
 _COUNTED = ("received", "published", "duplicate", "rejected", "matched")
 _HALTED = "halted:"
@@ -36,9 +39,6 @@ class Counts:
     def balanced(self) -> bool:
         """Whether everything is accounted for."""
         return self.received == self.published + self.duplicate + self.rejected
-
-    def __sub__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) - getattr(other, name) for name in _COUNTED))
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, name) + getattr(other, name) for name in _COUNTED))
@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums of the ledger; also the mark that later sums are taken since."""
+    """Sums of the ledger."""
 
     overall: Counts = Counts()
     by_stream: Mapping[str, Counts] = field(default_factory=dict)
@@ -117,23 +117,54 @@ def record(conn: Connection, entries: Sequence[Entry]) -> None:
     conn.execute(insert(tables.ledger), [_row(entry, at) for entry in entries])
 
 
-def totals(store: Store, since: Totals | None = None) -> Totals:
-    """Sums over all entries, or what has come on top of earlier sums.
-
-    Parameters
-    ----------
-    since
-        Taken before, by the same function; streams that have not moved since are left out.
-    """
+def totals(store: Store) -> Totals:
+    """Sums over all entries."""
     row = tables.ledger.c
     sums = (func.coalesce(func.sum(row[name]), 0) for name in _COUNTED)
     with connection(store) as conn:
         rows = conn.execute(select(row.stream, *sums).group_by(row.stream).order_by(row.stream)).all()
     streams = {found[0]: Counts(*map(int, found[1:])) for found in rows}
-    if since is not None:
-        moved = {name: counts - since.by_stream.get(name, Counts()) for name, counts in streams.items()}
-        streams = {name: counts for name, counts in moved.items() if counts != Counts()}
     return Totals(sum(streams.values(), Counts()), streams)
+
+
+def of_offsets(store: Store, spans: Mapping[TopicPartition, Sequence[tuple[int, int]]]) -> tuple[Totals, int]:
+    """Sums over the entries in which some records were worked off.
+
+    An entry is counted whole, so that the sums balance. Where others' records went through in the same batches they are
+    counted along.
+
+    Parameters
+    ----------
+    spans
+        First and last offset of runs of those records, ascending, by partition.
+
+    Returns
+    -------
+    Totals
+        The sums.
+    int
+        How many other records the entries cover: the sums are exact where there are none.
+    """
+    row = tables.ledger.c
+    by_stream: dict[str, Counts] = {}
+    others = 0
+    with connection(store) as conn:
+        for (topic, partition), runs in spans.items():
+            ends = [last for _, last in runs]
+            near = and_(row.last_offset >= runs[0][0], row.first_offset <= ends[-1])
+            query = select(tables.ledger).where(row.topic == topic, row.partition == partition, near)
+            for found in conn.execute(query):
+                first, last = found.first_offset, found.last_offset
+                own = 0
+                for begin, end in islice(runs, bisect_left(ends, first), None):
+                    if begin > last:
+                        break
+                    own += min(end, last) - max(begin, first) + 1
+                if own:
+                    counts = Counts(*(getattr(found, name) for name in _COUNTED))
+                    by_stream[found.stream] = by_stream.get(found.stream, Counts()) + counts
+                    others += last - first + 1 - own
+    return Totals(sum(by_stream.values(), Counts()), by_stream), others
 
 
 def check(store: Store) -> list[Fault]:

@@ -19,7 +19,7 @@ from broker.telemetry import LAG
 from broker.wiring import heartbeats
 from broker.wiring.parts import Parts
 
-__all__ = ["STARTED", "lag", "status"]
+__all__ = ["STARTED", "lag", "raw_ends", "status", "waiting"]
 
 STARTED = time.monotonic()
 
@@ -53,19 +53,38 @@ def status(parts: Parts) -> dict[str, Any]:
     }
 
 
+def raw_ends(parts: Parts) -> dict[TopicPartition, int]:
+    """Where the raw topics end now, by partition that has records."""
+    return {place: end for place, (first, end) in _raw_bounds(parts).items() if end > first}
+
+
+def waiting(parts: Parts, ends: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+    """Partitions of which `process` has not done everything before these ends; what came later does not count."""
+    bounds = _raw_bounds(parts)  # before the lag: with ends that are too early nothing is taken for done that is not
+    read = _PATIENT(parts.log.group_lag, parts.settings.process.group)
+
+    def is_done(place: TopicPartition, end: int) -> bool:
+        return read.get(place) == 0 or (place in read and place in bounds and bounds[place][1] - read[place] >= end)
+
+    return {place for place, end in ends.items() if not is_done(place, end)}
+
+
 def lag(parts: Parts) -> dict[TopicPartition, int]:
     """Raw records `process` has yet to read, by partition; those of partitions it has never read are all of them."""
     read = _PATIENT(parts.log.group_lag, parts.settings.process.group)
-    raw = (
-        place
-        for topic in parts.log.topics()
-        if re.match(topics.RAW_PATTERN, topic)
-        for place in parts.log.bounds(topic).items()
-    )
-    behind = {place: read.get(place, end - first) for place, (first, end) in raw}
+    behind = {place: read.get(place, end - first) for place, (first, end) in _raw_bounds(parts).items()}
     for place, records in behind.items():
         LAG.labels(place.topic, str(place.partition)).set(records)
     return behind
+
+
+def _raw_bounds(parts: Parts) -> dict[TopicPartition, tuple[int, int]]:
+    return {
+        place: bounds
+        for topic in parts.log.topics()
+        if re.match(topics.RAW_PATTERN, topic)
+        for place, bounds in parts.log.bounds(topic).items()
+    }
 
 
 def _counts(counts: Counts) -> Mapping[str, int]:

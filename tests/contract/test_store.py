@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
-from broker.record import Record
+from broker.record import Record, TopicPartition
 from broker.science.sky import radec_to_hpx, separation
 from broker.store import alerts, claims, events, ledger, matches, schemas_seen, tables
 from broker.store.alerts import write
@@ -405,12 +405,24 @@ class TestLedger:
         assert ledger.totals(store) == Totals()
         with transaction(store) as conn:
             ledger.record(conn, [entry(0, 9, Counts(10, 8, 1, 1, 3)), entry(0, 4, Counts(5, 5), stream="lsst")])
-        mark = ledger.totals(store)
-        assert mark == Totals(Counts(15, 13, 1, 1, 3), {"lsst": Counts(5, 5), "ztf": Counts(10, 8, 1, 1, 3)})
+        assert ledger.totals(store) == Totals(Counts(15, 13, 1, 1, 3), {"lsst": Counts(5, 5), "ztf": Counts(10, 8, 1, 1, 3)})
         with transaction(store) as conn:
             ledger.record(conn, [entry(10, 19, Counts(10, 0, 10))])
-        assert ledger.totals(store, since=mark) == Totals(Counts(10, 0, 10), {"ztf": Counts(10, 0, 10)})
+        assert ledger.totals(store).by_stream["ztf"] == Counts(20, 8, 11, 1, 3)
         assert ledger.check(store) == []
+
+    def test_what_became_of_some_records(self, store: Store) -> None:
+        with transaction(store) as conn:
+            ledger.record(conn, [entry(first, first + 9, Counts(10, 9, 1)) for first in range(0, 100, 10)])
+            ledger.record(conn, [entry(0, 9, Counts(10, 10), partition=1), entry(0, 9, Counts(20, 0, 0, 20), stream="gcn")])
+        assert ledger.of_offsets(store, {}) == (Totals(), 0)
+        ztf, gcn = TopicPartition("raw.ztf", 0), TopicPartition("raw.gcn", 0)
+        spans = {ztf: [(20, 39), (60, 69)], gcn: [(0, 9)]}
+        exact = Totals(Counts(50, 27, 3, 20), {"ztf": Counts(30, 27, 3), "gcn": Counts(20, 0, 0, 20)})
+        assert ledger.of_offsets(store, spans) == (exact, 0)
+        # Batches with others' records in them are counted whole, and the others told.
+        found, others = ledger.of_offsets(store, {ztf: [(15, 15), (18, 21), (95, 200)], gcn: [(90, 91)]})
+        assert (found.overall.received, others) == (30, 7 + 8 + 5)
 
     def test_a_batch_done_again_with_other_bounds_counts_once(self, store: Store) -> None:
         for bounds in ([(0, 9)], [(10, 29)], [(10, 14), (15, 34)], [(15, 24)]):
