@@ -72,7 +72,8 @@ class KafkaLog:
 
         self._cluster.ensure(messages)
         with self._guard:
-            producer = self._producer = self._producer or Producer(self._cluster.producer_settings())
+            settings = {**self._cluster.producer_settings(), "delivery.report.only.error": False}  # offsets are told
+            producer = self._producer = self._producer or Producer(settings)
         with translate("appending", self._cluster.hint):
             for number, message in enumerate(messages):
                 produce(producer, message, on_delivery)
