@@ -62,7 +62,11 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
 
 def status(
-    ctx: typer.Context, as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False
+    ctx: typer.Context,
+    as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    accept_expired: Annotated[
+        bool, typer.Option("--accept-expired", help="Take note of records that expired unread: they are no fault any more.")
+    ] = False,
 ) -> None:
     """What came in, what became of it, what still waits; exit status 1 where the ledger does not add up.
 
@@ -70,6 +74,8 @@ def status(
     """
     options = context(ctx)
     with open_parts(options.settings(), options.data) as parts:
+        if accept_expired:
+            err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)
         totals = running.totals(parts)
     if as_document:

@@ -225,7 +225,7 @@ def _run(
         consumer = stack.enter_context(closing(parts.log.consumer(table.group, [topics.RAW_PATTERN])))
         publisher = stack.enter_context(closing(parts.log.publisher(name)))
         if not drain:
-            stack.enter_context(compacting(parts.frames, durable=durable))
+            stack.enter_context(compacting(parts.frames, parts.store, durable=durable))
         loop.run(
             consumer,
             publisher,

@@ -13,13 +13,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from broker import topics
 from broker.errors import TransientError
 from broker.record import TopicPartition
-from broker.store import ledger, matches
+from broker.store import ledger, ledger_fold, matches
 from broker.store.ledger import Counts
 from broker.telemetry import LAG
 from broker.wiring import heartbeats
 from broker.wiring.parts import Parts
 
-__all__ = ["STARTED", "lag", "raw_ends", "status", "waiting"]
+__all__ = ["STARTED", "accept_expired", "lag", "raw_ends", "status", "waiting"]
 
 STARTED = time.monotonic()
 
@@ -42,7 +42,8 @@ def status(parts: Parts) -> dict[str, Any]:
             "total": _counts(totals.overall),
             "streams": {stream: _counts(counts) for stream, counts in sorted(totals.by_stream.items())},
         },
-        "faults": [fault.text for fault in ledger.check(parts.store)],
+        "expired": ledger_fold.expired(parts.store),
+        "faults": [fault.text for fault in ledger.check(parts.store, _firsts(parts))],
         "lag": [
             {"group": group, "topic": place.topic, "partition": place.partition, "records": behind}
             for place, behind in sorted(behind_now.items())
@@ -51,6 +52,11 @@ def status(parts: Parts) -> dict[str, Any]:
         "heartbeats": heartbeats.shown(parts),
         "matches": dict(matches.counts(parts.store)),
     }
+
+
+def accept_expired(parts: Parts) -> int:
+    """Take note of records that expired before they were read; see `broker.store.ledger_fold.accept_expired`."""
+    return ledger_fold.accept_expired(parts.store, _firsts(parts))
 
 
 def raw_ends(parts: Parts) -> dict[TopicPartition, int]:
@@ -76,6 +82,10 @@ def lag(parts: Parts) -> dict[TopicPartition, int]:
     for place, records in behind.items():
         LAG.labels(place.topic, str(place.partition)).set(records)
     return behind
+
+
+def _firsts(parts: Parts) -> dict[TopicPartition, int]:
+    return {place: first for place, (first, _) in _raw_bounds(parts).items()}
 
 
 def _raw_bounds(parts: Parts) -> dict[TopicPartition, tuple[int, int]]:

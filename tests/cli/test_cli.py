@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,6 +94,24 @@ def test_what_is_only_appended_is_told_as_such(tmp_path: Path, capsys: pytest.Ca
     assert run([*there, "ingest", files[0], "--json"]) == 0
     ledger = json.loads(capsys.readouterr().out)
     assert ledger["received"] == ledger["published"] + ledger["duplicate"] == 1 + ledger["others"]
+
+
+def test_records_that_expired_unread_are_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = ["--data", str(tmp_path / "data")]
+    junk = tmp_path / "a.json"
+    junk.write_bytes(b"{}")
+    assert run([*there, "ingest", str(junk)]) == 0
+    (log,) = (tmp_path / "data").glob("log/log.sqlite")
+    with closing(sqlite3.connect(log)) as db:  # as if ten more had come and gone before anybody read them
+        db.execute("UPDATE partitions SET first = next + 10, next = next + 10")
+        db.commit()
+    assert run([*there, "ingest", *[str(junk)] * 8]) == 0
+    assert run([*there, "status", "--json"]) == 1
+    capsys.readouterr()
+    assert run([*there, "status", "--json", "--accept-expired"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["expired"], found["faults"]) == (10, [])
+    assert run([*there, "status"]) == 0
 
 
 def test_query_in_four_formats(data: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from broker.errors import StreamHaltedError
 from broker.record import Message
 from broker.settings import LogTable, ProcessTable, Settings, StoreTable
 from broker.simulate import ztf
-from broker.store import ledger
+from broker.store import ledger, tables
+from broker.store.engine import connection
 from broker.wiring import running, standing
+from broker.wiring.housekeeping import compacting
 from broker.wiring.parts import Parts, open_parts
 from tests.running import wait_for
 
@@ -85,6 +88,21 @@ def test_what_others_did_meanwhile_is_not_counted(parts: Parts, packets: Path) -
     running.drain(parts, lambda _records: None)
     totals, others = running.totals_of(parts, spans)
     assert (totals.overall.received, totals.by_stream.keys(), others) == (50, {"ztf"}, 0)
+
+
+def test_the_ledger_is_folded_meanwhile(parts: Parts, packets: Path) -> None:
+    running.ingest_paths(parts, [packets], lambda _origin, _records: None)
+    running.drain(parts, lambda _records: None)
+
+    def entries() -> int:
+        with connection(parts.store) as conn:
+            return int(conn.execute(select(func.count()).select_from(tables.ledger)).scalar_one())
+
+    places = len(standing.raw_ends(parts))
+    assert entries() > places
+    with compacting(parts.frames, parts.store, durable=False, every=0.05, checked=-1.0):
+        wait_for(lambda: entries() == places, 30, "the ledger is not folded")
+    assert running.totals(parts).overall.received == 50
 
 
 def test_a_mark_stays_where_another_has_halted(tmp_path: Path, parts: Parts, packets: Path) -> None:
