@@ -8,6 +8,7 @@ __all__ = [
     "EVENTS",
     "HEADER_ALERT_ID",
     "HEADER_CONTENT_TYPE",
+    "HEADER_DEAD_FIRST",
     "HEADER_DEAD_OFFSET",
     "HEADER_DEAD_PARTITION",
     "HEADER_DEAD_REASON",
@@ -23,6 +24,7 @@ __all__ = [
     "HEADER_REVISION",
     "HEADER_STATE",
     "HEADER_UPDATE",
+    "OURS",
     "RAW_PATTERN",
     "TEST_EVENTS",
     "alerts",
@@ -30,6 +32,8 @@ __all__ = [
     "raw",
     "stream_of",
 ]
+
+OURS = "nuncius."  # how the names of our headers begin; from outside they are not taken
 
 DEAD_LETTER = "dead-letter"
 RAW_PATTERN = r"^raw\..+"
@@ -64,6 +68,8 @@ HEADER_DEAD_TOPIC = "nuncius.topic"
 HEADER_DEAD_PARTITION = "nuncius.partition"
 HEADER_DEAD_OFFSET = "nuncius.offset"
 HEADER_DEAD_UNITS = "nuncius.units"  # how many of the record's alerts were rejected
+# On raw.<stream>, where the record was dead already and put back: the raw record that died first ("topic/partition/offset").
+HEADER_DEAD_FIRST = "nuncius.first"
 
 
 def raw(stream: str) -> str:

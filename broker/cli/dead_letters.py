@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import Annotated
 
 import typer
@@ -33,14 +34,14 @@ def listing(
     """
     options = context(ctx)
     with open_parts(options.settings(), options.data) as parts:
-        found = [letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream)]
-    found = found[-limit:] if limit else found
+        every = (letter.as_dict() for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
+        found = deque(every, limit or None)
     if as_document:
-        print_json([letter.as_dict() for letter in found])
+        print_json(list(found))
         return
     table = Table("place", "stream", "stage", "reason", "origin", "bytes")
     for letter in found:
-        table.add_row(letter.place, letter.stream, letter.stage, letter.reason, letter.origin, f"{len(letter.value):,}")
+        table.add_row(*(letter[name] for name in ("place", "stream", "stage", "reason", "origin")), f"{letter['bytes']:,}")
     out.print(table)
 
 
@@ -79,9 +80,10 @@ def replay(
         raise UsageError("name places, or give --all")
     options = context(ctx)
     with open_parts(options.settings(), options.data) as parts:
-        if places:
-            chosen = [dead_letters.letter(parts, place) for place in places]
-        else:
-            chosen = [letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream)]
-        dead_letters.replay(parts, chosen)
-    err.print(f"{len(chosen)} put back; `nuncius process` works them off")
+        chosen = (
+            [dead_letters.letter(parts, place) for place in places]
+            if places
+            else (letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
+        )
+        count = dead_letters.replay(parts, chosen)
+    err.print(f"{count} put back; `nuncius process` works them off")

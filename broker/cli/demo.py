@@ -40,7 +40,7 @@ def demo(
     ] = False,
     seconds: Annotated[float, typer.Option(help="How long to play the night.", min=1)] = 40.0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same night.")] = 7,
-    port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.", min=0, max=65535)] = 8000,
 ) -> None:
     """Play a simulated night through all of Nuncius on this machine, show what matched which filter and why, keep serving.
 

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from broker.cli.context import context, err, out, print_json, progress
-from broker.errors import StreamHaltedError, UsageError
-from broker.ingest.files import Ingested, count_files
+from broker.errors import NunciusError, StreamHaltedError, UsageError
+from broker.ingest.files import count_files
 from broker.store.ledger import Counts, Totals
 from broker.wiring import running
 from broker.wiring.parts import Parts, open_parts
@@ -24,7 +24,9 @@ def ingest(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files, folders, tarballs. None: follow the upstreams of the settings.")
     ] = None,
-    as_document: Annotated[bool, typer.Option("--json", help="The ledger as one JSON object.")] = False,
+    as_document: Annotated[
+        bool, typer.Option("--json", help="As one JSON object: the ledger, or what was appended where nothing is worked off.")
+    ] = False,
     process: Annotated[
         bool | None,
         typer.Option(help="Work the alerts off before leaving [default: on the embedded log yes, on Kafka no]"),
@@ -43,24 +45,27 @@ def ingest(
             with running.stop_on_signals() as stop:
                 running.follow_sources(parts, stop)
             return
-        before = running.totals(parts)
         with progress() as bar:
             task = bar.add_task("ingest", total=count_files(paths))
-            ingested = running.ingest_paths(parts, paths, lambda _origin, records: bar.advance(task, records))
+            ingested, spans = running.ingest_paths(parts, paths, lambda _origin, records: bar.advance(task, records))
+        halted = None
         if settings.log.engine == "embedded" if process is None else process:
             with progress() as bar:
                 task = bar.add_task("process", total=sum(ingested.records.values()))
                 halted = _drained(parts, lambda records: bar.advance(task, records))
-            totals = running.totals(parts, since=before)
+            totals, others = running.totals_of(parts, spans)
+            found = as_json(totals) | {"others": others}
+            if not as_document:
+                show_totals(totals)
         else:
-            err.print("the bytes are in; `nuncius process` works them off")
-            totals, halted = _taken(ingested), None
+            found = {"appended": sum(ingested.records.values()), "streams": dict(sorted(ingested.records.items()))}
+            err.print(f"{found['appended']:,} records are in; `nuncius process` works them off")
     if as_document:
-        print_json(as_json(totals) | {"skipped": len(ingested.skipped)})
-    else:
-        show_totals(totals)
+        print_json(found | {"skipped": len(ingested.skipped), "unread": list(ingested.unread)})
     if halted is not None:  # the ledger is told all the same: what was taken in before is kept
         raise halted
+    if ingested.unread:
+        raise NunciusError(f"could not be read, all else is in: {', '.join(ingested.unread)}")
 
 
 def _drained(parts: Parts, on_records: Callable[[int], None]) -> StreamHaltedError | None:
@@ -93,8 +98,3 @@ def _row(counts: Counts) -> dict[str, int]:
         "rejected": counts.rejected,
         "matched": counts.matched,
     }
-
-
-def _taken(ingested: Ingested) -> Totals:
-    by_stream = {stream: Counts(received=records) for stream, records in ingested.records.items()}
-    return Totals(Counts(received=sum(ingested.records.values())), by_stream)

@@ -16,7 +16,9 @@ from broker.wiring.parts import open_parts
 __all__ = ["process", "relay", "serve", "status", "up"]
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [default: from the settings]")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one [default: from the settings]", min=0, max=65535)
+]
 
 
 def process(ctx: typer.Context) -> None:
@@ -60,7 +62,11 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
 
 def status(
-    ctx: typer.Context, as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False
+    ctx: typer.Context,
+    as_document: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    accept_expired: Annotated[
+        bool, typer.Option("--accept-expired", help="Take note of records that expired unread: they are no fault any more.")
+    ] = False,
 ) -> None:
     """What came in, what became of it, what still waits; exit status 1 where the ledger does not add up.
 
@@ -68,6 +74,8 @@ def status(
     """
     options = context(ctx)
     with open_parts(options.settings(), options.data) as parts:
+        if accept_expired:
+            err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)
         totals = running.totals(parts)
     if as_document:

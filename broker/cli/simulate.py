@@ -72,7 +72,7 @@ def _to_folder(folder: Path) -> Callable[[list[Packet]], None]:
     return write
 
 
-def _to_topic(log: Log, topic: str) -> Callable[[list[Packet]], None]:
+def _to_topic(log: Log, topic: str) -> Callable[[list[Packet]], object]:
     return lambda batch: log.append([Message(topic, packet.data) for packet in batch])
 
 

@@ -8,7 +8,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -31,25 +31,44 @@ COMPRESSIONS: dict[bytes, Callable[[Path], Any]] = {
 }
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
+ARCHIVE_KEPT = 8 << 30  # bytes put aside of all members of a tarball
+
+Fault = Callable[[str, OSError], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What went in: records by stream, and the files passed over because nothing in them is an alert."""
+    """What went in.
+
+    Parameters
+    ----------
+    records
+        By stream.
+    skipped
+        Files passed over, because nothing in them is an alert or they could not be read.
+    unread
+        Those among `skipped` that could not be read.
+    """
 
     records: dict[str, int]
     skipped: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def count_files(paths: Iterable[Path]) -> int:
     """How many files there are below the paths; a tarball counts as one."""
-    return sum(1 for path in paths for _ in _walk(_there(path)))
+    return sum(1 for path in paths for _ in _walk(_there(path), lambda _origin, _error: None))
 
 
-def read_paths(paths: Iterable[Path], bounds: Bounds) -> Iterator[tuple[Received, bool]]:
+def read_paths(paths: Iterable[Path], bounds: Bounds, on_fault: Fault) -> Iterator[tuple[Received, bool]]:
     """Bytes of every file and tarball member, and whether each was asked for by name or by its extension.
 
     Folders are read in order of name; symbolic links to folders are not followed.
+
+    Parameters
+    ----------
+    on_fault
+        Told of each file or folder that cannot be read; the others are.
 
     Raises
     ------
@@ -57,11 +76,14 @@ def read_paths(paths: Iterable[Path], bounds: Bounds) -> Iterator[tuple[Received
         Where a path does not exist.
     """
     for path in paths:
-        for file in _walk(_there(path)):
-            if _is_tarball(file):
-                yield from _members(file, bounds)
-            else:
-                yield _whole(file, bounds), file == path or _is_expected(file)
+        for file in _walk(_there(path), on_fault):
+            try:
+                if _is_tarball(file):
+                    yield from _members(file, bounds)
+                else:
+                    yield _whole(file, bounds), file == path or _is_expected(file)
+            except OSError as error:
+                on_fault(f"file:{file}", error)
 
 
 def ingest_files(
@@ -87,9 +109,15 @@ def ingest_files(
     """
     records: dict[str, int] = {}
     skipped: list[str] = []
+    unread: list[str] = []
+
+    def on_fault(origin: str, error: OSError) -> None:
+        skipped.append(origin)
+        unread.append(origin)
+        log.warning("passed over: cannot be read", origin=origin, error=str(error))
 
     def messages() -> Iterator[Message]:
-        for received, expected in read_paths(paths, bounds):
+        for received, expected in read_paths(paths, bounds, on_fault):
             kind = sniff(received.value)
             if kind is None and not expected:
                 skipped.append(received.origin)
@@ -104,7 +132,7 @@ def ingest_files(
             records[stream] = records.get(stream, 0) + 1
             INGESTED.labels(stream).inc()
         on_batch(batch[-1].headers[0][1].decode(), len(batch))
-    return Ingested(records, tuple(skipped))
+    return Ingested(records, tuple(skipped), tuple(unread))
 
 
 def _is_expected(file: Path) -> bool:
@@ -122,29 +150,46 @@ def _there(path: Path) -> Path:
     return path
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for entry in sorted(path.iterdir()):
-        if entry.is_file() or (entry.is_dir() and not entry.is_symlink()):
-            yield from _walk(entry)
+def _walk(path: Path, on_fault: Fault) -> Iterator[Path]:
+    try:
+        if path.is_file():
+            found = [path]
+        elif path.is_dir():
+            found = sorted(entry for entry in path.iterdir() if not (entry.is_symlink() and entry.is_dir()))
+        else:
+            found = []
+            on_fault(f"file:{path}", OSError("neither a file nor a folder, or no longer there"))
+    except OSError as error:
+        found = []
+        on_fault(f"file:{path}", error)
+    for entry in found:
+        if entry == path:
+            yield path
+        else:
+            yield from _walk(entry, on_fault)
 
 
 def _is_tarball(file: Path) -> bool:
     with file.open("rb") as stream:
         head = stream.read(262)
-    return (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar") and tarfile.is_tarfile(file)
+    try:
+        return (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar") and tarfile.is_tarfile(file)
+    except EOFError:  # compressed, and cut off before anything could be told
+        return False
 
 
 def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
     try:
         # Decompressed here because tarfile takes a compressed file that ends too early for one that ends.
+        left = ARCHIVE_KEPT
         with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None:
-                    yield read_bounded(content, f"file:{file}#{member.name}", bounds), _is_expected(Path(member.name))
+                    room = replace(bounds, keep_bytes=min(bounds.keep_bytes, left))
+                    received = read_bounded(content, f"file:{file}#{member.name}", room)
+                    left -= received.kept
+                    yield received, _is_expected(Path(member.name))
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         # What came before the damage is in; the tarball itself then goes the way of all that cannot be read.
         log.warning("tarball is damaged: what could be read of it is in", file=str(file), error=str(error))

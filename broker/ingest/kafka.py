@@ -128,7 +128,10 @@ def _follow_topics(consumer: confluent_kafka.Consumer, patterns: tuple[str, ...]
         return before
     names = plain | {name for name in there for pattern in patterns if pattern.startswith("^") and re.match(pattern, name)}
     if names != before:
-        consumer.subscribe(sorted(names))
+        if names:
+            consumer.subscribe(sorted(names))
+        else:
+            consumer.unsubscribe()  # to follow nothing by name is an error to librdkafka
         log.info("following upstream topics", topics=sorted(names))
     elif not names:
         log.info("upstream has no such topic yet", topics=patterns)

@@ -6,20 +6,39 @@ those of its partition that begin at the same offset or later: they belong to wo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 
+from broker.record import TopicPartition
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
 from broker.store.times import now
 
-__all__ = ["Counts", "Entry", "Fault", "Totals", "check", "halted", "mark_halted", "record", "totals"]
+__all__ = [
+    "COUNTED",
+    "Counts",
+    "Entry",
+    "Fault",
+    "FaultKind",
+    "Totals",
+    "check",
+    "counts_of",
+    "halted",
+    "mark_halted",
+    "of_offsets",
+    "record",
+    "totals",
+]
 
-_COUNTED = ("received", "published", "duplicate", "rejected", "matched")
+COUNTED = ("received", "published", "duplicate", "rejected", "matched")
 _HALTED = "halted:"
+
+FaultKind = Literal["sum", "gap", "expired", "overlap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +56,8 @@ class Counts:
         """Whether everything is accounted for."""
         return self.received == self.published + self.duplicate + self.rejected
 
-    def __sub__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) - getattr(other, name) for name in _COUNTED))
-
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in _COUNTED))
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in COUNTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +85,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums of the ledger; also the mark that later sums are taken since."""
+    """Sums of the ledger."""
 
     overall: Counts = Counts()
     by_stream: Mapping[str, Counts] = field(default_factory=dict)
@@ -82,18 +98,23 @@ class Fault:
     Parameters
     ----------
     kind
-        ``sum``: more or fewer came out than went in; ``gap``: offsets no entry covers; ``overlap``: offsets two entries cover.
-    topic, partition, offset
+        ``sum``: more or fewer came out than went in; ``gap``: offsets no entry covers; ``expired``: the same, of records that
+        the log has no longer; ``overlap``: offsets two entries cover.
+    topic, partition, offset, stream
         The entry it was seen at, by its first offset.
     text
         In words.
+    missing
+        First and last offset that no entry covers.
     """
 
-    kind: Literal["sum", "gap", "overlap"]
+    kind: FaultKind
     topic: str
     partition: int
     offset: int
+    stream: str
     text: str
+    missing: tuple[int, int] = (0, -1)
 
 
 def record(conn: Connection, entries: Sequence[Entry]) -> None:
@@ -117,29 +138,65 @@ def record(conn: Connection, entries: Sequence[Entry]) -> None:
     conn.execute(insert(tables.ledger), [_row(entry, at) for entry in entries])
 
 
-def totals(store: Store, since: Totals | None = None) -> Totals:
-    """Sums over all entries, or what has come on top of earlier sums.
-
-    Parameters
-    ----------
-    since
-        Taken before, by the same function; streams that have not moved since are left out.
-    """
+def totals(store: Store) -> Totals:
+    """Sums over all entries."""
     row = tables.ledger.c
-    sums = (func.coalesce(func.sum(row[name]), 0) for name in _COUNTED)
+    sums = (func.coalesce(func.sum(row[name]), 0) for name in COUNTED)
     with connection(store) as conn:
         rows = conn.execute(select(row.stream, *sums).group_by(row.stream).order_by(row.stream)).all()
     streams = {found[0]: Counts(*map(int, found[1:])) for found in rows}
-    if since is not None:
-        moved = {name: counts - since.by_stream.get(name, Counts()) for name, counts in streams.items()}
-        streams = {name: counts for name, counts in moved.items() if counts != Counts()}
     return Totals(sum(streams.values(), Counts()), streams)
 
 
-def check(store: Store) -> list[Fault]:
+def of_offsets(store: Store, spans: Mapping[TopicPartition, Sequence[tuple[int, int]]]) -> tuple[Totals, int]:
+    """Sums over the entries in which some records were worked off.
+
+    An entry is counted whole, so that the sums balance. Where others' records went through in the same batches they are
+    counted along.
+
+    Parameters
+    ----------
+    spans
+        First and last offset of runs of those records, ascending, by partition.
+
+    Returns
+    -------
+    Totals
+        The sums.
+    int
+        How many other records the entries cover: the sums are exact where there are none.
+    """
+    row = tables.ledger.c
+    by_stream: dict[str, Counts] = {}
+    others = 0
+    with connection(store) as conn:
+        for (topic, partition), runs in spans.items():
+            ends = [last for _, last in runs]
+            near = and_(row.last_offset >= runs[0][0], row.first_offset <= ends[-1])
+            query = select(tables.ledger).where(row.topic == topic, row.partition == partition, near)
+            for found in conn.execute(query):
+                first, last = found.first_offset, found.last_offset
+                own = 0
+                for begin, end in islice(runs, bisect_left(ends, first), None):
+                    if begin > last:
+                        break
+                    own += min(end, last) - max(begin, first) + 1
+                if own:
+                    counts = counts_of(found)
+                    by_stream[found.stream] = by_stream.get(found.stream, Counts()) + counts
+                    others += last - first + 1 - own
+    return Totals(sum(by_stream.values(), Counts()), by_stream), others
+
+
+def check(store: Store, firsts: Mapping[TopicPartition, int] | None = None) -> list[Fault]:
     """Everything in the ledger that does not add up; none is as it should be.
 
     A first offset above zero is no fault: the log may have let go of what was before.
+
+    Parameters
+    ----------
+    firsts
+        First offset the log still has, by partition: what is missing before it has expired, and is told as such.
     """
     row = tables.ledger.c
     faults: list[Fault] = []
@@ -147,17 +204,24 @@ def check(store: Store) -> list[Fault]:
         stream = conn.execute(select(tables.ledger).order_by(row.topic, row.partition, row.first_offset))
         before: tuple[str, int, int] | None = None
         for found in stream.yield_per(10_000):
-            counts = Counts(*(getattr(found, name) for name in _COUNTED))
+            counts = counts_of(found)
             if not counts.balanced:
                 faults.append(_fault("sum", found, f"{counts} does not add up"))
             if before is not None and before[:2] == (found.topic, found.partition):
                 expected = before[2] + 1
                 if found.first_offset > expected:
-                    faults.append(_fault("gap", found, f"offsets {expected} to {found.first_offset - 1} are in no entry"))
+                    faults.append(
+                        _missing(found, expected, (firsts or {}).get(TopicPartition(found.topic, found.partition), 0))
+                    )
                 elif found.first_offset < expected:
                     faults.append(_fault("overlap", found, f"offsets {found.first_offset} to {before[2]} are in two entries"))
             before = (found.topic, found.partition, found.last_offset)
     return faults
+
+
+def counts_of(found: Row[Any]) -> Counts:
+    """Counts of an entry as the database has it."""
+    return Counts(*(getattr(found, name) for name in COUNTED))
 
 
 def mark_halted(store: Store, stream: str, *, halted: bool) -> None:
@@ -177,9 +241,20 @@ def halted(store: Store) -> list[str]:
         return [each.removeprefix(_HALTED) for each in found]
 
 
-def _fault(kind: Literal["sum", "gap", "overlap"], found: object, text: str) -> Fault:
-    place = Fault(kind, found.topic, found.partition, found.first_offset, "")  # type: ignore[attr-defined]
+def _fault(kind: FaultKind, found: Row[Any], text: str) -> Fault:
+    place = Fault(kind, found.topic, found.partition, found.first_offset, found.stream, "")
     return replace(place, text=f"{place.topic} partition {place.partition}, offset {place.offset}: {text}")
+
+
+def _missing(found: Row[Any], expected: int, kept: int) -> Fault:
+    last = found.first_offset - 1
+    text = f"offsets {expected} to {last} are in no entry"
+    if last >= kept:
+        fault = _fault("gap", found, text)
+    else:
+        how = "the log has them no longer, they expired before they were read; `nuncius status --accept-expired` takes note"
+        fault = _fault("expired", found, f"{text}, and {how}")
+    return replace(fault, missing=(expected, last))
 
 
 def _row(entry: Entry, at: int) -> dict[str, object]:
@@ -190,4 +265,4 @@ def _row(entry: Entry, at: int) -> dict[str, object]:
         "last_offset": entry.last_offset,
         "stream": entry.stream,
         "at": at,
-    } | {name: getattr(entry.counts, name) for name in _COUNTED}
+    } | {name: getattr(entry.counts, name) for name in COUNTED}

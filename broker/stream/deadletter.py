@@ -34,7 +34,8 @@ def _letter(batch: Batch, index: int, rejections: list[Rejection]) -> Message:
         topics.HEADER_DEAD_OFFSET: str(record.offset),
         topics.HEADER_DEAD_UNITS: str(len(rejections)),
     }
-    headers = record.headers + tuple((name, _cut(text)) for name, text in ours.items())
+    # Ours first, for the first of a name counts: whoever wrote the record may have used a name of ours.
+    headers = tuple((name, _cut(text)) for name, text in ours.items()) + record.headers
     return Message(topics.DEAD_LETTER, record.value, record.key, headers)
 
 

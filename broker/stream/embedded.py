@@ -63,10 +63,9 @@ class EmbeddedLog:
             query = "SELECT t.name, count(*) FROM topics t JOIN partitions p ON p.topic = t.id GROUP BY t.id ORDER BY t.name"
             return dict(db.execute(query).fetchall())
 
-    def append(self, messages: Sequence[Message]) -> None:
+    def append(self, messages: Sequence[Message]) -> dict[TopicPartition, list[int]]:
         """See `broker.stream.log.Log.append`."""
-        if messages:
-            self._writer.append(messages)
+        return self._writer.append(messages) if messages else {}
 
     def publisher(self, name: str) -> EmbeddedPublisher:
         """See `broker.stream.log.Log.publisher`."""
@@ -171,7 +170,7 @@ class _Writer:
         epoch: tuple[str, int] | None = None,
         consumer: Consumer | None = None,
         offsets: Mapping[TopicPartition, int] | None = None,
-    ) -> None:
+    ) -> dict[TopicPartition, list[int]]:
         """One transaction: messages and the offsets of what they were made from."""
         topics = dict(self._topics)
         with self.guard:
@@ -182,12 +181,13 @@ class _Writer:
                     consumer.commit_within(db, offsets)
                 for name in {message.topic for message in messages} - topics.keys():
                     topics[name] = write.create_topic(db, name, self._spec)
-                write.append(self.handle, db, topics, messages)
+                appended = write.append(self.handle, db, topics, messages)
             self._topics.update(topics)
         self.handle.ring()
         if time.monotonic() > self._next_expiry:
             self._next_expiry = time.monotonic() + EXPIRE_SECONDS
             self.expire(write.now(), EXPIRE_STEPS)
+        return appended
 
     def expire(self, moment: int, steps: int | None = None) -> int:
         """Drop what is past its time, a transaction a step."""

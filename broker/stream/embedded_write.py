@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from broker.errors import LogUnavailableError, UsageError
-from broker.record import Message
+from broker.record import Message, TopicPartition
 from broker.stream.embedded_file import SEGMENT_BYTES, Handle, pack_headers
 from broker.stream.log import TopicSpec
 
@@ -63,8 +63,10 @@ def create_topic(db: sqlite3.Connection, name: str, spec: TopicSpec) -> Topic:
     return topic
 
 
-def append(handle: Handle, db: sqlite3.Connection, topics: dict[str, Topic], messages: Sequence[Message]) -> None:
-    """Append messages to topics that exist.
+def append(
+    handle: Handle, db: sqlite3.Connection, topics: dict[str, Topic], messages: Sequence[Message]
+) -> dict[TopicPartition, list[int]]:
+    """Append messages to topics that exist; their offsets by partition.
 
     Raises
     ------
@@ -74,11 +76,15 @@ def append(handle: Handle, db: sqlite3.Connection, topics: dict[str, Topic], mes
     by_topic: dict[str, list[Message]] = {}
     for message in messages:
         by_topic.setdefault(message.topic, []).append(message)
+    appended: dict[TopicPartition, list[int]] = {}
     for name, group in by_topic.items():
-        _append_topic(handle, db, name, topics[name], group)
+        appended |= _append_topic(handle, db, name, topics[name], group)
+    return appended
 
 
-def _append_topic(handle: Handle, db: sqlite3.Connection, name: str, topic: Topic, messages: list[Message]) -> None:
+def _append_topic(
+    handle: Handle, db: sqlite3.Connection, name: str, topic: Topic, messages: list[Message]
+) -> dict[TopicPartition, list[int]]:
     _check_sizes(name, topic, messages)
     moment = now()
     values = [message.value for message in messages]
@@ -106,6 +112,8 @@ def _append_topic(handle: Handle, db: sqlite3.Connection, name: str, topic: Topi
     db.executemany(_INSERT, rows)
     moved = [(end, partition) for partition, end in ends.items() if end != before[partition]]
     db.executemany("UPDATE partitions SET next = ? WHERE id = ?", moved)
+    number = topic.partitions.index
+    return {TopicPartition(name, number(id_)): list(range(before[id_], end)) for end, id_ in moved}
 
 
 def _check_sizes(name: str, topic: Topic, messages: Iterable[Message]) -> None:

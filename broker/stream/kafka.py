@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Message as Delivered
 from confluent_kafka import TopicPartition as Place
 
 from broker.errors import LogUnavailableError
@@ -57,17 +58,22 @@ class KafkaLog:
         """See `broker.stream.log.Log.topics`."""
         return self._cluster.topics()
 
-    def append(self, messages: Sequence[Message]) -> None:
+    def append(self, messages: Sequence[Message]) -> dict[TopicPartition, list[int]]:
         """See `broker.stream.log.Log.append`. After an error some may have been appended."""
         failed: list[KafkaError] = []
+        appended: dict[TopicPartition, list[int]] = {}
 
-        def on_delivery(error: KafkaError | None, _: object) -> None:
+        def on_delivery(error: KafkaError | None, message: Delivered) -> None:
             if error is not None:
                 failed.append(error)
+            else:
+                place = TopicPartition(str(message.topic()), int(message.partition() or 0))
+                appended.setdefault(place, []).append(int(message.offset() or 0))
 
         self._cluster.ensure(messages)
         with self._guard:
-            producer = self._producer = self._producer or Producer(self._cluster.producer_settings())
+            settings = {**self._cluster.producer_settings(), "delivery.report.only.error": False}  # offsets are told
+            producer = self._producer = self._producer or Producer(settings)
         with translate("appending", self._cluster.hint):
             for number, message in enumerate(messages):
                 produce(producer, message, on_delivery)
@@ -81,6 +87,7 @@ class KafkaLog:
         if left:
             message_ = f"Kafka has not taken {left} messages within {FLUSH_SECONDS:g} s ({self._cluster.hint or 'no answer'})"
             raise LogUnavailableError(message_)
+        return {place: sorted(offsets) for place, offsets in appended.items()}
 
     def publisher(self, name: str) -> KafkaPublisher:
         """See `broker.stream.log.Log.publisher`."""

@@ -137,8 +137,14 @@ class Log(Protocol):
     def topics(self) -> dict[str, int]:
         """Partitions by topic name, without the engine's own topics."""
 
-    def append(self, messages: Sequence[Message]) -> None:
-        """Append; on return all of them are durable. A missing topic is made with the log's default `TopicSpec`."""
+    def append(self, messages: Sequence[Message]) -> dict[TopicPartition, list[int]]:
+        """Append; on return all of them are durable. A missing topic is made with the log's default `TopicSpec`.
+
+        Returns
+        -------
+        dict
+            Their offsets, ascending, by partition.
+        """
 
     def publisher(self, name: str) -> Publisher:
         """Transactional publisher; a newer one of the same name fences off the older."""

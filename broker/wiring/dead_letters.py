@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from broker import topics
-from broker.errors import NotFoundError, UsageError
+from broker.errors import LogUnavailableError, NotFoundError, UsageError
 from broker.ingest.raw import UNKNOWN
 from broker.record import Message, Record, TopicPartition, header
+from broker.telemetry import get_logger
 from broker.wiring.parts import Parts
 from broker.wiring.sniffing import sniffer
 
 __all__ = ["Letter", "letter", "letters", "replay"]
 
+log = get_logger(__name__)
+
+BATCH_RECORDS = 500
+BATCH_BYTES = 32 << 20
+PATIENCE = 120.0  # seconds without a record, though there are more
 OURS = {
+    topics.HEADER_DEAD_FIRST,
     topics.HEADER_DEAD_REASON,
     topics.HEADER_DEAD_STAGE,
     topics.HEADER_DEAD_TOPIC,
@@ -46,21 +55,35 @@ class Letter:
 
 
 def letters(parts: Parts) -> Iterator[Letter]:
-    """Every dead letter the log still has, a partition after the other, oldest first."""
+    """Every dead letter the log still has, a partition after the other, oldest first; what is none is passed over with a note.
+
+    Raises
+    ------
+    LogUnavailableError
+        The log gives nothing for long, though it has more.
+    """
     if topics.DEAD_LETTER not in parts.log.topics():
         return
     ends = {place: end for place, (first, end) in parts.log.bounds(topics.DEAD_LETTER).items() if end > first}
     with closing(parts.log.consumer(None, [topics.DEAD_LETTER])) as consumer:
+        deadline = time.monotonic() + PATIENCE
         while ends:
-            # A read_committed end can lie behind markers that are no records: a silent second means there is no more.
             records = consumer.poll(500, 32 << 20, 1.0)
-            if not records:
-                return
             for record in records:
                 if record.offset < ends.get(record.place, 0):
-                    yield _letter(record)
+                    yield from _letter(record)
                 if record.offset + 1 >= ends.get(record.place, 0):
                     ends.pop(record.place, None)
+            if records:
+                deadline = time.monotonic() + PATIENCE
+                continue
+            # An end can lie behind markers of transactions, which are no records: the reader knows how far it has come.
+            behind = consumer.lag()
+            ends = {place: end for place, end in ends.items() if behind.get(place, 1)}
+            if ends and time.monotonic() > deadline:
+                raise LogUnavailableError(
+                    f"there are more dead letters, but for {PATIENCE:g} s the log has given none: try again when it answers"
+                )
 
 
 def letter(parts: Parts, place: str) -> Letter:
@@ -84,29 +107,51 @@ def letter(parts: Parts, place: str) -> Letter:
     raise NotFoundError(f"no dead letter at {place}: `dead-letter list` shows those there are")
 
 
-def replay(parts: Parts, chosen: Sequence[Letter]) -> None:
-    """Append dead letters to their raw topics again, with the headers they had; what was unknown is looked at anew."""
-    sniff = sniffer(parts)
+def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
+    """Append dead letters to their raw topics again, with the headers they had; what was unknown is looked at anew.
 
-    def message(found: Letter) -> Message:
+    A record that was put back and died again lies there twice or oftener: it goes back once.
+
+    Returns
+    -------
+    int
+        How many went back.
+    """
+    sniff = sniffer(parts)
+    done: set[str] = set()
+    waiting: list[Message] = []
+    size = 0
+    for found in chosen:
+        first = _first_death(found.record)
+        if first in done:
+            continue
+        done.add(first)
         kind = sniff(found.value) if found.stream == UNKNOWN else None
         kept = tuple(pair for pair in found.record.headers if pair[0] not in OURS)
-        return Message(topics.raw(kind.stream if kind else found.stream), found.value, found.record.key, kept)
+        headers = (*kept, (topics.HEADER_DEAD_FIRST, first.encode()))
+        waiting.append(Message(topics.raw(kind.stream if kind else found.stream), found.value, found.record.key, headers))
+        size += len(found.value)
+        if len(waiting) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            parts.log.append(waiting)
+            waiting, size = [], 0
+    parts.log.append(waiting)
+    return len(done)
 
-    # A record that was replayed and died again lies here twice: it goes back once.
-    by_record = {_origin_of(found): found for found in chosen}
-    parts.log.append([message(found) for found in by_record.values()])
 
-
-def _origin_of(found: Letter) -> tuple[str | None, ...]:
+def _first_death(record: Record) -> str:
+    """The raw record that died first, whose bytes these are."""
     names = (topics.HEADER_DEAD_TOPIC, topics.HEADER_DEAD_PARTITION, topics.HEADER_DEAD_OFFSET)
-    return tuple(header(found.record, name) for name in names)
+    return header(record, topics.HEADER_DEAD_FIRST) or "/".join(header(record, name) or "" for name in names)
 
 
-def _letter(record: Record) -> Letter:
-    return Letter(
+def _letter(record: Record) -> Iterator[Letter]:
+    topic = header(record, topics.HEADER_DEAD_TOPIC) or topics.raw(UNKNOWN)
+    if not re.match(topics.RAW_PATTERN, topic):
+        log.warning("no dead letter: it names no raw topic", place=f"{record.partition}:{record.offset}", topic=topic)
+        return
+    yield Letter(
         place=f"{record.partition}:{record.offset}",
-        stream=topics.stream_of(header(record, topics.HEADER_DEAD_TOPIC) or f"raw.{UNKNOWN}"),
+        stream=topics.stream_of(topic),
         stage=header(record, topics.HEADER_DEAD_STAGE) or "",
         reason=header(record, topics.HEADER_DEAD_REASON) or "",
         origin=header(record, topics.HEADER_ORIGIN) or "",

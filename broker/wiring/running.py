@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from broker import topics
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.decode.sniff import HEARTBEAT
-from broker.errors import StreamHaltedError, UsageError
+from broker.errors import StreamHaltedError, TransientError, UsageError
 from broker.ingest.files import Ingested, ingest_files
 from broker.ingest.kafka import Upstream, follow
 from broker.ingest.raw import Bounds, Kind, Received, to_message
-from broker.record import TopicPartition
+from broker.record import Message, TopicPartition
 from broker.settings import Source
 from broker.store import ledger
 from broker.store.archive import Archive, repair
@@ -31,9 +32,23 @@ from broker.wiring.parts import Parts
 from broker.wiring.sniffing import AVRO, sniffer
 from broker.wiring.work import Worker
 
-__all__ = ["bounds", "drain", "follow_sources", "ingest_paths", "process", "serve_vtp", "stop_on_signals", "totals"]
+__all__ = [
+    "Spans",
+    "bounds",
+    "drain",
+    "follow_sources",
+    "ingest_paths",
+    "process",
+    "serve_vtp",
+    "stop_on_signals",
+    "totals",
+    "totals_of",
+]
 
 OCTETS = "application/octet-stream"
+LOOK_SECONDS = 1.0  # between looks at how far others have come
+
+Spans = dict[TopicPartition, list[tuple[int, int]]]  # first and last offset of runs of records, ascending
 
 
 def bounds(parts: Parts) -> Bounds:
@@ -41,9 +56,20 @@ def bounds(parts: Parts) -> Bounds:
     return Bounds(parts.settings.log.max_message_bytes - 16_384, parts.data / "oversize")
 
 
-def ingest_paths(parts: Parts, paths: Sequence[Path], on_batch: Callable[[str, int], None]) -> Ingested:
-    """Append everything below the paths to raw topics; see `broker.ingest.files.ingest_files`."""
-    return ingest_files(paths, parts.log.append, sniffer(parts), bounds(parts), on_batch)
+def ingest_paths(parts: Parts, paths: Sequence[Path], on_batch: Callable[[str, int], None]) -> tuple[Ingested, Spans]:
+    """Append everything below the paths to raw topics, and tell where it lies; see `broker.ingest.files.ingest_files`."""
+    spans: Spans = {}
+
+    def append(batch: list[Message]) -> None:
+        for place, offsets in parts.log.append(batch).items():
+            runs = spans.setdefault(place, [])
+            for offset in offsets:
+                if runs and runs[-1][1] == offset - 1:
+                    runs[-1] = (runs[-1][0], offset)
+                else:
+                    runs.append((offset, offset))
+
+    return ingest_files(paths, append, sniffer(parts), bounds(parts), on_batch), spans
 
 
 def follow_sources(parts: Parts, stop: threading.Event) -> None:
@@ -100,26 +126,65 @@ def process(parts: Parts, stop: threading.Event, on_records: Callable[[int], Non
     StreamHaltedError
         A stream has halted, at the end.
     """
-    _run(parts, stop, drain=False, on_records=on_records)
+    for stream in ledger.halted(parts.store):
+        ledger.mark_halted(parts.store, stream, halted=False)  # starting anew is how an operator says it is mended
+    _run(parts, stop, drain=False, on_batch=lambda records, _offsets: on_records(records))
 
 
 def drain(parts: Parts, on_records: Callable[[int], None]) -> None:
-    """Work off what is there, and wait for others of the group who share the work.
+    """Work off what is there now, and wait for others of the group who share the work; what comes meanwhile is not waited for.
 
     Raises
     ------
     StreamHaltedError
         A stream has halted; what the others had is done.
     """
+    ends = standing.raw_ends(parts)
+    reached: dict[TopicPartition, int] = {}
     stop = threading.Event()
-    _run(parts, stop, drain=True, on_records=on_records)
-    while any(standing.lag(parts).values()):
-        _run(parts, stop, drain=True, on_records=on_records)
+    next_look = time.monotonic() + LOOK_SECONDS
+
+    def on_batch(records: int, offsets: Mapping[TopicPartition, int]) -> None:
+        nonlocal next_look
+        on_records(records)
+        reached.update(offsets)
+        left = {place: end for place, end in ends.items() if reached.get(place, 0) < end}
+        if left and time.monotonic() > next_look:
+            with suppress(TransientError):  # it is looked again
+                left = dict.fromkeys(standing.waiting(parts, left), 0)
+            next_look = time.monotonic() + LOOK_SECONDS
+        if not left:
+            stop.set()
+
+    left = standing.waiting(parts, ends)
+    while left:
+        _run(parts, stop, drain=True, on_batch=on_batch)
+        left = standing.waiting(parts, ends)
+        held = {topics.stream_of(place.topic) for place in left}.intersection(ledger.halted(parts.store))
+        if left and held.issuperset(topics.stream_of(place.topic) for place in left):
+            raise _halted(held)  # by another, who keeps its partitions
+        stop.clear()
+        if left:
+            stop.wait(0.1)
+    _mended(parts, reached)
 
 
-def totals(parts: Parts, since: Totals | None = None) -> Totals:
+def _mended(parts: Parts, reached: Iterable[TopicPartition]) -> None:
+    """Take the mark off halted streams that have been worked through to the end."""
+    marked = ledger.halted(parts.store)
+    behind = {topics.stream_of(place.topic) for place, records in standing.lag(parts).items() if records} if marked else ()
+    for stream in {topics.stream_of(place.topic) for place in reached}.intersection(marked).difference(behind):
+        ledger.mark_halted(parts.store, stream, halted=False)
+
+
+def totals(parts: Parts) -> Totals:
     """The ledger's sums."""
-    return ledger.totals(parts.store, since)
+    return ledger.totals(parts.store)
+
+
+def totals_of(parts: Parts, spans: Spans) -> tuple[Totals, int]:
+    """What became of these records, and how many others are counted along; see `broker.store.ledger.of_offsets`."""
+    return ledger.of_offsets(parts.store, spans)
 
 
 @contextmanager
@@ -139,16 +204,14 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _run(
-    parts: Parts, stop: threading.Event, *, drain: bool, on_records: Callable[[int], None] = lambda _records: None
+    parts: Parts, stop: threading.Event, *, drain: bool, on_batch: Callable[[int, Mapping[TopicPartition, int]], None]
 ) -> None:
     table = parts.settings.process
     durable = parts.settings.store.durable
-    for stream in ledger.halted(parts.store):
-        ledger.mark_halted(parts.store, stream, halted=False)  # starting anew is how an operator says it is mended
     halted: set[str] = set()
 
-    def on_batch(outcomes: Sequence[loop.Outcome], _offsets: Mapping[TopicPartition, int]) -> None:
-        on_records(sum(len(outcome.batch.records) for outcome in outcomes))
+    def tell(outcomes: Sequence[loop.Outcome], offsets: Mapping[TopicPartition, int]) -> None:
+        on_batch(sum(len(outcome.batch.records) for outcome in outcomes), offsets)
 
     def on_halt(stream: str) -> None:
         halted.add(stream)
@@ -162,23 +225,27 @@ def _run(
         consumer = stack.enter_context(closing(parts.log.consumer(table.group, [topics.RAW_PATTERN])))
         publisher = stack.enter_context(closing(parts.log.publisher(name)))
         if not drain:
-            stack.enter_context(compacting(parts.frames, durable=durable))
+            stack.enter_context(compacting(parts.frames, parts.store, durable=durable))
         loop.run(
             consumer,
             publisher,
             stack.enter_context(Worker.of(parts, archive)),
             limits=loop.Limits(table.max_records, table.max_bytes, table.linger),
             halt=loop.HaltRule(table.halt_minimum, table.halt_fraction),
-            on_batch=on_batch,
+            on_batch=tell,
             on_halt=on_halt,
             stop=stop,
             drain=drain,
         )
     if halted:
-        raise StreamHaltedError(
-            f"stream {', '.join(sorted(halted))} has halted, too much of it is rejected: see the reasons with "
-            "`nuncius dead-letter list`, mend the cause, start again"
-        )
+        raise _halted(halted)
+
+
+def _halted(streams: Iterable[str]) -> StreamHaltedError:
+    return StreamHaltedError(
+        f"stream {', '.join(sorted(streams))} has halted, too much of it is rejected: see the reasons with "
+        "`nuncius dead-letter list`, mend the cause, start again"
+    )
 
 
 def _upstream(name: str, source: Source) -> Upstream:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +55,9 @@ def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]
         (["query", "magg < 3"], 2),
         (["ingest", "/no/such/folder"], 2),
         (["ingest"], 2),
+        (["serve", "--port", "70000"], 2),
+        (["up", "--port", "-1"], 2),
+        (["demo", "--port", "70000"], 2),
         (["packet", "ztf:1"], 1),
         (["dead-letter", "show", "x"], 2),
         (["dead-letter", "show", "0:99"], 1),
@@ -64,6 +70,48 @@ def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]
 )
 def test_wrong_use_and_failure(data: str, arguments: list[str], status: int) -> None:
     assert run(["--data", data, *arguments]) == status
+
+
+def test_files_that_cannot_be_read_are_told_after_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (packet,) = ztf.packets(2, 1, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3)
+    (tmp_path / "good.avro").write_bytes(packet.data)
+    there = ["--data", str(tmp_path / "data")]
+    assert run([*there, "ingest", os.devnull, str(tmp_path / "good.avro"), "--json"]) == 1
+    told, complaint = capsys.readouterr()
+    ledger = json.loads(told)
+    assert (ledger["received"], ledger["published"], ledger["others"], ledger["skipped"]) == (1, 1, 0, 1)
+    assert ledger["unread"] == [f"file:{os.devnull}"]
+    assert "could not be read" in complaint
+
+
+def test_what_is_only_appended_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for packet in ztf.packets(2, 3, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3):
+        (tmp_path / f"{packet.name}.avro").write_bytes(packet.data)
+    there = ["--data", str(tmp_path / "data")]
+    files = [str(file) for file in sorted(tmp_path.glob("*.avro"))]
+    assert run([*there, "ingest", *files, "--json", "--no-process"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"appended": 3, "streams": {"ztf": 3}, "skipped": 0, "unread": []}
+    assert run([*there, "ingest", files[0], "--json"]) == 0
+    ledger = json.loads(capsys.readouterr().out)
+    assert ledger["received"] == ledger["published"] + ledger["duplicate"] == 1 + ledger["others"]
+
+
+def test_records_that_expired_unread_are_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = ["--data", str(tmp_path / "data")]
+    junk = tmp_path / "a.json"
+    junk.write_bytes(b"{}")
+    assert run([*there, "ingest", str(junk)]) == 0
+    (log,) = (tmp_path / "data").glob("log/log.sqlite")
+    with closing(sqlite3.connect(log)) as db:  # as if ten more had come and gone before anybody read them
+        db.execute("UPDATE partitions SET first = next + 10, next = next + 10")
+        db.commit()
+    assert run([*there, "ingest", *[str(junk)] * 8]) == 0
+    assert run([*there, "status", "--json"]) == 1
+    capsys.readouterr()
+    assert run([*there, "status", "--json", "--accept-expired"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["expired"], found["faults"]) == (10, [])
+    assert run([*there, "status"]) == 0
 
 
 def test_query_in_four_formats(data: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -106,6 +106,17 @@ def test_what_is_appended_is_read_back_as_it_was(log, topic):
     assert record == Record(topic, 0, 0, 1_700_000_000_123, b"key\x00", b"\x00value\xff", headers)
 
 
+def test_appending_tells_where(engine, log, topic):
+    assert log.append([]) == {}
+    assert log.append(numbered(topic, 0, 3)) == {TopicPartition(topic, 0): [0, 1, 2]}
+    wide = engine.name("wide")
+    log.create_topic(wide, TopicSpec(partitions=3))
+    told = log.append([*numbered(wide, 0, 50), *numbered(topic, 3, 5)])
+    assert told.pop(TopicPartition(topic, 0)) == [3, 4]
+    records = read(log.consumer(None, [wide]), 50)
+    assert {(place, offset) for place, offsets in told.items() for offset in offsets} == {(r.place, r.offset) for r in records}
+
+
 def test_without_a_time_a_record_gets_the_present(log, topic):
     before = time.time_ns() // 1_000_000
     log.append([Message(topic, b"x")])

@@ -20,9 +20,9 @@ from sqlalchemy import select
 
 from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
-from broker.record import Record
+from broker.record import Record, TopicPartition
 from broker.science.sky import radec_to_hpx, separation
-from broker.store import alerts, claims, events, ledger, matches, schemas_seen, tables
+from broker.store import alerts, claims, events, ledger, ledger_fold, matches, schemas_seen, tables
 from broker.store.alerts import write
 from broker.store.archive import Address
 from broker.store.engine import Store, close, connection, open_store, transaction
@@ -405,12 +405,24 @@ class TestLedger:
         assert ledger.totals(store) == Totals()
         with transaction(store) as conn:
             ledger.record(conn, [entry(0, 9, Counts(10, 8, 1, 1, 3)), entry(0, 4, Counts(5, 5), stream="lsst")])
-        mark = ledger.totals(store)
-        assert mark == Totals(Counts(15, 13, 1, 1, 3), {"lsst": Counts(5, 5), "ztf": Counts(10, 8, 1, 1, 3)})
+        assert ledger.totals(store) == Totals(Counts(15, 13, 1, 1, 3), {"lsst": Counts(5, 5), "ztf": Counts(10, 8, 1, 1, 3)})
         with transaction(store) as conn:
             ledger.record(conn, [entry(10, 19, Counts(10, 0, 10))])
-        assert ledger.totals(store, since=mark) == Totals(Counts(10, 0, 10), {"ztf": Counts(10, 0, 10)})
+        assert ledger.totals(store).by_stream["ztf"] == Counts(20, 8, 11, 1, 3)
         assert ledger.check(store) == []
+
+    def test_what_became_of_some_records(self, store: Store) -> None:
+        with transaction(store) as conn:
+            ledger.record(conn, [entry(first, first + 9, Counts(10, 9, 1)) for first in range(0, 100, 10)])
+            ledger.record(conn, [entry(0, 9, Counts(10, 10), partition=1), entry(0, 9, Counts(20, 0, 0, 20), stream="gcn")])
+        assert ledger.of_offsets(store, {}) == (Totals(), 0)
+        ztf, gcn = TopicPartition("raw.ztf", 0), TopicPartition("raw.gcn", 0)
+        spans = {ztf: [(20, 39), (60, 69)], gcn: [(0, 9)]}
+        exact = Totals(Counts(50, 27, 3, 20), {"ztf": Counts(30, 27, 3), "gcn": Counts(20, 0, 0, 20)})
+        assert ledger.of_offsets(store, spans) == (exact, 0)
+        # Batches with others' records in them are counted whole, and the others told.
+        found, others = ledger.of_offsets(store, {ztf: [(15, 15), (18, 21), (95, 200)], gcn: [(90, 91)]})
+        assert (found.overall.received, others) == (30, 7 + 8 + 5)
 
     def test_a_batch_done_again_with_other_bounds_counts_once(self, store: Store) -> None:
         for bounds in ([(0, 9)], [(10, 29)], [(10, 14), (15, 34)], [(15, 24)]):
@@ -442,6 +454,40 @@ class TestLedger:
         found = ledger.check(store)
         assert [(fault.kind, fault.offset) for fault in found] == [("sum", 0), ("gap", 12), ("overlap", 14)]
         assert "raw.ztf partition 0, offset 12: offsets 10 to 11 are in no entry" in found[1].text
+
+    def test_old_entries_are_folded_and_the_sums_stay(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ledger_fold, "STEP", 7)
+        spans = [(first, first + 9) for first in range(0, 300, 10)]
+        entries = [entry(first, last, Counts(20, 10, 7, 3, 1), partition=part) for part in (0, 1) for first, last in spans]
+        entries[4] = entry(40, 49, Counts(20, 10, 7, 2, 1))  # does not add up
+        del entries[15:17]
+        entries.append(entry(300, 309, Counts(5, 5), stream="gcn"))
+        with transaction(store) as conn:
+            ledger.record(conn, entries)
+        sums, faults = ledger.totals(store), [(fault.kind, fault.offset) for fault in ledger.check(store)]
+        assert ledger_fold.fold(store, 3600.0) == 0
+        # One partition in four: before and after what does not add up, that, and behind the gap.
+        assert ledger_fold.fold(store, -1.0) == len(entries) - 4 - 1 - 1
+        assert ledger_fold.fold(store, -1.0) == 0
+        assert ledger.totals(store) == sums
+        assert [(fault.kind, fault.offset) for fault in ledger.check(store)] == faults == [("sum", 40), ("gap", 170)]
+        with transaction(store) as conn:
+            ledger.record(conn, [entry(300, 309, Counts(10, 10), partition=1)])
+        assert ledger_fold.fold(store, -1.0) == 1
+        assert ledger.totals(store).overall.received == sums.overall.received + 10
+
+    def test_what_expired_unread_is_noted(self, store: Store) -> None:
+        with transaction(store) as conn:
+            ledger.record(conn, [entry(0, 9, Counts(10, 10)), entry(30, 39, Counts(10, 10)), entry(45, 49, Counts(5, 5))])
+        firsts = {TopicPartition("raw.ztf", 0): 30}
+        assert [fault.kind for fault in ledger.check(store, firsts)] == ["expired", "gap"]
+        assert ledger_fold.accept_expired(store, firsts) == 20
+        assert [fault.kind for fault in ledger.check(store, firsts)] == ["gap"]
+        assert ledger_fold.accept_expired(store, {TopicPartition("raw.ztf", 0): 100}) == 5
+        assert ledger.check(store) == []
+        assert ledger_fold.accept_expired(store, firsts) == 0
+        assert ledger_fold.expired(store) == 25
+        assert ledger.totals(store).overall == Counts(25, 25)
 
 
 class TestSchemasSeen:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
+import resource
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from broker import topics
-from broker.errors import UsageError
+from broker.errors import StoreUnavailableError, UsageError
+from broker.ingest import files, raw
 from broker.ingest.files import count_files, ingest_files
 from broker.ingest.raw import Bounds, Kind
 from broker.record import Message
@@ -115,3 +119,85 @@ def test_links_to_folders_are_not_followed(tmp_path: Path, bounds: Bounds) -> No
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     assert count_files([folder]) == 1
     assert run([folder], bounds)[1] == {"voevent": 1}
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_in(tmp_path: Path, bounds: Bounds) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.xml").write_bytes(b"<?xml a")
+    (folder / "gone.xml").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe.xml")
+    (folder / "z.xml").write_bytes(b"<?xml z")
+    assert count_files([folder]) == 2
+    taken: list[Message] = []
+    ingested = ingest_files([folder, Path(os.devnull)], taken.extend, sniff, bounds)
+    assert [message.value for message in taken] == [b"<?xml a", b"<?xml z"]
+    assert ingested.unread == (f"file:{folder}/gone.xml", f"file:{folder}/pipe.xml", f"file:{os.devnull}")
+    assert ingested.skipped == ingested.unread
+
+
+def test_a_file_that_fails_under_way_is_told(tmp_path: Path, bounds: Bounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.xml", "b.xml", "c.xml"):
+        (tmp_path / name).write_bytes(b"<?xml")
+    is_tarball = files._is_tarball
+
+    def vanish(file: Path) -> bool:
+        if file.name == "b.xml":
+            file.unlink()
+        return is_tarball(file)
+
+    monkeypatch.setattr(files, "_is_tarball", vanish)
+    ingested = ingest_files([tmp_path], lambda _messages: None, sniff, bounds)
+    assert ingested.records == {"voevent": 2}
+    assert ingested.unread == (f"file:{tmp_path}/b.xml",)
+
+
+def test_a_compressed_file_cut_off_at_once_is_kept(tmp_path: Path, bounds: Bounds) -> None:
+    file = tmp_path / "a.gz"
+    file.write_bytes(gzip.compress(b"x" * 5000)[:20])
+    assert run([file], bounds)[1] == {"unknown": 1}
+
+
+def test_a_tarball_cannot_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "bomb.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for number in range(4):
+            info = tarfile.TarInfo(f"{number}.xml")
+            info.size = 5_000_000
+            archive.addfile(info, io.BytesIO(b"<?xml %d" % number + bytes(info.size)))
+    monkeypatch.setattr(files, "ARCHIVE_KEPT", 5_000_000)
+    bounds = Bounds(1000, tmp_path / "oversize", keep_bytes=2_000_000)
+    taken, _, _ = run([file], bounds)
+    reasons = [headers(message)[topics.HEADER_OVERSIZE] for message in taken]
+    assert ["the first 2000000 are in" in reason for reason in reasons] == [True, True, False, False]
+    assert "the first 1000000 are in" in reasons[2]
+    assert "none are put aside" in reasons[3]
+    assert sorted(kept.stat().st_size for kept in bounds.keep.iterdir()) == [1_000_000, 2_000_000, 2_000_000]
+
+
+def test_a_disk_that_is_full_is_no_damage_of_a_tarball(tmp_path: Path, bounds: Bounds) -> None:
+    file = tmp_path / "month.tar"
+    with tarfile.open(file, "w") as archive:
+        info = tarfile.TarInfo("big.xml")
+        info.size = 5000
+        archive.addfile(info, io.BytesIO(b"<?xml" + bytes(5000)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(StoreUnavailableError, match="make room"):
+            run([file], bounds)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(bounds.keep.iterdir()) == []
+
+
+def test_nothing_half_is_left_where_reading_fails(bounds: Bounds) -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 1000:
+                raise OSError("damaged")
+            return super().read(size)
+
+    with pytest.raises(OSError, match="damaged"):
+        raw.read_bounded(Failing(bytes(5000)), "file:x", bounds)
+    assert list(bounds.keep.iterdir()) == []

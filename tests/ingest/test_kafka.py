@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from broker.errors import LogUnavailableError, UsageError
+from broker.ingest import kafka
 from broker.ingest.kafka import Upstream, follow
 from broker.ingest.raw import Received
 
@@ -75,6 +76,23 @@ def test_a_group_goes_on_where_it_was_and_new_topics_are_found(
     assert [one.value for one in gather(upstream, 2)] == [b"1", b"2"]
     upstream_topic(b"3", name=f"{night}_b")
     assert [one.value for one in gather(upstream, 1)] == [b"3"]
+
+
+def test_topics_that_are_all_gone_are_waited_for(
+    kafka_bootstrap: str, upstream_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "REFRESH_SECONDS", 0.2)
+    night = f"ztf_{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    upstream_topic(b"1", name=f"{night}_a")
+
+    def take(received: list[Received]) -> None:
+        if received[0].value == b"1":
+            admin.delete_topics([f"{night}_a"])[f"{night}_a"].result()
+            threading.Timer(3.0, lambda: upstream_topic(b"2", name=f"{night}_b")).start()
+
+    upstream = Upstream("kafka", (f"^{night}_",), uuid.uuid4().hex, kafka_bootstrap)
+    assert [one.value for one in gather(upstream, 2, take)] == [b"1", b"2"]
 
 
 def test_nothing_is_committed_before_our_log_has_it(kafka_bootstrap: str, upstream_topic: Callable[..., str]) -> None:

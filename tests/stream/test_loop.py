@@ -195,7 +195,7 @@ def test_dead_letters_keep_bytes_key_and_headers(log):
     log.append([Message("raw.gcn", b"fine"), Message("raw.gcn", b"\xffbad\x00", b"key", headers)])
     drain(log, outcome)
     (letter,) = log.consumer(None, [topics.DEAD_LETTER]).poll(10, 1000, 0)
-    assert (letter.value, letter.key, letter.headers[:2]) == (b"\xffbad\x00", b"key", headers)
+    assert (letter.value, letter.key, letter.headers[-2:]) == (b"\xffbad\x00", b"key", headers)
     told = [header(letter, name) for name in (topics.HEADER_DEAD_REASON, topics.HEADER_DEAD_STAGE, topics.HEADER_DEAD_TOPIC)]
     assert told == ["it says so", "decode", "raw.gcn"]
     assert (header(letter, topics.HEADER_DEAD_PARTITION), header(letter, topics.HEADER_DEAD_OFFSET)) == ("0", "1")
