@@ -37,7 +37,7 @@ COMMON: dict[str, pl.DataType | type[pl.DataType]] = {
     "alert_id": pl.String,  # <stream>:<native id>
     "stream": pl.String,
     "object_id": pl.String,  # survey object or event name
-    "time": UTC,  # trigger time, or the survey's own instant: start or middle of the exposure
+    "time": UTC,  # trigger time, or the middle of the exposure
     "ra": pl.Float64,  # degrees, ICRS
     "dec": pl.Float64,  # degrees, ICRS
     "ra_dec_error": pl.Float64,  # degrees, radius of the containment_probability region

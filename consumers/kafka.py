@@ -48,6 +48,7 @@ class KafkaStream:
         self._done: set[Place] = set()  # partitions read up to `until`
         self._finished = self._closed = False
         self._looked: float | None = None
+        self._starts: dict[Place, int] | None = None  # with a group: where what was there on opening begins
         try:
             self._consumer = Consumer(_settings(options, self._patience))
         except KafkaException as error:
@@ -240,9 +241,14 @@ class KafkaStream:
             self._consumer.pause([TopicPartition(*place)])
 
     def _look(self) -> None:
-        """Without a group: find what partitions there are, every now and then."""
+        """Find what partitions there are: with a group once, else every now and then."""
         now = time.monotonic()
-        if self._options.group is not None or (self._looked is not None and now - self._looked < _REFRESH):
+        if self._options.group is not None:
+            if self._starts is None:
+                found = self._patience.insist(lambda: new_partitions(self._consumer, self._options, set(), late=False))
+                self._starts = {(part.topic, part.partition): part.offset for part in found}
+            return
+        if self._looked is not None and now - self._looked < _REFRESH:
             return
         fresh = self._patience.insist(
             lambda: new_partitions(self._consumer, self._options, self._assigned(), late=self._looked is not None)
@@ -254,7 +260,8 @@ class KafkaStream:
         self._looked = now
 
     def _on_assign(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
-        consumer.assign(self._patience.insist(lambda: group_start(consumer, self._options, parts)))
+        starts = self._starts or {}
+        consumer.assign(self._patience.insist(lambda: group_start(consumer, self._options, parts, starts)))
 
     def _on_revoke(self, _consumer: Consumer, parts: list[TopicPartition]) -> None:
         self._forget({(part.topic, part.partition) for part in parts})

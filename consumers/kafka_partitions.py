@@ -41,14 +41,25 @@ def new_partitions(consumer: Consumer, options: Options, known: AbstractSet[Plac
     return _started(consumer, options, fresh, late=late)
 
 
-def group_start(consumer: Consumer, options: Options, parts: list[TopicPartition]) -> list[TopicPartition]:
-    """Partitions as a group begins them: where it stopped, else where the caller wants; offsets by name always count."""
+def group_start(
+    consumer: Consumer, options: Options, parts: list[TopicPartition], starts: Mapping[Place, int]
+) -> list[TopicPartition]:
+    """Partitions as a group begins them: where it stopped, else where the caller wants; offsets by name always count.
+
+    Parameters
+    ----------
+    starts
+        Where the caller wants to begin the partitions that were there when he opened the stream. Others came since, and are
+        read from their first record on.
+    """
     kept = consumer.committed(parts, timeout=seconds(options))
     named = options.start_at if isinstance(options.start_at, Mapping) else {}
     begun = [part for part in kept if part.offset >= 0 and (part.topic, part.partition) not in named]
     held = {(part.topic, part.partition) for part in begun}
-    rest = [TopicPartition(part.topic, part.partition) for part in parts if (part.topic, part.partition) not in held]
-    return [*begun, *_started(consumer, options, rest, late=False)]
+    rest = [(part.topic, part.partition) for part in parts if (part.topic, part.partition) not in held]
+    known = [TopicPartition(*place, starts[place]) for place in rest if place in starts]
+    late = [TopicPartition(*place) for place in rest if place not in starts]
+    return [*begun, *known, *_started(consumer, options, late, late=True)]
 
 
 def _wanted(asked: str, name: str) -> bool:

@@ -17,7 +17,7 @@ import httpx
 
 from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, ClientError, RequestError, UnavailableError
-from consumers.options import MATCHED, Options, backoff
+from consumers.options import MATCHED, Options, Start, backoff
 from consumers.sse import events, lines
 
 __all__ = ["LiveStream"]
@@ -26,20 +26,20 @@ _QUEUE = 1000
 _GRACE = 1.0  # seconds after `until` in which a match of before may still be under way
 _SILENCE = 60.0  # seconds without even a heartbeat after which the connection is given up
 _PAGE = 500
+_MATCH = "match:"
 
 
 class LiveStream:
     """A `consumers.options.Stream` of the API's ``/live``; see `consumers.subscribe`.
 
     A thread of its own reads; where the connection breaks it comes back with the id of the last event it had. To begin in
-    the past it opens ``/live`` first, then reads ``/matches`` up to that moment, and drops what both of them have.
+    the past it opens ``/live`` first, then reads ``/matches`` up to that moment, and drops what both of them have. The
+    position of an alert is the id of its event, or the number of its match where it was read from the past.
     """
 
     def __init__(self, options: Options) -> None:
         if options.group is not None or isinstance(options.start_at, Mapping):
             raise RequestError("groups and offsets are Kafka's: over the API leave them out and keep alert.position to go on")
-        if options.start_at is None:
-            raise RequestError("start_at is None: a replayed alert has no position to go on from; say earliest or a time")
         if wrong := [name for name in options.topics if not name.startswith((MATCHED, "^"))]:
             raise RequestError(f"the API streams what filters picked, not {', '.join(wrong)}: name filters, or read Kafka")
         self._options = options
@@ -53,9 +53,10 @@ class LiveStream:
         self._caught_up = threading.Event()
         self._tried = threading.Event()  # the first connection stands, or has failed
         self._socket: Any = None
-        self._token = options.start_at if options.start_at not in ("earliest", "latest") else None
+        self._since = _number(options.start_at)  # of the past, how far it has been handed over
+        named = isinstance(options.start_at, str) and options.start_at not in ("earliest", "latest")
+        self._token = str(options.start_at) if named and self._since is None else None
         self._overlap: set[tuple[str, str]] = set()
-        self._since = 0  # of the past, how far it has been handed over
         self._thread: threading.Thread | None = None
         self._finished = False
 
@@ -187,7 +188,7 @@ class LiveStream:
     def _read(self) -> None:
         asked = {} if len(self._options.topics) > 1 else self._filter(self._options.topics[0])
         headers = {"Accept": "text/event-stream"}
-        if isinstance(self._token, str):
+        if self._token is not None:
             headers["Last-Event-ID"] = self._token
         with self._client.stream("GET", "/live", params=asked, headers=headers) as answer:
             _check(answer)
@@ -209,17 +210,17 @@ class LiveStream:
     def _catch_up(self, asked: Mapping[str, str]) -> None:
         """Matches from before the connection, where the caller wants them."""
         start = self._options.start_at
-        while start == "earliest" or isinstance(start, datetime):
+        while self._since is not None:
             answer = self._client.get("/matches", params={**asked, "since": self._since, "limit": _PAGE})
             _check(answer)
             items = answer.json()["items"]
             if not items or self._stop.is_set():
                 break
-            for item in items:
+            for item in items:  # in the order of their numbers: where the connection breaks, it goes on from here
                 self._overlap.add((item["filter"], item["alert"]["alert_id"]))
                 if not isinstance(start, datetime) or datetime.fromisoformat(item["time"]) >= start:
-                    self._put(self._alert(item, None))
-            self._since = max(item["seq"] for item in items)
+                    self._put(self._alert(item, f"{_MATCH}{item['seq']}"))
+                self._since = item["seq"]
         self._caught_up.set()
 
     def _offer(self, text: str, position: str) -> None:
@@ -257,6 +258,18 @@ class LiveStream:
             with suppress(queue.Full):
                 self._queue.put(found, timeout=0.5)
                 return
+
+
+def _number(start: Start) -> int | None:
+    """Number of the match to read the past after; ``None`` where the past is not wanted."""
+    if start == "earliest" or isinstance(start, datetime):
+        return 0
+    if not isinstance(start, str) or not start.startswith(_MATCH):
+        return None
+    number = start.removeprefix(_MATCH)
+    if not number.isdecimal():
+        raise RequestError(f"start_at is {start!r}: no position we gave")
+    return int(number)
 
 
 def _wanted(asked: str, topic: str) -> bool:

@@ -83,12 +83,10 @@ class Options:
     def __post_init__(self) -> None:
         if not self.topics:
             raise RequestError("no topic or filter is named: subscribe('bright-transient') or subscribe('alerts.ztf')")
-        for name, time in (("start_at", self.start_at), ("until", self.until)):
-            if isinstance(time, datetime) and time.tzinfo is None:
-                raise RequestError(f"{name} has no time zone: give an aware datetime, such as datetime.now(UTC)")
-        over_http = self.bootstrap_servers.startswith(("http://", "https://"))
-        if isinstance(self.start_at, str) and self.start_at not in ("earliest", "latest") and not over_http:
-            raise RequestError(f"start_at is {self.start_at!r}: it can be 'earliest', 'latest', a time or offsets")
+        self._check_times()
+        self._check_words()
+
+    def _check_words(self) -> None:
         if self.on_error not in ("raise", "skip"):
             raise RequestError(f"on_error is {self.on_error!r}: it can be 'raise' or 'skip'")
         if self.isolation not in ("read_committed", "read_uncommitted"):
@@ -99,6 +97,16 @@ class Options:
                     re.compile(topic)
                 except re.error as error:
                     raise RequestError(f"{topic!r} is no regular expression: {error}") from error
+
+    def _check_times(self) -> None:
+        for name, time in (("start_at", self.start_at), ("until", self.until)):
+            if isinstance(time, datetime) and time.tzinfo is None:
+                raise RequestError(f"{name} has no time zone: give an aware datetime, such as datetime.now(UTC)")
+        if not isinstance(self.start_at, str | datetime | Mapping) or self.start_at == "":
+            raise RequestError(f"start_at is {self.start_at!r}: it can be 'earliest', 'latest', a time, offsets or a position")
+        over_http = self.bootstrap_servers.startswith(("http://", "https://"))
+        if isinstance(self.start_at, str) and self.start_at not in ("earliest", "latest") and not over_http:
+            raise RequestError(f"start_at is {self.start_at!r}: it can be 'earliest', 'latest', a time or offsets")
 
     def say(self, text: str) -> None:
         """Tell whoever wants to know that we are waiting, and for what."""

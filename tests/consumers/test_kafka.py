@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from consumers import BadRecordError, RequestError, UnavailableError, subscribe
 from tests import services
@@ -85,6 +85,39 @@ def test_a_topic_may_come_later(kafka_bootstrap, make_topic):
         make_topic(name=name)
         produce(kafka_bootstrap, name, [value(1)])
         assert next(stream).alert_id == "ztf:1"
+
+
+def test_what_comes_later_is_read_whole_by_a_group_too(kafka_bootstrap, make_topic):
+    name = f"matched.later-{uuid.uuid4().hex[:8]}"
+    old = make_topic(name=f"{name}-old")
+    produce(kafka_bootstrap, old, [value(1)])
+    quick = {"topic.metadata.refresh.interval.ms": 500}
+    with subscribe(f"^{name}.*", kafka_bootstrap, group=name, start_at="latest", config=quick) as stream:
+        produce(kafka_bootstrap, old, [value(2)])  # before the group has settled
+        alert = next(stream)
+        assert alert.alert_id == "ztf:2"
+        alert.commit()
+        new = make_topic(name=f"{name}-new")
+        produce(kafka_bootstrap, new, [value(3)])
+        alert = next(stream)
+        assert alert.alert_id == "ztf:3"
+        alert.commit()
+        admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+        admin.create_partitions([NewPartitions(old, 2)])[old].result(30)
+        produce(kafka_bootstrap, old, [value(4)], partition=1)
+        assert next(stream).alert_id == "ztf:4"
+
+
+def test_an_offset_that_is_gone_goes_on_with_what_is_left(kafka_bootstrap, make_topic):
+    topic, group = make_topic(), f"g-{uuid.uuid4().hex[:8]}"
+    produce(kafka_bootstrap, topic, [value(n) for n in range(5)])
+    with subscribe(topic, kafka_bootstrap, group=group, start_at="earliest") as stream:
+        next(stream).commit()
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    place = TopicPartition(topic, 0, 3)
+    admin.delete_records([place])[place].result(30)
+    with subscribe(topic, kafka_bootstrap, group=group, start_at="latest", until=now()) as stream:
+        assert ids(stream) == ["ztf:3", "ztf:4"]
 
 
 def test_a_crash_loses_nothing(kafka_bootstrap, make_topic):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,6 +14,7 @@ import uvicorn
 from broker.api.app import create_app
 from broker.api.services import Services
 from consumers import RequestError, UnavailableError, fetch_cutout, fetch_packet, subscribe
+from consumers.sse import Event, events, lines
 from tests.api.world import BIG, World, served, survey_alert, world
 from tests.services import free_port
 
@@ -30,10 +32,10 @@ def url(here: World) -> Iterator[str]:
 
 
 @contextmanager
-def at_port(services: Services, port: int) -> Iterator[None]:
+def at_port(services: Services, port: int, wrapped: Callable[[Any], Any] = lambda app: app) -> Iterator[None]:
     """The application at a port of our choice, so that it can go away and come back."""
     config = uvicorn.Config(
-        create_app(services), port=port, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1
+        wrapped(create_app(services)), port=port, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -100,6 +102,57 @@ def test_from_the_beginning_and_on_without_gap_or_double(tmp_path):
                     got.append(found.alert_id)
             writer.join()
     assert sorted(got) == sorted(wanted)
+
+
+def test_a_cut_replay_goes_on_where_it_was_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr("consumers.live._PAGE", 10)
+    asked = []
+
+    def cutting(app):
+        async def answer(scope, receive, send):
+            if scope["type"] == "http" and scope["path"].endswith("/matches"):
+                asked.append(scope["query_string"])
+                if len(asked) in {3, 4}:
+                    await send({"type": "http.response.start", "status": 503, "headers": []})
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+            await app(scope, receive, send)
+
+        return answer
+
+    wanted = [f"ztf:{BIG + 3000 + number}" for number in range(35)]
+    with world(tmp_path) as fresh:
+        for number in range(35):
+            fresh.publish(survey_alert(3000 + number))
+        port = free_port()
+        with at_port(fresh.services, port, cutting):
+            address = f"http://127.0.0.1:{port}"
+            with subscribe("bright-transient", address, start_at="earliest", timeout=30) as stream:
+                got = [next(stream)]
+                while got[-1].alert_id != wanted[-1]:
+                    got.append(next(stream))
+                assert stream.poll(0.5) is None
+            assert asked[2] == asked[4]
+            assert [alert.alert_id for alert in got][-35:] == wanted
+            assert len({alert.alert_id for alert in got}) == len(got)
+            with subscribe("bright-transient", address, start_at=got[-12].position, timeout=30) as stream:
+                assert [next(stream).alert_id for _ in wanted[-11:]] == wanted[-11:]
+                fresh.publish(survey_alert(3035))
+                assert next(stream).alert_id == f"ztf:{BIG + 3035}"
+
+
+def test_separators_of_lines_and_paragraphs_are_text(url, here):
+    with subscribe("bright-transient", url, timeout=20) as stream:
+        here.publish({**survey_alert(1080), "object_id": "a\u2028b\u2029c\x85d"})
+        assert next(stream).object_id == "a\u2028b\u2029c\x85d"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_lines_end_in_three_ways_wherever_they_are_cut(end, size):
+    data = f"event: match{end}data: é\u2028 1{end}data: 2{end}id: 7{end}{end}data: 3{end}{end}"
+    chunks = [data[first : first + size] for first in range(0, len(data), size)]
+    assert list(events(lines(chunks))) == [Event("match", "é\u2028 1\n2", "7"), Event("message", "3", "")]
 
 
 def test_an_api_that_goes_away_is_waited_for(here):

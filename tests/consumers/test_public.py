@@ -49,6 +49,10 @@ def test_names_of_filters_stand_for_topics(asked, topics):
         ({"topics": []}, "no topic or filter"),
         ({"topics": "a", "start_at": datetime(2026, 1, 1)}, "no time zone"),  # noqa: DTZ001 - that is the fault
         ({"topics": "a", "start_at": "yesterday"}, "earliest"),
+        ({"topics": "a", "start_at": None}, "start_at is None"),
+        ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": None}, "start_at is None"),
+        ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": ""}, "start_at is ''"),
+        ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": "match:x"}, "no position we gave"),
         ({"topics": "a", "on_error": "ignore"}, "skip"),
         ({"topics": "a", "isolation": "none"}, "read_committed"),
         ({"topics": "^("}, "regular expression"),
