@@ -11,7 +11,7 @@ import polars as pl
 
 from broker.alert import COMMON, PRIVATE
 from broker.decode.declaration import Declaration
-from broker.decode.dispatch import decode
+from broker.decode.dispatch import NOTICE_STREAMS, decode
 from broker.decode.packet import cutout as read_cutout
 from broker.decode.packet import light_curve as read_light_curve
 from broker.decode.packet import read_packet
@@ -21,6 +21,7 @@ from broker.record import Record
 from broker.store import alerts, columns
 from broker.store.archive import Address, Archive
 from broker.topics import raw
+from broker.wiring.names import sources_of, suggestion
 from broker.wiring.parts import Parts
 
 __all__ = ["Query", "cutout", "fields", "light_curve", "packet", "query"]
@@ -46,6 +47,8 @@ class Query:
         Half-open window of time.
     narrow
         Whatever else must hold, on common columns.
+    most_packets
+        Packets that may be read for it; any number where not given.
     """
 
     where: str
@@ -55,6 +58,7 @@ class Query:
     start: datetime | None = None
     end: datetime | None = None
     narrow: pl.Expr | None = None
+    most_packets: int | None = None
 
 
 def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = lambda _done, _total: None) -> pl.DataFrame:
@@ -77,7 +81,7 @@ def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = l
     ExpressionError
         The expression is wrong.
     UsageError
-        A column is known neither to the frames nor to any packet looked at.
+        A column is known neither to the frames nor to any packet, or too many packets would have to be read.
     """
     frames = columns.scan(parts.frames, asked.streams or None, start=asked.start, end=asked.end)
     schema = frames.collect_schema()
@@ -90,7 +94,10 @@ def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = l
         return _newest(found, asked.limit).collect()
     kept = narrowed.select(*COMMON, *(name for name in named if name in schema), *columns.PROVENANCE)
     rows = kept.sort("time", "alert_id", descending=True, nulls_last=True).collect()
-    return _from_packets(parts, asked, rows, missing=missing, named=named, on_packets=on_packets)
+    # Where there is no packet at all, one of any stream asked for might have it.
+    there = rows["stream"].unique().to_list() or asked.streams or (*parts.declarations, *NOTICE_STREAMS)
+    sought = sources_of(parts, missing, there, schema)
+    return _from_packets(parts, asked, rows, sought=sought, named=named, on_packets=on_packets)
 
 
 def packet(parts: Parts, alert_id: str) -> bytes:
@@ -162,14 +169,14 @@ def _from_packets(
     asked: Query,
     rows: pl.DataFrame,
     *,
-    missing: frozenset[str],
+    sought: Mapping[str, frozenset[str]],
     named: Sequence[str],
     on_packets: Callable[[int, int], None],
 ) -> pl.DataFrame:
     found: list[pl.DataFrame] = []
-    seen: set[str] = set()
+    seen = set(rows.columns)
     count = 0
-    for done, chunk in _chunks(parts, rows, missing):
+    for done, chunk in _chunks(parts, rows, sought, asked.most_packets):
         seen |= set(chunk.columns)
         for name in named:
             if name not in chunk.columns:
@@ -180,19 +187,36 @@ def _from_packets(
         on_packets(done, rows.height)
         if asked.limit is not None and count >= asked.limit:
             break
-    unknown = missing - seen
-    if unknown:
-        raise UsageError(f"no packet looked at has a field {min(unknown)!r}: see the fields of one with GET alerts/ID/fields")
-    everything = pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame(schema={**COMMON})
+    else:
+        # Only those of notices are not known beforehand; a survey's field may well be in none of the packets there are.
+        hoped = {name for stream, names in sought.items() if stream not in parts.declarations for name in names}
+        if found and (unknown := sorted(hoped - seen)):
+            raise UsageError(f"no packet looked at has a field {unknown[0]!r}{suggestion(parts, unknown[0], seen)}")
+    empty = pl.DataFrame(schema={**COMMON, **dict.fromkeys(named, pl.Null)})
+    everything = pl.concat(found, how="vertical_relaxed") if found else empty
     return everything if asked.limit is None else everything.head(asked.limit)
 
 
-def _chunks(parts: Parts, rows: pl.DataFrame, missing: frozenset[str]) -> Iterator[tuple[int, pl.DataFrame]]:
+def _chunks(
+    parts: Parts, rows: pl.DataFrame, sought: Mapping[str, frozenset[str]], most: int | None
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Rows, a chunk at a time, with what is sought of their packets; those of streams that cannot have it are not read."""
     archive = Archive(parts.archive_root, "reader")
+    read = 0
     for first in range(0, rows.height, CHUNK):
         chunk = rows[first : first + CHUNK]
         parts_of_chunk = []
         for (stream,), group in chunk.group_by("stream", maintain_order=True):
+            missing = sought[str(stream)]
+            if not missing:
+                parts_of_chunk.append(group)
+                continue
+            read += group.height
+            if most is not None and read > most:
+                raise UsageError(
+                    f"more than {most} packets would have to be read for {', '.join(sorted(missing))[:200]}: narrow the search "
+                    "by stream, time or object, or name it in a filter, which has it kept from then on"
+                )
             decoded = decode(str(stream), _records(archive, str(stream), group), missing, parts.declarations, parts.schemas)
             wanted = decoded.frame.select("_record", "_unit", *(name for name in missing if name in decoded.frame.columns))
             keys = group.with_row_index("_record").with_columns(

@@ -40,6 +40,7 @@ __all__ = ["listen", "serve", "services", "up"]
 log = get_logger(__name__)
 
 DRAWN_CELLS = 1500
+MOST_PACKETS = 20_000  # read for one search: some seconds
 MARKED, MARKED_LEVEL = 1000, 0.9  # alerts marked in pictures of maps
 DRAWN_ORDERS = (8, 7, 6, 5, 4)
 
@@ -196,7 +197,7 @@ def _query(parts: Parts, asked: ExpressionQuery) -> pl.DataFrame:
     if asked.cone is not None:
         conditions.append(_inside(asked.cone.ra, asked.cone.dec, asked.cone.radius))
     narrow = pl.all_horizontal(conditions) if conditions else None
-    wanted = reading.Query(asked.where, asked.streams, asked.columns, asked.limit, asked.start, asked.end, narrow)
+    wanted = reading.Query(asked.where, asked.streams, asked.columns, asked.limit, asked.start, asked.end, narrow, MOST_PACKETS)
     return reading.query(parts, wanted)
 
 
