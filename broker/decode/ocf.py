@@ -21,11 +21,13 @@ import pyarrow as pa
 from broker.decode import kernel
 from broker.errors import DecodeError
 
-__all__ = ["MAGIC", "MAX_UNPACKED", "Header", "Spans", "address_of", "find_spans", "header_of", "unpack"]
+__all__ = ["MAGIC", "MAX_HELD", "MAX_UNPACKED", "Header", "Spans", "address_of", "find_spans", "header_of", "unpack"]
 
 MAGIC = b"Obj\x01"
 MAX_UNPACKED = 64 << 20
 """Bytes the blocks of one container may unpack to."""
+MAX_HELD = 512 << 20
+"""Bytes that many containers unpack to at a time."""
 
 _KEPT_HEADERS = 64
 _MAX_KEPT_HEADER = 1 << 20
@@ -65,6 +67,8 @@ class Spans:
         Reason by packet, for one that breaks or is empty; it broke behind all of its spans given here.
     keep
         Memory the addresses point into.
+    taken
+        How many of the packets these are of, the first ones: the rest would unpack to more than is held at a time.
     """
 
     source: npt.NDArray[np.int64]
@@ -73,6 +77,7 @@ class Spans:
     count: npt.NDArray[np.int64]
     failed: dict[int, str]
     keep: tuple[object, ...]
+    taken: int = 0
 
 
 _recent: list[Header] = []
@@ -105,6 +110,8 @@ def address_of(data: bytes) -> int:
 def find_spans(packets: Sequence[bytes], header: Header) -> Spans:
     """Blocks of containers that share `header`, in order, each unpacked.
 
+    What they unpack to together is bounded too: see `Spans.taken`, and ask again for the rest.
+
     A packet fails at its first block that is none; a block that does not end with the sync marker is none.
     """
     count = len(packets)
@@ -123,7 +130,7 @@ def find_spans(packets: Sequence[bytes], header: Header) -> Spans:
         int(number): f"the container {kernel.MESSAGES[int(broken[number])]}, at byte {where[number]}"
         for number in np.flatnonzero(broken)
     }
-    spans = Spans(source[:found], at[:found], size[:found], held[:found], failed, tuple(packets))
+    spans = Spans(source[:found], at[:found], size[:found], held[:found], failed, tuple(packets), count)
     empty = np.setdiff1d(np.arange(count), spans.source[spans.count > 0])
     for number in empty.tolist():
         failed.setdefault(number, "the container holds no record")
@@ -196,6 +203,7 @@ def _unsnap(block: bytes, most: int) -> bytes | None:
 def _unpacked(spans: Spans, packets: Sequence[bytes], addresses: npt.NDArray[np.int64], codec: str) -> Spans:
     """The spans with their blocks unpacked; what cannot be ends its packet."""
     failed = dict(spans.failed)
+    held, last, taken = 0, -1, len(packets)
     left = dict.fromkeys(range(len(packets)), MAX_UNPACKED)
     broken: set[int] = set()
     good: list[int] = []
@@ -205,6 +213,10 @@ def _unpacked(spans: Spans, packets: Sequence[bytes], addresses: npt.NDArray[np.
     ):
         if source in broken:
             continue
+        if source > last and source > 0 and held + most > MAX_HELD:
+            taken = source
+            break
+        last = source
         begin = at - int(addresses[source])
         try:
             data = unpack(packets[source][begin : begin + size], codec, left[source])
@@ -213,6 +225,7 @@ def _unpacked(spans: Spans, packets: Sequence[bytes], addresses: npt.NDArray[np.
             broken.add(source)
             continue
         left[source] -= len(data)
+        held += len(data)
         good.append(number)
         keep.append(data)
     pick = np.array(good, np.int64)
@@ -221,8 +234,9 @@ def _unpacked(spans: Spans, packets: Sequence[bytes], addresses: npt.NDArray[np.
         np.fromiter((address_of(data) for data in keep), np.int64, len(keep)),
         np.fromiter((len(data) for data in keep), np.int64, len(keep)),
         spans.count[pick],
-        failed,
+        {source: reason for source, reason in failed.items() if source < taken},
         tuple(keep),
+        taken,
     )
 
 

@@ -134,7 +134,14 @@ def _sorted_by_framing(work: _Work) -> tuple[dict[Header, list[int]], dict[int, 
 
 
 def _container_group(work: _Work, schemas: SchemaSource, header: Header, numbers: list[int]) -> None:
-    spans = find_spans([work.packets[number] for number in numbers], header)
+    """Containers of one header, as many at a time as may be unpacked at once."""
+    while numbers:
+        spans = find_spans([work.packets[number] for number in numbers], header)
+        _containers(work, schemas, header, numbers[: spans.taken], spans)
+        numbers = numbers[spans.taken :]
+
+
+def _containers(work: _Work, schemas: SchemaSource, header: Header, numbers: list[int], spans: Spans) -> None:
     try:
         decoded = decode(header.schema, spans, work.paths, work.declaration.missing)
     except Exception as error:  # noqa: BLE001 - a schema can be wrong in any way; it came with the packet

@@ -91,6 +91,22 @@ def test_bound_holds_over_all_blocks_of_a_container():
     assert len(batch.rejected) == 1
 
 
+def test_containers_are_unpacked_a_bounded_number_at_a_time(monkeypatch):
+    good = [packed("deflate", CODECS["deflate"], [number, number + 1]) for number in (1, 3, 5, 7)]
+    broken = bytearray(good[2])
+    broken[-17] ^= 0xFF  # its last block's last byte
+    packets = [*good[:2], b"Obj\x01", bytes(broken), good[3]]
+    whole = decode(*packets)
+    monkeypatch.setattr("broker.decode.ocf.MAX_HELD", MAX_UNPACKED + 500)
+    spans = find_spans(good, header_of(good[0]))
+    assert spans.taken == 1
+    assert set(spans.source.tolist()) == {0}
+    sliced = decode(*packets)
+    assert sliced.frame.equals(whole.frame)
+    assert sliced.rejected == whole.rejected
+    assert sliced.received == whole.received
+
+
 def test_unknown_codec():
     batch = decode(packed("lzo", lambda data: data, [1]))
     assert "compressed with 'lzo'" in batch.rejected[0].reason
