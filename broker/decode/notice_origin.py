@@ -88,7 +88,8 @@ def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
         mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
         instrument = kind.instrument if kind else None
         messenger = (kind.messenger if kind else None) or ""
-    names = () if kind and (kind.alert_type is None or kind.test) else _names(mission, params, kind)
+    unnamed = kind is not None and (kind.alert_type is None or (kind.test and stream != "lvk"))
+    names = () if unnamed else _names(mission, params, kind)
     return Origin(
         mission=mission or None,
         instrument=instrument or None,

@@ -88,6 +88,32 @@ class TestMigrations:
         migrate(store)
         assert search(store, AlertQuery()).alerts == []
 
+    def test_events_of_before_have_a_name_and_a_state(self, store: Store) -> None:
+        with transaction(store) as conn:
+            command.downgrade(migration_config(conn), "r0001")
+            for name, kind, tense, state in (
+                ("S1", "update", "current", "active"),
+                ("S2", None, None, "retracted"),
+                ("MS3", "initial", "test", "active"),
+            ):
+                conn.exec_driver_sql(
+                    "INSERT INTO events (event_name, stream, alert_type, alert_tense, state, revision, alert_id, created, updated) "
+                    f"VALUES ('{name}', 'lvk', {kind!r}, {tense!r}, '{state}', 1, 'lvk:{name}', 5, 6)".replace("None", "NULL")
+                )
+                conn.exec_driver_sql(
+                    "INSERT INTO event_notices (event_name, revision, alert_id, stream, received) "
+                    f"VALUES ('{name}', 1, 'lvk:{name}', 'lvk', 5)"
+                )
+        migrate(store)
+        found = [events.get_event(store, name) for name in ("s1", "S2", "ms3")]
+        assert [(one["event_name"], one["state"], one["real"]) for one in found] == [
+            ("S1", "update", True),
+            ("S2", "retracted", True),
+            ("MS3", "initial", False),
+        ]
+        tell(store, notice("S1", 2, alert_type="update"), first=9)
+        assert [one["revision"] for one in events.get_event(store, "S1")["revisions"]] == [1, 2]
+
     def test_by_several_processes_at_once(self, url: str) -> None:
         code = "import sys; from broker.store.engine import open_store; from broker.store.migrate import migrate; "
         code += "store = open_store(sys.argv[1]); migrate(store); migrate(store)"

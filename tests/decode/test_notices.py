@@ -48,6 +48,12 @@ def decode(*values: bytes, wanted: frozenset[str] = frozenset(), stream: str = "
     return batch
 
 
+def test_signs_of_life_are_no_alerts() -> None:
+    alive = struct.pack(">40i", 3, *[0] * 38, 10)
+    batch = decode(b'{"alert_datetime": "2026-05-23T00:00:00Z"}', alive, UNIFIED)
+    assert (batch.received, batch.frame["_record"].to_list(), batch.rejected) == (1, [2], ())
+
+
 def test_columns_and_their_types() -> None:
     frame = decode(*SAMPLES).frame
     assert frame.columns == [*COMMON, *PRIVATE]
