@@ -213,7 +213,7 @@ def _unpacked(spans: Spans, packets: Sequence[bytes], addresses: npt.NDArray[np.
     ):
         if source in broken:
             continue
-        if source > last and source > 0 and held + most > MAX_HELD:
+        if source > last and source > 0 and held + MAX_UNPACKED > MAX_HELD:
             taken = source
             break
         last = source

@@ -279,28 +279,26 @@ def _deepest(rows: Sequence[RowMapping]) -> dict[str, Any]:
 
 
 def concerned(
-    store: Store, names: Sequence[str], surveys: Sequence[str], windows: Mapping[str, tuple[float, float]]
+    store: Store, names: Sequence[str], times: npt.NDArray[np.int64], windows: Mapping[str, tuple[float, float]]
 ) -> frozenset[str]:
     """Which events there can be something to say of: those with associations, or with survey alerts in their window of time.
 
     Parameters
     ----------
+    times
+        Of survey alerts, in microseconds, ascending.
     windows
         Seconds from and to by messenger, ``""`` for any other.
     """
-    event, alert, found = tables.events.c, tables.alerts.c, set[str]()
+    event, associated = tables.events.c, tables.associations.c.event_name
+    found = set[str]()
     with connection(store) as conn:
         for at in range(0, len(names), _CHUNK):
             some = names[at : at + _CHUNK]
-            associated = select(tables.associations.c.event_name).where(tables.associations.c.event_name.in_(some)).distinct()
-            found |= set(conn.execute(associated).scalars())
-            for name, time, messenger in conn.execute(
-                select(event.event_name, event.time, event.messenger).where(event.event_name.in_(some), event.time.is_not(None))
-            ).all():
+            found.update(conn.execute(select(associated).where(associated.in_(some)).distinct()).scalars())
+            asked = select(event.event_name, event.time, event.messenger).where(event.event_name.in_(some))
+            for name, time, messenger in conn.execute(asked.where(event.time.is_not(None))).all():
                 low, high = (time + round(edge * 1e6) for edge in windows.get(messenger or "", windows[""]))
-                if name in found:
-                    continue
-                near = select(alert.alert_id).where(alert.stream.in_(surveys), alert.sort_time.between(low, high)).limit(1)
-                if conn.execute(near).first() is not None:
+                if np.searchsorted(times, low) < np.searchsorted(times, high, "right"):
                     found.add(name)
     return frozenset(found)

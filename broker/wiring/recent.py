@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from broker.alert import COMMON
@@ -18,7 +19,7 @@ from broker.store.times import from_micros, to_micros
 from broker.wiring.live_maps import LiveMapsNow, distance_columns, distances_of
 from broker.wiring.parts import Parts
 
-__all__ = ["by_id", "inside"]
+__all__ = ["by_id", "inside", "times"]
 
 EARLY = timedelta(days=2)
 """Nights are of the receipt: an alert may be received so much earlier than its time says, by clocks gone wrong."""
@@ -53,6 +54,15 @@ def inside(parts: Parts, live: LiveMap, live_maps: LiveMapsNow, filters: Sequenc
     found, _, _, _ = lookup(index, hpx, np.zeros(hpx.size, np.int64))
     here = pl.Series(np.unique(hpx[found]))
     return _annotated(parts, _wanted(parts, rows.filter(pl.col("hpx").is_in(here.implode())), filters), live_maps)
+
+
+def times(parts: Parts) -> npt.NDArray[np.int64]:
+    """When the survey alerts kept were, in microseconds, ascending.
+
+    The frames tell, not the database: another process may be between the two, and reads the events of before.
+    """
+    rows = columns.scan(parts.frames, list(parts.declarations)).select(pl.col("time").dt.epoch("us")).collect()
+    return rows["time"].drop_nulls().sort().to_numpy()
 
 
 def by_id(parts: Parts, alerts: pl.DataFrame, live_maps: LiveMapsNow, filters: Sequence[FilterSpec]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ told to whoever reads the filters that ask for such sky maps. A retraction is to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 SAME: Final = 1e-6
 """Levels that differ by no more are the same."""
+FEW: Final = 4
+"""So many events are looked at without asking first whether there are alerts at all in their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,22 @@ def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
             by_event.setdefault(change.event_name, []).append(change)
     live_maps = LiveMapsNow(parts)
     found: list[Message] = []
-    concerned = associations.concerned(parts.store, list(by_event), list(parts.declarations), live_maps.windows)
-    for name, some in by_event.items():
-        if name not in concerned:  # as with most of a month of notices taken in at once
-            continue
+    for name, some in _concerned(parts, by_event, live_maps):
         live_maps.changed()
         subject = _subject(parts, live_maps, name, some)
         if any(change.map_changed or change.retracted for change in some) or _stale(parts, subject):
             found += _event(parts, subject, live_maps)
     return found
+
+
+def _concerned(
+    parts: Parts, by_event: Mapping[str, list[EventChange]], live_maps: LiveMapsNow
+) -> Iterable[tuple[str, list[EventChange]]]:
+    """Events that alerts may lie in. It is worth asking of many only: few events of a month taken in at once have any."""
+    if len(by_event) <= FEW:
+        return by_event.items()
+    there = associations.concerned(parts.store, list(by_event), recent.times(parts), live_maps.windows)
+    return [item for item in by_event.items() if item[0] in there]
 
 
 def _stale(parts: Parts, subject: _Subject) -> bool:

@@ -97,7 +97,8 @@ class TestMigrations:
                 ("MS3", "initial", "test", "active"),
             ):
                 conn.exec_driver_sql(
-                    "INSERT INTO events (event_name, stream, alert_type, alert_tense, state, revision, alert_id, created, updated) "
+                    "INSERT INTO events "
+                    "(event_name, stream, alert_type, alert_tense, state, revision, alert_id, created, updated) "
                     f"VALUES ('{name}', 'lvk', {kind!r}, {tense!r}, '{state}', 1, 'lvk:{name}', 5, 6)".replace("None", "NULL")
                 )
                 conn.exec_driver_sql(

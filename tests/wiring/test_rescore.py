@@ -329,6 +329,18 @@ def test_an_alert_that_the_database_does_not_have_yet(sky: Sky) -> None:
     assert sky.states() == {"ztf:0": "live"}
 
 
+def test_of_many_events_at_once_those_with_alerts_in_their_time_are_looked_at(sky: Sky) -> None:
+    sky.survey(HERE)
+    with transaction(sky.parts.store) as conn:
+        conn.exec_driver_sql("DELETE FROM alerts")
+    changes = [change for number in range(1, 9) for change in sky.notice(number, event=f"S26090{number}a")]
+    with transaction(sky.parts.store) as conn:  # long before any alert
+        conn.exec_driver_sql("UPDATE events SET time = 0")
+    changes += sky.notice(9, from_cone(*HERE, 3.0))
+    rescore(sky.parts, changes)
+    assert sky.states() == {"ztf:0": "live"}
+
+
 def deep(skymap: SkyMap, mean: float, spread: float) -> SkyMap:
     """The map with one distance all over: p(r) = norm r² N(r; mean, spread)."""
     size = skymap.start.size
