@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections import deque
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +14,7 @@ from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, RequestError, UnavailableError
 from consumers.kafka_faults import EOF, Patience
 from consumers.kafka_partitions import Place, group_start, new_partitions, seconds
+from consumers.kafka_properties import properties
 from consumers.options import Options
 from consumers.schemas import SchemaBook
 
@@ -50,7 +50,7 @@ class KafkaStream:
         self._looked: float | None = None
         self._starts: dict[Place, int] | None = None  # with a group: where what was there on opening begins
         try:
-            self._consumer = Consumer(_settings(options, self._patience))
+            self._consumer = Consumer(properties(options, self._patience))
         except KafkaException as error:
             raise RequestError(f"Kafka does not take this configuration: {error.args[0].str()}") from error
         if options.group is not None:
@@ -282,26 +282,3 @@ def _raw(place: Place, message: Message) -> _Raw:
 
 def _bytes(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else bytes(value or b"")
-
-
-def _settings(options: Options, patience: Patience) -> dict[str, Any]:
-    """Properties of librdkafka; those that make the promises of `subscribe` cannot be overridden."""
-    return {
-        "client.id": "nuncius-client",
-        "fetch.message.max.bytes": 8_388_608,
-        "fetch.wait.max.ms": 100,
-        "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 5000,
-        "topic.metadata.refresh.interval.ms": 5000,
-        "log_level": 0,
-        **options.config,
-        "bootstrap.servers": options.bootstrap_servers,
-        "group.id": options.group or f"nuncius-reader-{uuid.uuid4()}",
-        "enable.auto.commit": options.autocommit and options.group is not None,
-        # Every partition is begun at an offset of its own: this is for one whose offset retention has passed.
-        "auto.offset.reset": "earliest",
-        "enable.partition.eof": True,
-        "isolation.level": options.isolation,
-        "partition.assignment.strategy": "range,roundrobin",
-        "error_cb": patience.on_error,
-    }

@@ -12,7 +12,7 @@ from broker.api.models import Utc
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.api.values import plain
-from broker.store import associations as stored
+from broker.store import association_pages as stored
 from broker.store.events import canonical_name
 
 __all__ = ["AssociatedAlert", "AssociatedAlerts", "router", "shown"]
@@ -53,7 +53,7 @@ class AssociatedAlerts(BaseModel):
 
 
 def shown(row: dict[str, Any]) -> AssociatedAlert:
-    """An alert as `broker.store.associations.page` has it."""
+    """An alert as `broker.store.association_pages.page` has it."""
     instants = {name: row[name] for name in ("time", "computed")}
     return AssociatedAlert.model_validate({name: plain(value, name) for name, value in row.items()} | instants)
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from broker.api.associations import AssociatedAlert, shown
 from broker.cli.context import context, out, print_json
-from broker.store import associations
+from broker.store import association_pages
 from broker.store.events import canonical_name
 from broker.wiring.parts import open_parts
 
@@ -47,7 +47,7 @@ def alerts(
         cursor: str | None = None
         while True:
             most = min(limit - len(found), _PAGE) if limit else _PAGE
-            page = associations.page(parts.store, event, level=level, limit=most, cursor=cursor)
+            page = association_pages.page(parts.store, event, level=level, limit=most, cursor=cursor)
             found += [shown(row) for row in page.alerts]
             cursor = page.cursor
             if cursor is None or (limit and len(found) >= limit):

@@ -52,7 +52,7 @@ def relay(ctx: typer.Context) -> None:
 
 
 def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
-    """Run every part in one process: upstreams of the settings, process, relays where set, and the API.
+    """Run every part in one process: upstreams of the settings, process, relays and VOEvents over TCP where set, and the API.
 
     Example: `nuncius up --port 8000`
     """

@@ -2,6 +2,8 @@
 
 Both read by address, so that packets are never joined, and let go of the interpreter lock. Every read is checked against the
 end of its span before it happens; a span that breaks ends with a status and a position, and leaves no trace in the columns.
+
+Longer than 300 lines, because it is one loop and the reads it is made of, compiled together.
 """
 
 from __future__ import annotations

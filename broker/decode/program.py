@@ -7,7 +7,7 @@ lists inside lists are skipped. Runs of fields of the same unwanted kind become 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.decode import kernel as k
+from broker.decode.schema_names import full_name, resolve_names
 
-__all__ = ["Column", "Program", "UnusualSchemaError", "compile_program", "field_paths", "record_name", "resolve_names"]
+__all__ = ["Column", "Program", "UnusualSchemaError", "compile_program", "field_paths"]
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _MAX_STEPS = 100_000
@@ -69,42 +70,6 @@ class Program:
     min_size: int
 
 
-def resolve_names(schema: Any) -> dict[str, Any]:
-    """Named types of a schema by full name; a type defined twice counts as last defined before its use by a later reader."""
-    names: dict[str, Any] = {}
-
-    def visit(node: Any, space: str) -> None:
-        if isinstance(node, list):
-            for branch in node:
-                visit(branch, space)
-        elif isinstance(node, dict):
-            kind = node.get("type")
-            if kind in {"record", "error", "enum", "fixed"}:
-                full = _full(node, space)
-                names[full] = node
-                space = full.rpartition(".")[0]
-                for item in node.get("fields", ()):
-                    visit(item.get("type"), space)
-            elif kind == "array":
-                visit(node.get("items"), space)
-            elif kind == "map":
-                visit(node.get("values"), space)
-            else:
-                visit(kind, space)
-
-    visit(schema, "")
-    return names
-
-
-def record_name(schema: Any) -> str:
-    """Full name of a record schema; empty for any other schema."""
-    while isinstance(schema, dict) and isinstance(schema.get("type"), dict):
-        schema = schema["type"]
-    if isinstance(schema, dict) and schema.get("type") in {"record", "error"}:
-        return _full(schema, "")
-    return ""
-
-
 def field_paths(schema: Any) -> frozenset[str]:
     """Every path of a schema that can be read as a column, and the paths of records and lists on the way."""
     compiler = _Compiler(schema, None)
@@ -133,14 +98,6 @@ def compile_program(schema: Any, wanted: Iterable[str]) -> Program:
     size = compiler.record(0)
     compiler.code.append(k.END)
     return Program(np.array(compiler.code, np.int64), tuple(compiler.columns), tuple(compiler.lists), size)
-
-
-def _full(node: Mapping[str, Any], space: str) -> str:
-    name = str(node.get("name", ""))
-    if "." in name:
-        return name
-    space = str(node.get("namespace", space) or "")
-    return f"{space}.{name}" if space else name
 
 
 class _Compiler:
@@ -220,7 +177,7 @@ class _Compiler:
         if id(node) in self.open:
             raise UnusualSchemaError("the schema is recursive")
         self.open.append(id(node))
-        space = _full(node, space).rpartition(".")[0]
+        space = full_name(node, space).rpartition(".")[0]
         items = node.get("fields", [])
         final = {item["name"]: number for number, item in enumerate(items)}  # a name given twice: the last counts
         inside = self.under(path)

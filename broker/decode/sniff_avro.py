@@ -8,7 +8,8 @@ from typing import Any
 
 from broker.decode.declaration import Declaration
 from broker.decode.ocf import MAGIC, header_of
-from broker.decode.program import UnusualSchemaError, field_paths, record_name, resolve_names
+from broker.decode.program import UnusualSchemaError, field_paths
+from broker.decode.schema_names import record_name, resolve_names
 from broker.decode.schemas import SchemaSource
 from broker.decode.survey import decode_survey
 from broker.errors import DecodeError, SchemaUnavailableError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from broker.decode.program import resolve_names
+from broker.decode.schema_names import resolve_names
 from broker.errors import DecodeError
 
 __all__ = ["refuse_weightless"]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from broker.alert import COMMON
 from broker.errors import NotFoundError
 from broker.record import Record
-from broker.store import associations, tables
+from broker.store import association_pages, tables
 from broker.store.archive import Address
 from broker.store.bulk import clean, upsert
 from broker.store.engine import Store, connection
@@ -99,7 +99,7 @@ def select_alerts() -> Select[Any]:
 def shown(conn: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
     """Rows as `as_dict`, with the sky maps they lie in now."""
     found = [as_dict(row) for row in rows]
-    associations.refresh(conn, found)
+    association_pages.refresh(conn, found)
     return found
 
 

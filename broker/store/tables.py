@@ -2,6 +2,8 @@
 
 Instants are whole microseconds since the Unix epoch, UTC, in 64-bit integers: exact, and the same on both engines. Ids compare
 by bytes on both engines, so that a page ends at the same place on either.
+
+Longer than 300 lines, because a list of all tables is of use only whole.
 """
 
 from __future__ import annotations

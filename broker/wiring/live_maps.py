@@ -13,7 +13,7 @@ from broker.process.associate import LiveMap
 from broker.process.host_distance import Distances, columns_of, host_distances
 from broker.science.circle import Circle
 from broker.science.skymap import Facts, SkyMap, from_cone
-from broker.store import events, skymaps
+from broker.store import live_events, skymaps
 from broker.wiring.parts import Parts
 
 __all__ = ["LiveMapsNow", "distance_columns", "distances_of", "keep_map", "load_map"]
@@ -75,7 +75,7 @@ class LiveMapsNow:
         self._parts = parts
         self.windows = self._windows = _windows(parts)
         self.version = -1  # of the events, as last asked for
-        self._known: tuple[datetime, datetime, list[events.LiveMap]] | None = None
+        self._known: tuple[datetime, datetime, list[live_events.LiveMap]] | None = None
 
     def __call__(self, start: datetime, end: datetime) -> Sequence[LiveMap]:
         """Live maps, by event name."""
@@ -93,21 +93,21 @@ class LiveMapsNow:
 
     def changed(self) -> bool:
         """Whether events have changed since this, or the maps, were last asked for."""
-        version = events.version(self._parts.store)  # before the maps: a change in between is seen the next time
+        version = live_events.version(self._parts.store)  # before the maps: a change in between is seen the next time
         if version == self.version:
             return False
         self.version, self._known = version, None
         return True
 
-    def _with_map(self, live: events.LiveMap) -> LiveMap:
+    def _with_map(self, live: live_events.LiveMap) -> LiveMap:
         skymap = load_map(self._parts, live.path)
         return LiveMap(live.event_name, live.revision, live.messenger or "", live.time, live.window, skymap)
 
-    def _ask(self, start: datetime, end: datetime) -> list[events.LiveMap]:
+    def _ask(self, start: datetime, end: datetime) -> list[live_events.LiveMap]:
         real_only = not self._parts.settings.associate.tests
-        return events.live_maps(self._parts.store, start, end, self._windows, real_only=real_only)
+        return live_events.live_maps(self._parts.store, start, end, self._windows, real_only=real_only)
 
 
-def _meets(live: events.LiveMap, start: datetime, end: datetime) -> bool:
+def _meets(live: live_events.LiveMap, start: datetime, end: datetime) -> bool:
     before, after = live.window
     return end >= live.time + timedelta(seconds=before) and start <= live.time + timedelta(seconds=after)

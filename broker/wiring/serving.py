@@ -28,7 +28,7 @@ from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
-from broker.store import associations, events
+from broker.store import association_pages, events
 from broker.telemetry import get_logger
 from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp
 from broker.wiring.live_maps import load_map
@@ -212,7 +212,7 @@ def _inside(ra: float, dec: float, radius: float) -> pl.Expr:
 
 def _candidates(parts: Parts, event_name: str) -> Sequence[Candidate]:
     """The alerts deepest in an event's map, by the names of their objects, an object once."""
-    found = associations.page(parts.store, event_name, level=MARKED_LEVEL, limit=MARKED).alerts
+    found = association_pages.page(parts.store, event_name, level=MARKED_LEVEL, limit=MARKED).alerts
     placed = [row for row in reversed(found) if row["ra"] is not None and row["dec"] is not None]
     objects = {row["object_id"] or row["alert_id"]: (row["ra"], row["dec"]) for row in placed}
     return [Candidate(name, *place) for name, place in objects.items()]

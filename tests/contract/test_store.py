@@ -22,7 +22,7 @@ from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
 from broker.record import Record, TopicPartition
 from broker.science.sky import radec_to_hpx, separation
-from broker.store import alerts, claims, events, ledger, ledger_fold, matches, schemas_seen, tables
+from broker.store import alerts, claims, events, ledger, ledger_fold, live_events, matches, schemas_seen, tables
 from broker.store.alerts import write
 from broker.store.archive import Address
 from broker.store.engine import Store, close, connection, open_store, transaction
@@ -548,7 +548,7 @@ def tell(
 
 class TestEvents:
     def test_notices_become_revisions(self, store: Store) -> None:
-        before = events.version(store)
+        before = live_events.version(store)
         assert tell(store, notice("S1", 1, alert_type="initial", far=1e-9), notice("S2", 1), notice(None, 7)) == {
             "lvk:S1-1": ("S1", 1),
             "lvk:S2-1": ("S2", 1),
@@ -560,7 +560,7 @@ class TestEvents:
             maps={"lvk:S1-2": "S1/2.arrow"},
             first=5,
         ) == {"lvk:S1-2": ("S1", 2), "lvk:S1-3": ("S1", 3)}
-        assert events.version(store) > before
+        assert live_events.version(store) > before
         found = events.get_event(store, "S1")
         assert [each["alert_id"] for each in found["revisions"]] == ["lvk:S1-1", "lvk:S1-2", "lvk:S1-3"]
         expected = {
@@ -605,11 +605,11 @@ class TestEvents:
     def test_a_retraction_is_final(self, store: Store) -> None:
         tell(store, notice("S1", 1), maps={"lvk:S1-1": "S1/1.arrow"})
         windows = {"": (-100.0, 100.0)}
-        assert len(events.live_maps(store, START, START, windows)) == 1
+        assert len(live_events.live_maps(store, START, START, windows)) == 1
         tell(store, notice("S1", 2, alert_type="retraction", time=None))
         tell(store, notice("S1", 3, alert_type="update"))
         assert events.get_event(store, "S1")["state"] == "retracted"
-        assert events.live_maps(store, START, START, windows) == []
+        assert live_events.live_maps(store, START, START, windows) == []
 
     def test_live_maps_by_window(self, store: Store) -> None:
         tell(
@@ -626,7 +626,7 @@ class TestEvents:
 
         def live(start: float, end: float, *, real_only: bool = False) -> list[str]:
             edges = (START + timedelta(seconds=seconds) for seconds in (start, end))
-            return [each.event_name for each in events.live_maps(store, *edges, windows, real_only=real_only)]
+            return [each.event_name for each in live_events.live_maps(store, *edges, windows, real_only=real_only)]
 
         assert live(0, 0) == ["G1", "S1", "T1"]
         assert live(0, 0, real_only=True) == ["G1", "S1"]
@@ -634,9 +634,9 @@ class TestEvents:
         assert live(-50, -10) == ["G1", "S1", "T1"]
         assert live(1001, 86400) == ["S1", "T1"]
         assert live(86401, 90000) == []
-        found = events.live_maps(store, START, START, windows)[1]
+        found = live_events.live_maps(store, START, START, windows)[1]
         assert (found.path, found.revision, found.time, found.window) == ("S1.arrow", 1, START, windows["GW"])
-        assert events.live_maps(store, START, START, {}) == []
+        assert live_events.live_maps(store, START, START, {}) == []
 
     def test_listing_in_pages(self, store: Store) -> None:
         for i in range(5):

@@ -21,7 +21,7 @@ from broker.record import Message, Record
 from broker.science.sky import radec_to_hpx
 from broker.science.skymap import Facts, SkyMap, build, from_cone
 from broker.settings import AssociateTable, LogTable, Settings, StoreTable
-from broker.store import alerts, associations, columns, events, matches, revisions
+from broker.store import alerts, association_pages, associations, columns, live_events, matches, revisions
 from broker.store.archive import Address
 from broker.store.engine import connection, transaction
 from broker.store.revisions import EventChange
@@ -85,7 +85,7 @@ class Sky:
         found = [matches.Match(name, "1", ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
         with transaction(self.parts.store) as conn:
             alerts.write(conn, batch.frame, batch.records, ())
-            associations.write(conn, batch.frame, distances_of(self.parts), events.version(self.parts.store))
+            associations.write(conn, batch.frame, distances_of(self.parts), live_events.version(self.parts.store))
             matches.write(conn, found)
 
     def notice(
@@ -289,7 +289,7 @@ def test_a_survey_batch_done_again_does_not_undo_a_newer_map(sky: Sky) -> None:
         late = frame.with_columns(
             pl.lit("live").alias("state"), density=pl.lit(1.0), dt=pl.lit(0.0), hpx=pl.lit(1), time=pl.lit(1)
         )
-        associations.upsert_rows(conn, late, events.version(sky.parts.store) - 1)
+        associations.upsert_rows(conn, late, live_events.version(sky.parts.store) - 1)
     assert sky.rows()["ztf:0"] == newer
 
 
@@ -386,18 +386,18 @@ def test_pages_of_an_events_alerts(sky: Sky) -> None:
     places = [(40.0 + 0.3 * number, 10.0) for number in range(12)]
     sky.notice(1, from_cone(*HERE, 3.0))
     sky.survey(*places)
-    whole = associations.page(sky.parts.store, "S260801a", limit=100)
+    whole = association_pages.page(sky.parts.store, "S260801a", limit=100)
     assert [row["alert_id"] for row in whole.alerts] == [f"ztf:{number}" for number in range(len(whole.alerts))]
     assert whole.cursor is None
     paged, cursor = [], None
     while True:
-        page = associations.page(sky.parts.store, "S260801a", limit=5, cursor=cursor)
+        page = association_pages.page(sky.parts.store, "S260801a", limit=5, cursor=cursor)
         paged += page.alerts
         cursor = page.cursor
         if cursor is None:
             break
     assert paged == whole.alerts
-    inner = associations.page(sky.parts.store, "S260801a", level=0.5).alerts
+    inner = association_pages.page(sky.parts.store, "S260801a", level=0.5).alerts
     assert 0 < len(inner) < len(paged)
     assert all(row["credible_level"] <= 0.5 for row in inner)
     assert (inner[0]["object_id"], inner[0]["mag"], inner[0]["time"]) == ("ZTF0", 18.0, T0 + timedelta(hours=1))
@@ -414,13 +414,13 @@ def test_matches_of_several_filters_show_the_maps_of_now(sky: Sky) -> None:
 
 def test_the_event_is_asked_for_once_for_each_state(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    real = events.live_maps
+    real = live_events.live_maps
 
     def counted(*args: Any, **more: Any) -> Any:
         asked.append(args)
         return real(*args, **more)
 
-    monkeypatch.setattr(events, "live_maps", counted)
+    monkeypatch.setattr(live_events, "live_maps", counted)
     live = LiveMapsNow(sky.parts)
     sky.notice(1, from_cone(*HERE, 3.0))
     for hours in range(5):

@@ -18,7 +18,7 @@ from broker.cli.app import run
 from broker.record import Message
 from broker.settings import AssociateTable, LogTable, Settings, StoreTable
 from broker.simulate import lvk, ztf
-from broker.store import associations, events
+from broker.store import association_pages, events
 from broker.wiring import reading, running, serving
 from broker.wiring.parts import Parts, open_parts
 from consumers.alert import Alert, alert_from
@@ -99,7 +99,7 @@ def test_a_subscriber_hears_of_it_all(tmp_path: Path) -> None:
         third = told(parts)[len(first) + len(fresh) + len(second) :]
         assert {alert.alert_id for alert in third} == {a.alert_id for a in second if a.update == "rescored"}
         assert {(alert.update, alert.skymaps) for alert in third} == {("retracted", ())}
-        page = associations.page(parts.store, events.canonical_name(parts.store, event.name))
+        page = association_pages.page(parts.store, events.canonical_name(parts.store, event.name))
         assert {row["state"] for row in page.alerts} == {"retracted"} | ({"left"} if len(third) < len(known) else set())
         _shown(parts, event.name)
 
@@ -152,4 +152,4 @@ def test_mock_events_are_nobodys_business(tmp_path: Path) -> None:
         event = lvk.make_event(np.random.default_rng(3), START - timedelta(hours=2), place=spot, mock=True)
         append(parts, "raw.lvk", *(packet.data for packet in lvk.notices(event)))
         assert told(parts) == []
-        assert associations.page(parts.store, events.canonical_name(parts.store, event.name)).alerts == []
+        assert association_pages.page(parts.store, events.canonical_name(parts.store, event.name)).alerts == []
