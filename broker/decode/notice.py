@@ -225,7 +225,9 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     schema = {**COMMON, **PRIVATE}
     nothing = [None] * len(notices)
     frame = pl.DataFrame({name: columns.get(name, nothing) for name in schema}, schema=schema)
-    extra = [_column(name, notices) for name in sorted(wanted) if name not in schema and any(name in n.fields for n in notices)]
+    # What is null in all of them has no kind, and is left out: to filters that is null as well.
+    told = {name for notice in notices for name, value in notice.fields.items() if value is not None}
+    extra = [_column(name, notices) for name in sorted(wanted) if name not in schema and name in told]
     return frame.with_columns(extra)
 
 
@@ -246,6 +248,8 @@ def _event(notice: Notice) -> dict[str, object]:
         "significant": notice.significant,
         "stage": notice.stage,
         "type": text("notice_type"),
+        "search_group": text("group"),
+        "search": text("search"),
         "circular": notice.circular,
         "subject": text("subject") if notice.circular else None,
         "submitter": text("submitter") if notice.circular else None,
