@@ -1,4 +1,4 @@
-"""``python -m benchmarks [path|latency|associations|decode|vtp|skymaps] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [path|latency|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import associations, decode, latency, path, skymaps, vtp
+from benchmarks import associations, coincidences, decode, latency, path, skymaps, vtp
 from benchmarks.services import both_services
 from broker import telemetry
 
@@ -21,9 +21,10 @@ PARTS = {
     "decode": decode.run,
     "vtp": vtp.run,
     "skymaps": skymaps.run,
+    "coincidences": coincidences.run,
 }
 
-ALONE = {"decode": decode.run, "vtp": vtp.run, "skymaps": skymaps.run}  # need no service
+ALONE = {"decode": decode.run, "vtp": vtp.run, "skymaps": skymaps.run, "coincidences": coincidences.run}  # need no service
 
 
 def main() -> None:

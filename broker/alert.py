@@ -88,6 +88,8 @@ EVENT_DTYPE = pl.Struct(
         "significant": pl.Boolean,
         "stage": pl.String,  # early_warning, preliminary, initial, update, retracted; null: told by alert_type
         "type": pl.String,
+        "search_group": pl.String,  # of a GW event: CBC, Burst
+        "search": pl.String,  # that found it: AllSky, EarlyWarning, ...
         "circular": pl.String,  # its number, if it is one
         "subject": pl.String,
         "submitter": pl.String,

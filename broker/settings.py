@@ -85,38 +85,84 @@ class AssociateTable(Table):
     most_updates: Count = 10_000  # messages that one change of an event may send to those already told
 
 
-class CoincidencesTable(Table):
-    """Events of different messengers that came close, as RAVEN reckons: windows are seconds, second event minus first."""
+class CoincidenceWindows(Table):
+    """Seconds, the other event minus the gravitational-wave event (light minus neutrino where there is none): from, to."""
 
-    tests: bool = False  # look for them among tests and mock events too
-    windows: dict[str, tuple[float, float]] = Field(
-        default_factory=lambda: {
-            "GRB_CBC": (-1.0, 5.0),
-            "SubFermi_CBC": (-1.0, 11.0),
-            "SubSwift_CBC": (-10.0, 20.0),
-            "FRB_CBC": (-2.0, 10.0),
-            "HEN_CBC": (-10.0, 10.0),
-            "SN_CBC": (-10.0, 10.0),
-            "GRB_Burst": (-60.0, 600.0),
-            "FRB_Burst": (-120.0, 600.0),
-            "HEN_Burst": (-500.0, 500.0),
-            "SN_Burst": (-10.0, 10.0),
-            "GRB_HEN": (-500.0, 500.0),
-        }
-    )
-    rates: dict[str, float] = Field(  # a year
-        default_factory=lambda: {"GRB": 325.0, "FRB": 485.0, "HEN": 15.0, "SN": 1.0}
-    )
-    targeted: dict[str, float] = Field(  # searches below threshold: the largest false alarm rate they report, Hz
-        default_factory=lambda: {"SubFermi": 1e-4, "SubSwift": 1e-3}
-    )
-    gw_threshold: Positive = 2 * 8 / 86_400  # the largest rate of gravitational-wave alerts, Hz
-    trials: dict[str, int] = Field(default_factory=lambda: {"CBC": 7, "Burst": 3})
-    significant: dict[str, float] = Field(default_factory=lambda: {"CBC": 365.25 / 30, "Burst": 1.0})  # a year
-    grb_missions: tuple[str, ...] = (
-        *("Fermi", "Swift", "INTEGRAL", "AGILE", "SVOM", "Konus-Wind", "IPN", "CALET", "GECAM", "Suzaku", "BurstCube"),
-        *("Glowbug", "Einstein Probe", "CGRO", "HETE"),
-    )
+    grb_cbc: tuple[float, float] = (-1.0, 5.0)
+    grb_burst: tuple[float, float] = (-60.0, 600.0)
+    subthreshold_fermi: tuple[float, float] = (-1.0, 11.0)
+    subthreshold_swift: tuple[float, float] = (-10.0, 20.0)
+    frb_cbc: tuple[float, float] = (-2.0, 10.0)
+    frb_burst: tuple[float, float] = (-120.0, 600.0)
+    neutrino_cbc: tuple[float, float] = (-10.0, 10.0)
+    neutrino_burst: tuple[float, float] = (-500.0, 500.0)
+    supernova: tuple[float, float] = (-10.0, 10.0)
+    grb_neutrino: tuple[float, float] = (-500.0, 500.0)
+    frb_neutrino: tuple[float, float] = (-500.0, 500.0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CoincidenceWindows:
+        for name in type(self).model_fields:
+            first, last = getattr(self, name)
+            if not first < last:
+                raise ValueError(f"window {name} ends at {last:g} s, before or where it begins at {first:g} s")
+        return self
+
+
+class CoincidenceRates(Table):
+    """Events a year (of 365 days) over all instruments."""
+
+    grb: Positive = 325.0
+    subthreshold: Positive = 390.0  # those above the threshold among them
+    frb: Positive = 485.0
+    neutrino: Positive = 15.0
+
+
+class CoincidenceTargeted(Table):
+    """Largest false-alarm rates, in Hz, that targeted searches take."""
+
+    gw: Positive = 16.0 / 86_400.0  # 2 a day, 8 trials
+    fermi: Positive = 1e-4
+    swift: Positive = 1e-3
+
+
+class CoincidenceThresholds(Table):
+    """Joint false alarms a year (of 365 days) up to which a coincidence may be published, trials counted."""
+
+    cbc: Positive = 365.0 / 30.0
+    early_warning: Positive = 365.0 / 30.0
+    ssm: Positive = 1.0
+    burst: Positive = 1.0
+    bbh: Positive = 365.0 / 30.0
+    neutrino: Positive = 1.0
+    supernova: Positive = 365.0  # of the gravitational-wave event alone
+
+
+class CoincidenceTrials(Table):
+    """Searches that may publish."""
+
+    cbc: Positive = 7.0
+    early_warning: Positive = 4.0
+    ssm: Positive = 3.0
+    burst: Positive = 3.0
+    bbh: Positive = 7.0
+    neutrino: Positive = 2.0
+
+
+class CoincidencesTable(Table):
+    """Coincidences of events of different messengers."""
+
+    tests: bool = False  # whether tests and mock events coincide, with their like
+    bursts: tuple[str, ...] = (
+        *("Fermi", "Swift", "INTEGRAL", "AGILE", "SVOM", "Einstein Probe", "GECAM", "CALET", "Konus-Wind", "HETE", "IPN"),
+        *("MAXI", "AstroSat", "BurstCube", "Glowbug", "Suzaku"),
+    )  # missions whose events count as gamma-ray bursts
+    radio: tuple[str, ...] = ("CHIME", "DSA-110", "UTMOST", "ASKAP", "MeerKAT")  # and as fast radio bursts
+    windows: CoincidenceWindows = CoincidenceWindows()
+    rates: CoincidenceRates = CoincidenceRates()
+    targeted: CoincidenceTargeted = CoincidenceTargeted()
+    thresholds: CoincidenceThresholds = CoincidenceThresholds()
+    trials: CoincidenceTrials = CoincidenceTrials()
 
 
 class VtpTable(Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "COINCIDENCES",
+    "COINCIDENCE_STREAM",
     "DEAD_LETTER",
     "EVENTS",
     "HEADER_ALERT_ID",
@@ -40,6 +41,7 @@ RAW_PATTERN = r"^raw\..+"
 EVENTS = "events"
 TEST_EVENTS = "test.events"  # tests, mock data, injections, commanded events
 COINCIDENCES = "coincidences"
+COINCIDENCE_STREAM = "coincidence"  # they go the way of alerts too, as notices of this stream
 
 # On raw.<stream>: where the bytes came from ("kafka://host/topic/partition/offset", "file:name#member"), what they are, and
 # when we had them (ISO 8601 UTC).

@@ -35,6 +35,7 @@ TAGS = [
     {"name": "objects", "description": "What alerts say together of one object; its light curve"},
     {"name": "events", "description": "Gamma-ray bursts, gravitational waves, neutrinos, ..."},
     {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
+    {"name": "coincidences", "description": "Events of different messengers that are near in time"},
     {"name": "filters", "description": "What is looked for"},
     {"name": "matches", "description": "What was found, and what is being found"},
     {"name": "service", "description": "How we do"},

@@ -19,9 +19,9 @@ from broker.cli.context import context, err, out, progress
 from broker.cli.ingest import show_totals
 from broker.errors import UsageError
 from broker.simulate.night import Night
+from broker.topics import COINCIDENCE_STREAM
 from broker.wiring import demo as wiring
 from broker.wiring import running, simulating
-from broker.wiring.coincide import STREAM
 from broker.wiring.demo import Match, Playing
 from broker.wiring.parts import Parts, open_parts
 
@@ -140,7 +140,7 @@ def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
     totals = running.totals(parts)
     show_totals(totals)
     # Coincidences are alerts of our own making, which nobody sent.
-    made = totals.by_stream[STREAM].received if STREAM in totals.by_stream else 0
+    made = totals.by_stream[COINCIDENCE_STREAM].received if COINCIDENCE_STREAM in totals.by_stream else 0
     accounted = totals.overall.received - made == total and totals.overall.balanced and totals.overall.rejected == 0
     out.print(
         f"[bold green]sent {total:,}, all accounted for[/]"

@@ -1,14 +1,17 @@
-"""``nuncius event coincidences``."""
+"""``nuncius event coincidences``: events of other messengers that are near an event in time."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
+from broker.api.coincidences import Coincidence, shown
 from broker.cli.context import context, out, print_json
 from broker.store import coincidences as stored
+from broker.store.change_words import rate_words
 from broker.store.events import canonical_name
 from broker.wiring.parts import open_parts
 
@@ -17,23 +20,28 @@ __all__ = ["coincidences"]
 
 def coincidences(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Any name of the event.")],
-    as_document: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    name: Annotated[str, typer.Argument(help="Any name of the event, such as S240422ed.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Events of other messengers close to this one: how often chance alone does that, in time and on the sky.
+    """Events of other messengers near an event in time, and how often chance does that; the least likely by chance first.
 
-    Example: `nuncius event coincidences S240422ed --json`
+    Example: `nuncius event coincidences S240422ed`
     """
     options = context(ctx)
     with open_parts(options.settings(), options.data) as parts:
-        found = stored.of_event(parts.store, canonical_name(parts.store, name))
-    if as_document:
-        print_json([{key: value for key, value in pair.items() if key != "map_path"} for pair in found])
+        found = [shown(row) for row in stored.of_event(parts.store, canonical_name(parts.store, name))]
+    if as_json:
+        print_json([each.model_dump(mode="json") for each in found])
         return
-    table = Table("with", "kind", "dt, s", "FAR in time, Hz", "FAR in time and space, Hz", "overlap", "90 %, deg²", "state")
-    for pair in found:
-        other = pair["second_event"] if pair["first_event"] == name else f"{pair['first_event']} / {pair['second_event']}"
-        rates = (pair["far_temporal"], pair["far_space_time"], pair["overlap"], pair["area90"])
-        numbers = ["" if value is None else f"{value:.3g}" for value in rates]
-        table.add_row(other, pair["kind"], f"{pair['dt']:+.2f}", *numbers, f"{pair['state']} {pair['reason'] or ''}".strip())
+    table = Table("id", "state", "dt", "window", "by chance in time", "and on the sky", "overlap", "90% area", "publishable")
+    for each in found:
+        table.add_row(
+            escape(each.id), _state(each), f"{each.dt:+.2f} s", each.window, rate_words(each.far_temporal) or "",
+            rate_words(each.far_space_time) or "", "" if each.overlap is None else f"{each.overlap:.3g}",
+            "" if each.area90 is None else f"{each.area90:,.3g} deg²", "yes" if each.publishable else "no",
+        )  # fmt: skip
     out.print(table)
+
+
+def _state(found: Coincidence) -> str:
+    return found.state.value if found.real else f"{found.state.value} [yellow](test)[/]"

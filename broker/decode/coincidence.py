@@ -1,42 +1,58 @@
-"""Coincidences of events, which we find ourselves and take the way of any notice: filtered, kept, replayed."""
+"""Coincidences of two events as we found them ourselves (``raw.coincidence``): JSON under the names of ``nuncius.coincidence``.
+
+The notice is of the event that the search started from, and placed where the combined map is densest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from broker.decode.notice import Notice, position
+from broker.decode.notice_json import as_number, as_text, flatten
+from broker.decode.notice_time import parse_time
 from broker.errors import DecodeError
 
-__all__ = ["MARK", "from_coincidence"]
+__all__ = ["from_coincidence", "is_coincidence"]
 
-MARK = "coincidence/1.0"
-"""Under ``nuncius``: what tells such a message from any other JSON."""
+_SCHEMA = "nuncius/coincidence/"
+
+
+def is_coincidence(value: Mapping[str, Any]) -> bool:
+    """Whether the object is one of ours."""
+    return (as_text(value.get("$schema")) or "").startswith(_SCHEMA) and isinstance(value.get("coincidence"), dict)
 
 
 def from_coincidence(value: Mapping[str, Any]) -> Notice:
-    """Notice of a coincidence. It belongs to neither event: what is found of two says nothing new of one.
+    """Notice of a revision of a coincidence; its fields are ``coincidence.far_temporal``, ``coincidence.external.name``, ...
 
     Raises
     ------
     DecodeError
-        It is not as we write them.
+        It has no id, no revision or no event.
     """
-    try:
-        found, _ = position(value["ra"], value["dec"])
-        far = value["far_space_time"] if value["far_space_time"] is not None else value["far_temporal"]
-        return Notice(
-            native_id=f"{value['id']}/{value['revision']}" + ("/retracted" if value["state"] == "retracted" else ""),
-            time=datetime.fromisoformat(value["time"]),
-            ra=found.ra,
-            dec=found.dec,
-            messenger=f"{value['first_messenger']}+{value['second_messenger']}",
-            mission=value["second_mission"],
-            alert_type="retraction" if value["state"] == "retracted" else "initial",
-            alert_tense="current" if value["real"] else "test",
-            far=far,
-            fields={f"coincidence.{name}": item for name, item in value.items() if name != "nuncius"},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DecodeError(f"a coincidence that is not as Nuncius writes them: {error!r}") from None
+    found = value["coincidence"]
+    event, external = found.get("event"), found.get("external")
+    identifier, number = as_text(found.get("id")), as_number(found.get("revision"))
+    if identifier is None or number is None or not isinstance(event, dict) or not isinstance(external, dict):
+        raise DecodeError("a coincidence without id, revision or events: it is known by them")
+    place, notes = position(as_number(found.get("ra")), as_number(found.get("dec")))
+    joint, temporal = as_number(found.get("far_space_time")), as_number(found.get("far_temporal"))
+    retracted = found.get("state") == "retracted"
+    return Notice(
+        native_id=f"{identifier}:{int(number)}",
+        event_name=as_text(event.get("event_name")),
+        related=tuple(filter(None, (as_text(external.get("name")),))),
+        time=parse_time(as_text(event.get("time"))),
+        issued=parse_time(as_text(found.get("computed"))),
+        serial=int(number),
+        ra=place.ra,
+        dec=place.dec,
+        mission="Nuncius",
+        alert_type="retraction" if retracted else "initial" if number == 1 else "update",
+        alert_tense="current" if found.get("real") is True else "test",
+        far=temporal if joint is None else joint,
+        classification=as_text(found.get("classification")),
+        deviations=tuple(notes),
+        fields=flatten({"coincidence": found}) | {"notice_type": "COINCIDENCE"},
+    )

@@ -14,12 +14,12 @@ from broker.decode.notices import decode_notices
 from broker.decode.schemas import SchemaSource
 from broker.decode.survey import decode_survey
 from broker.record import Record, header
-from broker.topics import HEADER_OVERSIZE
+from broker.topics import COINCIDENCE_STREAM, HEADER_OVERSIZE
 
 __all__ = ["STAGE", "decode"]
 
 STAGE = "decode"
-NOTICE_STREAMS = frozenset({"gcn", "lvk", "voevent", "skymap", "coincidence"})
+NOTICE_STREAMS = frozenset({"gcn", "lvk", "voevent", "skymap", COINCIDENCE_STREAM})
 NOTHING_KNOWN = (
     "not an alert of any kind known: neither a declared survey's packet nor a GCN, LVK or VOEvent notice nor a sky map; "
     "where it should be one, is it whole?"

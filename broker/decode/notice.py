@@ -248,6 +248,8 @@ def _event(notice: Notice) -> dict[str, object]:
         "significant": notice.significant,
         "stage": notice.stage,
         "type": text("notice_type"),
+        "search_group": text("group"),
+        "search": text("search"),
         "circular": notice.circular,
         "subject": text("subject") if notice.circular else None,
         "submitter": text("submitter") if notice.circular else None,

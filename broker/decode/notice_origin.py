@@ -33,7 +33,7 @@ _STAGES = {
     "update": "update",
     "retract": "retracted",
 }
-_NUMBERS = ("TrigID", "Trigger_Number", "TRIGGER_NUM", "Event_ID", "Trigger_ID")
+_NUMBERS = ("TrigID", "Trigger_Number", "TRIGGER_NUM", "Event_ID", "Trigger_ID", "Trans_Num")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from broker import topics
 from broker.alert import Batch, Rejection
 from broker.decode.circular import from_circular, parse_circular_mail
-from broker.decode.coincidence import MARK, from_coincidence
+from broker.decode.coincidence import from_coincidence, is_coincidence
 from broker.decode.gcn_binary import LENGTH, parse_binary
 from broker.decode.gcn_json import from_unified
 from broker.decode.gcn_text import parse_text
@@ -116,7 +116,7 @@ def _decode_json(data: bytes) -> Notice:
     value = parse_object(data)
     if (wrapped := unwrap(value)) is not None:
         return _decode_one(wrapped, None)
-    if value.get("nuncius") == MARK:
+    if is_coincidence(value):
         return from_coincidence(value)
     if "superevent_id" in value:
         return from_igwn(value)

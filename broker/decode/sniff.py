@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from broker.decode.gcn_binary import LENGTH, is_alive, plausible
 from broker.decode.notice_origin import stream_of_ivorn
 from broker.decode.notice_xml import root_name
+from broker.topics import COINCIDENCE_STREAM
 
 __all__ = ["HEARTBEAT", "Kind", "sniff_notice"]
 
@@ -31,6 +32,7 @@ COINCIDENCE = "application/x-nuncius-coincidence+json"
 _IVORN = re.compile(rb"""\bivorn\s*=\s*["']\s*([^"'#>]*#?)""")
 _HOP_IVORN = re.compile(rb""""@?ivorn"\s*:\s*"\s*(ivo:[^"#]*#?)""")
 _HOP_FORMAT = re.compile(rb""""format"\s*:\s*"(voevent|circular|gcntextnotice)"|"header"\s*:\s*\{[^}]*"number"\s*:""")
+_COINCIDENCE = re.compile(rb'\{\s*"\$schema"\s*:\s*"nuncius/coincidence/')
 _HEAD = 65_536
 _UNIFIED_KEYS = tuple(
     f'"{key}"'.encode() for key in ("alert_datetime", "trigger_time", "mission", "healpix_file", "ra_dec_error")
@@ -80,8 +82,8 @@ def _xml(data: bytes) -> Kind | None:
 
 
 def _json(text: bytes) -> Kind | None:
-    if text.startswith(b'{"nuncius": "coincidence/'):
-        return Kind("coincidence", COINCIDENCE)
+    if _COINCIDENCE.match(text):
+        return Kind(COINCIDENCE_STREAM, COINCIDENCE)
     return _hop(text) or _gcn(text)
 
 

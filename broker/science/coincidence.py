@@ -1,73 +1,81 @@
-r"""How often chance alone puts two events of different messengers so close in time, and on the sky.
+"""How often chance alone makes two events coincide in time and on the sky, after RAVEN.
 
-All times are in seconds, all rates in Hz. Windows are half-open nowhere: both ends count.
+All rates are in Hz, all windows in seconds.
 
 References
 ----------
-RAVEN (ligo-raven), ``raven.search.coinc_far``; Urban (2016), PhD thesis, University of Wisconsin-Milwaukee, for the untargeted
-search; Ashton et al. (2018), ApJ 860, 6, for the overlap of sky maps. Piotrzkowski (2022), PhD thesis, for the targeted one.
+Urban (2016), PhD thesis, University of Wisconsin-Milwaukee: RAVEN.
+Ashton et al. (2018), ApJ 860, 6, doi 10.3847/1538-4357/aabfd2: space-time.
+Piotrzkowski (2022), PhD thesis, University of Wisconsin-Milwaukee, and ligo-raven 3.3, ``ligo.raven.search.coinc_far``: the
+formulas as used by the LVK.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
-__all__ = ["YEAR", "publishable", "space_time", "targeted", "untargeted"]
+__all__ = ["YEAR", "per_year", "publishable", "space_time", "targeted", "untargeted"]
 
-YEAR = 365.25 * 86_400.0
-"""Seconds."""
+YEAR: Final = 365.0 * 86_400.0
+"""Seconds of the year that RAVEN's rates are given in."""
 
 
-def untargeted(window: tuple[float, float], rate: float, far: float) -> float:
-    r"""Rate at which an unrelated event falls into the window around another.
+def per_year(number: float) -> float:
+    """Rate in Hz of so many a year."""
+    return number / YEAR
 
-    .. math:: F_t = (t_h - t_l) R F
+
+def untargeted(window: float, rate: float, far: float) -> float:
+    """Temporal false-alarm rate where both events were found on their own: window x rate of the one x far of the other, in Hz.
 
     Parameters
     ----------
     window
-        Lowest and highest offset that counts.
+        Length, ``t_h - t_l``.
     rate
-        Of the events searched through: they are real, only unrelated.
+        At which the external messenger's events come, Hz.
     far
-        False alarm rate, or rate, of the others.
+        Of the event that the search starts from, Hz.
     """
-    return (window[1] - window[0]) * rate * far
+    return window * rate * far
 
 
-def targeted(window: tuple[float, float], far: float, other: float, thresholds: tuple[float, float]) -> float:
-    r"""The same where both searches are sub-threshold: the joint rate of pairs that are at least so unlikely.
+def targeted(window: float, far_gw: float, far_external: float, most_gw: float, most_external: float) -> float:
+    """Temporal false-alarm rate where weak external events were looked for at the times of weak GW events.
 
-    .. math:: z = (t_h - t_l) F_1 F_2, \quad F_t = z \left(1 - \ln \frac{z}{z_{max}}\right)
+    With ``z = window x far_gw x far_external`` and ``zmax`` the same of the largest rates the search takes, the product of two
+    uniform deviates makes it ``z (1 - ln(z / zmax))``. Beyond the search's largest rates it is ``zmax``.
 
     Parameters
     ----------
-    far, other
-        False alarm rates of both.
-    thresholds
-        The largest that either search reports; one beyond its threshold counts as at it.
+    most_gw, most_external
+        Largest false-alarm rates that the search takes, Hz.
     """
-    length = window[1] - window[0]
-    largest = length * thresholds[0] * thresholds[1]
-    joint = min(length * far * other, largest)
-    return joint * (1.0 - math.log(joint / largest)) if joint > 0.0 else 0.0
+    z, most = window * far_gw * far_external, window * most_gw * most_external
+    if z <= 0.0:
+        return 0.0
+    return most if z >= most else z * (1.0 - math.log(z / most))
 
 
-def space_time(temporal: float, overlap: float) -> float | None:
-    """Rate at which chance does it in time and on the sky; ``None`` where the maps have nothing in common."""
-    return temporal / overlap if overlap > 0.0 else None
+def space_time(far_temporal: float, overlap: float) -> float | None:
+    """Space-time false-alarm rate, Hz: the temporal one over the overlap integral; ``None`` where the maps do not overlap."""
+    if overlap <= 0.0:
+        return None
+    rate = far_temporal / overlap
+    return rate if math.isfinite(rate) else None
 
 
-def publishable(joint: float, trials: int, threshold: float) -> bool:
-    """Whether a pair is significant once it is counted how many searches could have found it: RAVEN's test.
+def publishable(far: float | None, trials: float, threshold: float) -> bool:
+    """RAVEN's test of a joint false-alarm rate: ``far x trials x (trials - 1) <= threshold``.
 
     Parameters
     ----------
-    joint
-        In time and on the sky.
+    far
+        Joint false-alarm rate, Hz.
     trials
-        Searches of the gravitational-wave side.
+        Number of searches that may publish.
     threshold
-        Rate of significant alerts.
+        Of a significant alert, Hz.
     """
-    return joint * trials * (trials - 1) <= threshold
+    return far is not None and far >= 0.0 and far * trials * (trials - 1.0) <= threshold

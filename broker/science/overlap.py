@@ -1,92 +1,121 @@
-"""Two sky maps over each other: how well they agree, and what both together say.
+"""How far two sky maps agree, and the map of both together.
 
-Both are exact on the ranges that the maps' own ranges cut each other into; nothing is rastered anew.
+Both are exact: the ranges of the two maps are walked through side by side, and every stretch between two breakpoints of either
+has one density of each. Nothing is sampled at cell centres.
 
 References
 ----------
-Ashton et al. (2018), ApJ 860, 6: the overlap integral. Singer et al. (2016), ApJL 829, L15: distances along a line of sight.
+Ashton et al. (2018), ApJ 860, 6, doi 10.3847/1538-4357/aabfd2: the overlap integral.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
+from typing import Final
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from broker.errors import SkyMapError
+from broker.science import distance
 from broker.science.sky import CELL_AREA
 from broker.science.skymap import Facts, SkyMap, build
 
 __all__ = ["combine", "overlap"]
 
-IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_SKY: Final = 4.0 * np.pi
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _integral(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
+    start1: IntArray, stop1: IntArray, density1: FloatArray, start2: IntArray, stop2: IntArray, density2: FloatArray
+) -> float:
+    """Sum of p1 p2 over all cells of order 29, in cells; Neumaier's summation keeps the digits of many small terms."""
+    total, lost = 0.0, 0.0
+    i = j = 0
+    while i < start1.size and j < start2.size:
+        low, high = max(start1[i], start2[j]), min(stop1[i], stop2[j])
+        if high > low:
+            term = density1[i] * density2[j] * (high - low)
+            summed = total + term
+            lost += (total - summed) + term if total >= term else (term - summed) + total
+            total = summed
+        if stop1[i] <= stop2[j]:
+            i += 1
+        else:
+            j += 1
+    return total + lost
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _common(  # noqa: PLR0917 - likewise
+    start1: IntArray, stop1: IntArray, density1: FloatArray, start2: IntArray, stop2: IntArray, density2: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Numbers of the ranges of both maps that share sky on which neither is 0, pair by pair in order of place."""
+    most = start1.size + start2.size
+    first, second = np.empty(most, np.int64), np.empty(most, np.int64)
+    count = i = j = 0
+    while i < start1.size and j < start2.size:
+        if min(stop1[i], stop2[j]) > max(start1[i], start2[j]) and density1[i] > 0.0 and density2[j] > 0.0:
+            first[count], second[count] = i, j
+            count += 1
+        if stop1[i] <= stop2[j]:
+            i += 1
+        else:
+            j += 1
+    return first[:count], second[:count]
 
 
 def overlap(a: SkyMap, b: SkyMap) -> float:
-    r"""How much likelier it is to find both maps where they are if they tell of one place than if of two unrelated ones.
-
-    .. math:: I = 4 \pi \frac{\int p_1 p_2 d\Omega}{\int p_1 d\Omega \int p_2 d\Omega}
+    """Overlap integral ``4 pi ∫ p1 p2 dΩ / (∫ p1 dΩ ∫ p2 dΩ)``.
 
     Returns
     -------
     float
-        1 for a map that says nothing, beside any other; 0 for maps that have no place in common.
+        1 where either map knows nothing (one density all over), more where they agree, 0 where they have no sky in common.
     """
-    start, stop, row_a, row_b = _crossed(a.start, a.stop, b.start, b.stop)
-    shared = float((a.density[row_a] * b.density[row_b] * ((stop - start) * CELL_AREA)).sum())
-    return 4.0 * math.pi * shared / (float(a.prob.sum()) * float(b.prob.sum()))
+    found = _integral(a.start, a.stop, a.density, b.start, b.stop, b.density)
+    return float(_SKY * CELL_AREA * found / (float(a.prob.sum()) * float(b.prob.sum())))
 
 
 def combine(a: SkyMap, b: SkyMap) -> SkyMap:
-    """Map of what both say of one place: the product of their densities, scaled to 1.
+    """Map of a source that both maps are of: the product of their densities, scaled to 1.
 
-    The distances of the one that has them are carried over, those of `a` where both have; the mean distance is of the new map.
+    Distances are those of `a`, or of `b` where `a` has none: each new range has the parameters of the range it was cut from.
+    Mean and scatter of the distance over the whole sky are computed anew, as the weights are others.
 
     Raises
     ------
     SkyMapError
-        They have no place in common.
+        The maps have no sky in common.
     """
-    start, stop, row_a, row_b = _crossed(a.start, a.stop, b.start, b.stop)
-    product = a.density[row_a] * b.density[row_b]
-    kept = product > 0.0
-    total = float((product * ((stop - start) * CELL_AREA)).sum())
-    if not kept.any() or not total > 0.0:
-        raise SkyMapError("the sky maps have no place in common: they cannot be combined")
-    rows = row_a if a.is_3d else row_b
-    deep = a if a.is_3d else b
+    first, second = _common(a.start, a.stop, a.density, b.start, b.stop, b.density)
+    start = np.maximum(a.start[first], b.start[second])
+    stop = np.minimum(a.stop[first], b.stop[second])
+    one, other = a.density[first], b.density[second]
+    # By their maxima there, so that the product of two densities far from 1 keeps its digits.
+    density = (one / one.max(initial=0.0)) * (other / other.max(initial=0.0))
+    held = density > 0.0
+    total = float((density * (stop - start)).sum()) * CELL_AREA
+    if not total > 0.0:
+        raise SkyMapError("sky maps do not overlap: where one has probability the other has none, and no map is of both")
+    deep, rows = (a, first[held]) if a.is_3d else (b, second[held])
     distances = None
     if deep.distmu is not None and deep.distsigma is not None and deep.distnorm is not None:
-        distances = (deep.distmu[rows][kept], deep.distsigma[rows][kept], deep.distnorm[rows][kept])
-    names = [each.facts.name for each in (a, b) if each.facts.name]
-    instruments = ",".join(each.facts.instruments for each in (a, b) if each.facts.instruments)
-    facts = Facts(order=max(a.facts.order, b.facts.order), name=" + ".join(names), instruments=instruments)
-    return build(start[kept], stop[kept], product[kept] / total, facts, distances)
-
-
-def _crossed(
-    start_a: IntArray, stop_a: IntArray, start_b: IntArray, stop_b: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Ranges that both have, and which range of each it is of."""
-    most = start_a.size + start_b.size
-    out = np.empty((4, most), np.int64)
-    count = _cross(start_a, stop_a, start_b, stop_b, out)
-    return out[0, :count], out[1, :count], out[2, :count], out[3, :count]
-
-
-@numba.njit(cache=True, nogil=True)
-def _cross(start_a: IntArray, stop_a: IntArray, start_b: IntArray, stop_b: IntArray, out: IntArray) -> int:
-    i = j = count = 0
-    while i < start_a.size and j < start_b.size:
-        low, high = max(start_a[i], start_b[j]), min(stop_a[i], stop_b[j])
-        if low < high:
-            out[0, count], out[1, count], out[2, count], out[3, count] = low, high, i, j
-            count += 1
-        if stop_a[i] <= stop_b[j]:
-            i += 1
-        else:
-            j += 1
-    return count
+        distances = (deep.distmu[rows], deep.distsigma[rows], deep.distnorm[rows])
+    facts = Facts(
+        order=max(a.facts.order, b.facts.order),
+        name=" + ".join(dict.fromkeys(filter(None, (a.facts.name, b.facts.name)))),
+        time=a.facts.time or b.facts.time,
+        creator="nuncius",
+        instruments=",".join(dict.fromkeys(filter(None, (a.facts.instruments, b.facts.instruments)))),
+    )
+    combined = build(start[held], stop[held], density[held] / total, facts, distances)
+    if distances is None:
+        return combined
+    mean, std = distance.marginal_moments(combined.prob, distances[0], distances[1]) or (None, None)
+    return replace(combined, facts=replace(combined.facts, distmean=mean, diststd=std))

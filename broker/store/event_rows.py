@@ -27,7 +27,8 @@ _COLUMNS = (
 )
 _MEASURES = ("area50", "area90", "distmean", "diststd")
 _LISTS = ("names", "refers", "related", "cites")
-_STATED = (*_LISTS, "ivorn", "issued", "serial", "significant", "stage", "type", "circular", "subject", "submitter")
+_SAID = ("ivorn", "issued", "serial", "significant", "stage", "type", "search_group", "search")
+_STATED = (*_LISTS, *_SAID, "circular", "subject", "submitter")
 _NOTHING_STATED: dict[str, Any] = {name: [] if name in _LISTS else None for name in _STATED}
 
 Written = tuple[dict[str, Any], Sequence[dict[str, Any]], Sequence[Member], Mapping[str, tuple[str, bool]]]

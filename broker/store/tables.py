@@ -207,6 +207,8 @@ event_notices = Table(
     Column("significant", Boolean),
     Column("stage", Text),
     Column("type", Text),
+    Column("search_group", Text),  # of GW events: CBC, Burst
+    Column("search", Text),
     PrimaryKeyConstraint("event_name", "revision"),
     UniqueConstraint("alert_id"),
 )
@@ -240,38 +242,55 @@ event_circulars = Table(
     Index("ix_event_circulars_event_name", "event_name"),
 )
 
-# Pairs of events of different messengers that came close in time, as their latest revisions have it.
+# Two events of different messengers that are near in time, a row a revision: what was told of them, and why.
 coincidences = Table(
     "coincidences",
     metadata,
-    Column("first_event", Id, nullable=False),  # the gravitational wave, where there is one
-    Column("second_event", Id, nullable=False),
-    Column("first_revision", Integer, nullable=False),
-    Column("second_revision", Integer, nullable=False),
-    Column("kind", Text, nullable=False),  # of both: GRB_CBC, HEN_Burst, ...
-    Column("state", Text, nullable=False),  # live, or retracted
-    Column("reason", Text),  # for no rate on the sky, or for the retraction
+    Column("id", Id, nullable=False),
+    Column("revision", Integer, nullable=False),  # from 1
+    Column("cause", Id, nullable=False),  # alert id of the notice that changed it
+    Column("state", Text, nullable=False),  # live, disjoint, retracted
+    Column("message", Text),
     Column("real", Boolean, nullable=False),
-    Column("first_messenger", Text),
-    Column("second_messenger", Text),
-    Column("second_mission", Text),
-    Column("time", BigInteger, nullable=False),  # of the first
-    Column("dt", Float(53), nullable=False),  # seconds, second minus first
+    Column("publishable", Boolean, nullable=False),
+    # The GW event, or the neutrino where there is none; then the other.
+    Column("event", Id, nullable=False),
+    Column("event_kind", Text, nullable=False),
+    Column("event_messenger", Text, nullable=False),
+    Column("event_mission", Text),
+    Column("event_revision", Integer, nullable=False),
+    Column("event_time", BigInteger, nullable=False),
+    Column("event_far", Float(53)),
+    Column("classification", Text),
+    Column("external", Id, nullable=False),
+    Column("external_name", Id, nullable=False),  # as it calls itself, where it is a follow-up of the event
+    Column("external_kind", Text, nullable=False),
+    Column("external_messenger", Text, nullable=False),
+    Column("external_mission", Text),
+    Column("external_revision", Integer, nullable=False),
+    Column("external_time", BigInteger, nullable=False),
+    Column("external_far", Float(53)),
+    Column("dt", Float(53), nullable=False),  # seconds, external minus event
+    Column("window", Text, nullable=False),
+    Column("window_from", Float(53), nullable=False),
+    Column("window_to", Float(53), nullable=False),
     Column("far_temporal", Float(53)),  # Hz
     Column("far_space_time", Float(53)),
     Column("overlap", Float(53)),
-    Column("publishable", Boolean, nullable=False),
     Column("map_path", Text),
-    Column("ra", Float(53)),  # where the combined map is densest
+    Column("ra", Float(53)),  # degrees: where the combined map is densest
     Column("dec", Float(53)),
-    Column("area50", Float(53)),
+    Column("area50", Float(53)),  # square degrees
     Column("area90", Float(53)),
-    Column("distmean", Float(53)),
+    Column("distmean", Float(53)),  # Mpc
     Column("diststd", Float(53)),
-    Column("updated", BigInteger, nullable=False),  # receipt of the later of both revisions
-    PrimaryKeyConstraint("first_event", "second_event"),
-    Index("ix_coincidences_second_event", "second_event"),
-    Index("ix_coincidences_time", "time"),
+    Column("computed", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id", "revision"),
+    Index("ix_coincidences_event", "event"),
+    Index("ix_coincidences_external", "external"),
+    Index("ix_coincidences_cause", "cause"),
+    Index("ix_coincidences_event_time", "event_time"),
+    sqlite_with_rowid=False,
 )
 
 # When each upstream last gave a sign of life.

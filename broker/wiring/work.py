@@ -37,6 +37,7 @@ from broker.store.ledger import Counts, Entry
 from broker.store.revisions import EventChange
 from broker.stream.loop import Outcome
 from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
+from broker.topics import COINCIDENCE_STREAM
 from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
@@ -178,7 +179,8 @@ class Worker:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.stream in self.parts.declarations:
                 associations.write(conn, batch.frame, self.distances, self.live.version)
-            if "_event" in batch.frame.columns:
+            # A coincidence names its event and is no notice of it.
+            if batch.stream != COINCIDENCE_STREAM and "_event" in batch.frame.columns:
                 changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
             matches.write(conn, found)

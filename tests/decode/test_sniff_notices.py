@@ -32,6 +32,8 @@ BINARY = struct.pack(">40i", 61, 7, 0, 1, 1, 20_441, 6_521_322, *[0] * 32, 10)
         (b'{"alert_datetime": "2024-01-01T00:00:00Z"}', "gcn"),
         (b'{"mission": "MAXI", "ra": NaN', "gcn"),
         (b'{"$schema": "https://gcn.nasa.gov/schema/main/gcn/notices/core/Pointing.schema.json"}', "gcn"),
+        (b'{"$schema": "nuncius/coincidence/1/0", "coincidence": {"id": "S260801a+X"}}', "coincidence"),
+        (b'{"circularId": 2, "body": "as of nuncius/coincidence/1/0"}', "gcn"),
         (b"TITLE:   GCN/FERMI NOTICE\nNOTICE_TYPE: x\n", "gcn"),
         (b"TITLE:   GCN CIRCULAR\nNUMBER: 1\n", "gcn"),
         (BINARY, "gcn"),
