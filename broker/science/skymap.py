@@ -165,6 +165,8 @@ def build(
     prob /= total
     density = np.asarray(density / total, np.float64)
     mu, sigma, norm = distances or (None, None, None)
+    if distances is None:  # what a header says of a distance that no cell has is of another map
+        facts = replace(facts, distmean=None, diststd=None)
     return SkyMap(start, stop, prob, density, _levels(density, prob), mu, sigma, norm, replace(facts, total=total))
 
 

@@ -124,10 +124,10 @@ def _multi_order(stream: BinaryIO, table: Table, uniq: Column, columns: list[Col
         )
     _check_cells(table.rows * uniq.repeat)
     parts = list(pieces(stream, table, [uniq, *columns]))
+    if not parts:
+        raise SkyMapError("sky map has no cells")
     cells = np.concatenate([part[0] for part in parts]).astype(np.int64)
     values = [np.concatenate([part[i] for part in parts]).astype(np.float64) for i in range(1, 1 + len(columns))]
-    if cells.size == 0:
-        raise SkyMapError("sky map has no cells")
     wrong = int(((cells < 4) | (cells >= 1 << 62)).sum())
     if wrong:
         raise SkyMapError(f"sky map has {wrong} cells whose UNIQ number is none")
@@ -161,7 +161,12 @@ def _seen(values: FloatArray) -> FloatArray:
 
 
 def _distances(values: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray] | None:
-    return (values[1], values[2], values[3]) if len(values) > 1 else None
+    """DISTMU, DISTSIGMA, DISTNORM; ``None`` where no cell has all three, as in maps whose distances could not be fitted."""
+    if len(values) == 1:
+        return None
+    _, mu, sigma, norm = values
+    usable = np.isfinite(mu) & np.isfinite(sigma) & (sigma > 0.0) & (norm > 0.0)
+    return (mu, sigma, norm) if usable.any() else None
 
 
 def _flat(stream: BinaryIO, table: Table, pixel: Column | None, columns: list[Column]) -> SkyMap:

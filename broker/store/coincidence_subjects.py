@@ -30,8 +30,8 @@ class Subject:
         Microseconds, UTC.
     far
         Hz.
-    type
-        Notice type of its first notice that has one.
+    types
+        Notice types of its notices, each once, in the order they came.
     search_group, search
         Of a GW event: ``CBC`` or ``Burst``, and which search found it.
     revision
@@ -43,7 +43,7 @@ class Subject:
     messenger: str
     mission: str | None
     instrument: str | None
-    type: str | None
+    types: tuple[str, ...]
     search_group: str | None
     search: str | None
     classification: str | None
@@ -53,6 +53,7 @@ class Subject:
     map_path: str | None
     real: bool
     retracted: bool
+    follow_up: bool = False
 
 
 def subjects(store: Store, names: Collection[str]) -> list[Subject]:
@@ -114,9 +115,10 @@ def _subjects(conn: Connection, events: Sequence[RowMapping]) -> list[Subject]:
         if event["messenger"] is None:
             continue
         mine = notices[event["event_name"]]
-        same = [row for row in mine if row["messenger"] in {None, event["messenger"]}]
+        same = [row for row in mine if row["messenger"] == event["messenger"]]
         leading = [row for row in same if row["mission"] == event["mission"]]
-        found.append(_subject(event, leading or same))
+        if same:  # else it is known by its follow-ups alone, which are no detections of it
+            found.append(_subject(event, leading or same))
         found += _follow_ups(event, [row for row in mine if row["messenger"] not in {None, event["messenger"]}])
     return found
 
@@ -126,19 +128,24 @@ def _subject(event: RowMapping, own: Sequence[Mapping[str, Any]]) -> Subject:
     return Subject(
         **{name: event[name] for name in kept},
         name=event["event_name"],
-        type=next((row["type"] for row in own if row["type"]), None),
+        types=_types(own),
         search_group=next((row["search_group"] for row in reversed(own) if row["search_group"]), None),
         search=next((row["search"] for row in reversed(own) if row["search"]), None),
         retracted=event["state"] == "retracted",
     )
 
 
+def _types(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row["type"] for row in rows if row["type"]))
+
+
 def _follow_ups(event: RowMapping, others: Iterable[Mapping[str, Any]]) -> list[Subject]:
     """What another messenger saw in following up the event, by the name it has for that: the latest that its notices say."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for row in others:
-        for name in (row["names"] or ())[:1]:
-            by_name.setdefault(name, []).append(row)
+        own = [name for name in row["names"] or () if name != event["event_name"]]
+        name = own[0] if own else f"{row['mission'] or row['messenger']} {event['event_name']}"
+        by_name.setdefault(name, []).append(row)
     found = []
     for name, rows in by_name.items():
         newest = rows[::-1]
@@ -151,12 +158,14 @@ def _follow_ups(event: RowMapping, others: Iterable[Mapping[str, Any]]) -> list[
                 event_name=event["event_name"],
                 name=name,
                 messenger=newest[0]["messenger"],
-                **{column: latest(column) for column in ("mission", "instrument", "type", "search_group", "search")},
+                types=_types(rows),
+                **{column: latest(column) for column in ("mission", "instrument", "search_group", "search")},
                 classification=None,
                 **{column: latest(column) for column in ("time", "far", "map_path")},
                 revision=newest[0]["revision"],
                 real=event["real"],
                 retracted=event["state"] == "retracted" or any(row["alert_type"] == "retraction" for row in rows),
+                follow_up=True,
             )
         )
     return found

@@ -23,9 +23,7 @@ REACH_KINDS: Final = (GW, SUPERNOVA, NEUTRINO, GRB, SUBTHRESHOLD, TARGETED, FRB)
 
 _SUPERNOVAE: Final = frozenset({"SNEWS", "Super-Kamiokande"})
 # Notices of high-energy missions that tell of no burst: known and variable sources, and images after a slew.
-_NO_BURST: Final = re.compile(r"(?<!UN)KNOWN|MONITOR|_TRANS$|SUBSUB|FLARE|CNTRPART|SUPERNOVA|QL_POS", re.IGNORECASE)
-# A search at the time of a GW event is no detection of its own.
-_NO_NEUTRINO: Final = re.compile(r"lvk_nu_track_search", re.IGNORECASE)
+_NO_BURST: Final = re.compile(r"(?<!UN)KNOWN|MONITOR|_TRANS$|SUBSUB|FLARE|CNTRPART|SUPERNOVA", re.IGNORECASE)
 _CBC_CLASSES: Final = frozenset({"BNS", "NSBH", "BBH", "MassGap", "Terrestrial"})
 
 
@@ -69,21 +67,25 @@ def kind_of(subject: Subject, table: CoincidencesTable) -> str | None:
     if subject.messenger == "GW":
         return GW
     if subject.messenger == "Neutrino":
-        own = subject.name == subject.event_name and not _NO_NEUTRINO.search(subject.type or "")
-        return (SUPERNOVA if subject.mission in _SUPERNOVAE else NEUTRINO) if own else None
+        if subject.follow_up:  # a search at the time of an event is no detection of its own
+            return None
+        return SUPERNOVA if subject.mission in _SUPERNOVAE else NEUTRINO
     return _light(subject, table) if subject.messenger == "EM" else None
 
 
 def _light(subject: Subject, table: CoincidencesTable) -> str | None:
-    words = " ".join(filter(None, (subject.instrument, subject.type, subject.search))).upper()
+    words = " ".join(filter(None, (subject.instrument, subject.search, *subject.types))).upper()
     if "GUANO" in words or "TARGETED" in words:
         return TARGETED if subject.mission in {"Fermi", "Swift"} else None
-    if subject.name != subject.event_name:  # a follow-up of that very event, and not found on its own
+    if subject.follow_up:  # of that very event, and not found on its own
         return None
     if subject.mission in table.radio or subject.name.upper().startswith("FRB"):
         return FRB
-    burst = subject.mission in table.bursts and not _NO_BURST.search(subject.type or "")
-    return (SUBTHRESHOLD if "SUBTHRESH" in words else GRB) if burst else None
+    # One notice of a burst makes it one, whatever was thought before or is said beside.
+    if subject.mission not in table.bursts or (subject.types and all(_NO_BURST.search(kind) for kind in subject.types)):
+        return None
+    weak = ["SUBTHRESH" in kind.upper() for kind in subject.types] or ["SUBTHRESH" in words]
+    return SUBTHRESHOLD if all(weak) else GRB
 
 
 def group_of(subject: Subject) -> str:
@@ -157,10 +159,10 @@ def far_temporal(search: Search, table: CoincidencesTable) -> tuple[float | None
 def may_be_published(search: Search, far_space_time: float | None, table: CoincidencesTable) -> bool:
     """RAVEN's test of a coincidence with both sky maps.
 
-    Tests and what was found below an instrument's own threshold are never published; of a supernova's neutrinos the GW event
+    Tests, and what was found below an instrument's own threshold, are never published; of a supernova's neutrinos the GW event
     alone counts.
     """
-    if not search.event.real or search.external_kind == SUBTHRESHOLD:
+    if not search.event.real or search.external_kind in {SUBTHRESHOLD, TARGETED}:
         return False
     name = _published_as(search)
     trials = getattr(table.trials, name)

@@ -166,6 +166,22 @@ def test_distances_and_header() -> None:
     assert distance_moments(read_skymap(flat(prob))) is None
 
 
+@pytest.mark.parametrize(("name", "value"), [("DISTMU", np.inf), ("DISTSIGMA", -1.0), ("DISTNORM", 0.0)])
+def test_a_map_none_of_whose_distances_is_one_is_read_without(name: str, value: float) -> None:
+    columns = {"PROB": 1 / NPIX, "DISTMU": 100.0, "DISTSIGMA": 5.0, "DISTNORM": 1e-4} | {name: value}
+    found = read_skymap(
+        table(
+            {each: ("D", np.full(NPIX, worth)) for each, worth in columns.items()},
+            ORDERING="NESTED",
+            NSIDE=1 << ORDER,
+            DISTMEAN=100.0,
+            DISTSTD=5.0,
+        )
+    )
+    assert not found.is_3d
+    assert (found.facts.distmean, distance_moments(found)) == (None, None)
+
+
 def test_pieces_do_not_change_the_map(prob: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     data = flat(np.repeat(prob[::16], 16) / np.repeat(prob[::16], 16).sum())
     whole = read_skymap(data)
@@ -194,6 +210,7 @@ def broken() -> dict[str, tuple[bytes, str]]:
         "uniq not a number of a cell": (table({**orders, "UNIQ": ("K", np.where(uniq == uniq[0], 3, uniq))}), "UNIQ number"),
         "uniq negative": (table({**orders, "UNIQ": ("K", -uniq)}), "UNIQ number"),
         "cells twice": (table({**orders, "UNIQ": ("K", np.where(uniq == uniq[0], uniq[1], uniq))}), "overlap"),
+        "no rows": (table({name: (form, values[:0]) for name, (form, values) in orders.items()}), "no cells"),
         "coverage": (table({"UNIQ": ("J", uniq)}), "coverage map"),
         "coverage of ranges": (table({"RANGE": ("K", uniq)}), "no table of probabilities"),
         "nan": (flat(changed(np.nan)), "1 cells whose probability is not a finite number"),

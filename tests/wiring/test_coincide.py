@@ -182,6 +182,23 @@ def test_targeted_by_its_own_formula_though_it_is_kept_with_the_event_it_followe
     assert (gone["state"], gone["revision"]) == (RETRACTED, 2)
 
 
+def test_a_follow_up_alone_is_no_detection_of_what_it_followed(sky: Sky) -> None:
+    """Searches at the time of a superevent can be told before it."""
+    guano = {"mission": "Swift", "instrument": "BAT-GUANO", "names": ["Swift 7100"], "refers": ["S260801a"], "far": 1e-5}
+    assert sky.comes("S260801a", after=1.0, **guano) == []
+    assert sky.comes("S260801a", "Neutrino", after=2.0, type="icecube.lvk_nu_track_search") == []
+    assert sky.now() == []
+    (found,) = sky.gw(far=1e-7)
+    assert found["id"] == "S260801a+Swift_7100"
+
+
+def test_a_burst_whose_first_notice_was_a_hasty_position(sky: Sky) -> None:
+    assert sky.comes("Swift 9", mission="Swift", type="SWIFT_BAT_QL_POS") == []
+    assert sky.comes("Swift 9", mission="Swift", type="SWIFT_BAT_GRB_POS_ACK") == []
+    (found,) = sky.gw(-1.0)
+    assert (found["window"], found["dt"]) == ("grb_cbc", 1.0)
+
+
 def test_near_in_time_on_other_sides_of_the_sky(sky: Sky) -> None:
     sky.gw(skymap=cap(0))
     (found,) = sky.grb(skymap=cap(5))

@@ -25,7 +25,7 @@ def subject(name: str, messenger: str | None, after: float, **more: Any) -> Subj
         "revision": 1,
         "mission": None,
         "instrument": None,
-        "type": None,
+        "types": (),
         "search_group": None,
         "search": None,
         "classification": None,
@@ -51,19 +51,23 @@ CASES: list[tuple[float, str, dict[str, Any], str | None]] = [
     (5.01, "CBC", {}, None),
     (600.0, "Burst", {}, "grb_burst"),
     (-60.01, "Burst", {}, None),
-    (10.5, "CBC", {"type": "FERMI_GBM_SUBTHRESH"}, "subthreshold_fermi"),
-    (11.0, "Burst", {"type": "fermi.gbm.targeted"}, "subthreshold_fermi"),
-    (-9.0, "Burst", {"type": "SWIFT_BAT_SUBTHRESHOLD", "mission": "Swift"}, "subthreshold_swift"),
+    (10.5, "CBC", {"types": ("FERMI_GBM_SUBTHRESH",)}, "subthreshold_fermi"),
+    (11.0, "Burst", {"types": ("fermi.gbm.targeted",)}, "subthreshold_fermi"),
+    (-9.0, "Burst", {"types": ("SWIFT_BAT_SUBTHRESHOLD",), "mission": "Swift"}, "subthreshold_swift"),
     (-10.0, "CBC", {"instrument": "BAT-GUANO", "mission": "Swift"}, "subthreshold_swift"),
     (10.0, "CBC", {"mission": "CHIME"}, "frb_cbc"),
     (-120.0, "Burst", {"mission": "CHIME"}, "frb_burst"),
     (-10.0, "CBC", {"messenger": "Neutrino"}, "neutrino_cbc"),
     (500.0, "Burst", {"messenger": "Neutrino"}, "neutrino_burst"),
     (10.0, "CBC", {"messenger": "Neutrino", "mission": "SNEWS"}, "supernova"),
-    (0.0, "CBC", {"type": "SWIFT_BAT_KNOWN_SRC", "mission": "Swift"}, None),
-    (0.0, "CBC", {"type": "MAXI_UNKNOWN", "mission": "MAXI"}, "grb_cbc"),
-    (0.0, "CBC", {"type": "MAXI_KNOWN", "mission": "MAXI"}, None),
-    (0.0, "CBC", {"messenger": "Neutrino", "type": "icecube.lvk_nu_track_search"}, None),
+    (0.0, "CBC", {"types": ("SWIFT_BAT_KNOWN_SRC",), "mission": "Swift"}, None),
+    (0.0, "CBC", {"types": ("MAXI_UNKNOWN",), "mission": "MAXI"}, "grb_cbc"),
+    (0.0, "CBC", {"types": ("MAXI_KNOWN",), "mission": "MAXI"}, None),
+    (0.0, "CBC", {"messenger": "Neutrino", "follow_up": True}, None),
+    (0.0, "CBC", {"types": ("SWIFT_BAT_QL_POS",), "mission": "Swift"}, "grb_cbc"),
+    (0.0, "CBC", {"types": ("SWIFT_BAT_TRANS", "SWIFT_BAT_GRB_POS_ACK"), "mission": "Swift"}, "grb_cbc"),
+    (10.5, "CBC", {"types": ("FERMI_GBM_SUBTHRESH", "FERMI_GBM_FLT_POS")}, None),
+    (4.5, "CBC", {"types": ("FERMI_GBM_SUBTHRESH", "FERMI_GBM_FLT_POS")}, "grb_cbc"),
     (0.0, "CBC", {"mission": "Gaia"}, None),
     (0.0, "CBC", {"messenger": None}, None),
     (0.0, "CBC", {"messenger": "GW"}, None),
@@ -96,8 +100,11 @@ def test_the_group_is_what_the_notices_say_else_it_follows_from_the_class(said: 
 
 
 def test_a_follow_up_by_another_messenger_was_not_found_on_its_own() -> None:
-    assert search_of(gw(), replace(other(), event_name="S260801a"), TABLE) is None
-    assert search_of(gw(), replace(other(instrument="BAT-GUANO", mission="Swift"), event_name="S260801a"), TABLE) is not None
+    assert search_of(gw(), replace(other(), event_name="S260801a", follow_up=True), TABLE) is None
+    assert (
+        search_of(gw(), replace(other(instrument="BAT-GUANO", mission="Swift"), event_name="S260801a", follow_up=True), TABLE)
+        is not None
+    )
 
 
 def test_nothing_beyond_the_longest_window_is_looked_at() -> None:
@@ -125,8 +132,8 @@ PUBLISHED: list[tuple[float | None, dict[str, Any], dict[str, Any], bool]] = [
     (9e-9, {}, {}, True),  # x 7 x 6 is 3.78e-7, below one in 30 days
     (9.3e-9, {}, {}, False),
     (None, {}, {}, False),
-    (9e-9, {}, {"type": "FERMI_GBM_SUBTHRESH"}, False),
-    (9e-9, {}, {"instrument": "BAT-GUANO", "mission": "Swift"}, True),
+    (9e-9, {}, {"types": ("FERMI_GBM_SUBTHRESH",)}, False),
+    (9e-9, {}, {"instrument": "BAT-GUANO", "mission": "Swift"}, False),
     (3e-8, {"search": "EarlyWarning"}, {}, True),  # x 4 x 3
     (5e-9, {"search": "SSM"}, {}, True),  # x 3 x 2 is 3e-8, below one a year
     (9e-9, {"search": "SSM"}, {}, False),
