@@ -128,6 +128,7 @@ matches = Table(
     Column("version", Text, nullable=False),
     Column("alert_id", Id, ForeignKey("alerts.alert_id", ondelete="CASCADE"), nullable=False),
     Column("time", BigInteger, nullable=False),  # when it was picked
+    Column("selected", Text),  # JSON: what the filter sends along
     UniqueConstraint("alert_id", "filter", "version"),
     Index("ix_matches_filter_seq", "filter", "seq"),
     sqlite_autoincrement=True,  # a sequence number is never given twice, whatever is deleted

@@ -398,6 +398,16 @@ class TestMatches:
         shown = alerts.get(store, "ztf:0-00002")["matches"]
         assert [(each["filter"], each["version"]) for each in shown] == [("bright", "1"), ("young", "2")]
 
+    def test_carry_what_their_filters_select(self, store: Store) -> None:
+        put(store, survey(2))
+        said = alerts.get(store, "ztf:0-00001")["annotations"]
+        with transaction(store) as conn:
+            sent = '{"candidate.drb": 0.9, "name": "é", "none": null}'
+            matches.write(conn, [Match("chosen", "1", "ztf:0-00001", sent), Match("old", "1", "ztf:0-00001")])
+        old, chosen = matches.latest(store)
+        assert chosen["alert"]["annotations"] == {"candidate.drb": 0.9, "name": "é"}
+        assert old["alert"]["annotations"] == said
+
     def test_none(self, store: Store) -> None:
         assert matches.last_seq(store) == 0
         assert matches.latest(store) == []

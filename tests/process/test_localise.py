@@ -41,7 +41,14 @@ def map_bytes(scale: float = 1.0, **header: object) -> bytes:
     nside = 64
     lon, lat = healpy.pix2ang(nside, np.arange(12 * nside**2), nest=True, lonlat=True)
     prob = np.exp(-0.5 * (sky.separation(200.0, -30.0, lon, lat) / 5.0) ** 2)
-    hdu = fits.BinTableHDU.from_columns([fits.Column("PROB", "D", array=scale * prob / prob.sum())])
+    given = {"PROB": scale * prob / prob.sum()}
+    if "DISTMEAN" in header:
+        given |= {
+            "DISTMU": np.full(prob.size, 118.0),
+            "DISTSIGMA": np.full(prob.size, 29.0),
+            "DISTNORM": np.full(prob.size, 7e-5),
+        }
+    hdu = fits.BinTableHDU.from_columns([fits.Column(name, "D", array=values) for name, values in given.items()])
     hdu.header.update({"ORDERING": "NESTED", "NSIDE": nside, **header})
     stream = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
