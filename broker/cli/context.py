@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from broker import telemetry
+from broker.errors import UsageError
 from broker.settings import Settings, load
 
 __all__ = ["SETTINGS_FILE", "Globals", "context", "err", "out", "print_json", "progress"]
@@ -43,6 +44,12 @@ class Globals:
         settings = self.settings()
         telemetry.show_metrics(settings.output.metrics_port)
         return settings
+
+    def kept(self) -> Path:
+        """The data folder, for a verb that only reads: `UsageError` where there is none."""
+        if not self.data.is_dir():
+            raise UsageError(f"nothing is kept in {self.data}: name the folder with --data, before the verb, or NUNCIUS_DATA")
+        return self.data
 
     def file(self) -> Path | None:
         """Settings file in use: the one named, else ``nuncius.toml`` in the data folder where there is one."""

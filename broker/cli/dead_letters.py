@@ -33,7 +33,7 @@ def listing(
     Example: `nuncius dead-letter list --stream ztf`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         every = (letter.as_dict() for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
         found = deque(every, limit or None)
     if as_document:
@@ -56,7 +56,7 @@ def show(
     Example: `nuncius dead-letter show 0:17 --raw > packet.avro`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         letter = dead_letters.letter(parts, place)
     if raw:
         sys.stdout.buffer.write(letter.value)
@@ -79,7 +79,7 @@ def replay(
     if bool(places) == everything:
         raise UsageError("name places, or give --all")
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         chosen = (
             [dead_letters.letter(parts, place) for place in places]
             if places

@@ -41,7 +41,7 @@ def listing(
     Example: `nuncius event list --no-tests`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         found = [summary(row) for row in events.list_events(parts.store, limit=limit, real_only=not tests, state=state).events]
     if as_document:
         print_json([each.model_dump(mode="json") for each in found])
@@ -66,7 +66,7 @@ def show(
     Example: `nuncius event show MS181101ab`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         found = detail(events.get_event(parts.store, name))
     if as_document:
         print_json(found.model_dump(mode="json"))

@@ -42,7 +42,7 @@ def alerts(
     """
     options = context(ctx)
     found: list[AssociatedAlert] = []
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         event = canonical_name(parts.store, name)
         cursor: str | None = None
         while True:

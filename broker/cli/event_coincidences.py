@@ -28,7 +28,7 @@ def coincidences(
     Example: `nuncius event coincidences S240422ed`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         found = [shown(row) for row in stored.of_event(parts.store, canonical_name(parts.store, name))]
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])

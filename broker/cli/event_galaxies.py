@@ -54,7 +54,7 @@ def of_event(  # noqa: PLR0917  typer makes options of them
     """
     options = context(ctx)
     asked = _asked(limit, weight, level, catalog)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         found = hosts.of_event(parts, name, asked)
     _write(found, fmt)
 

@@ -29,7 +29,7 @@ def query(  # noqa: PLR0917  typer makes options of them
     """
     options = context(ctx)
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    with open_parts(options.settings(), options.data) as parts, progress() as bar:
+    with open_parts(options.settings(), options.kept()) as parts, progress() as bar:
         task = bar.add_task("read", total=None)
 
         def advance(done: int, total: int) -> None:
@@ -52,6 +52,6 @@ def packet(ctx: typer.Context, alert_id: Annotated[str, typer.Argument(help="Suc
     Example: `nuncius packet ztf:2752190655615010016 > packet.avro`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         sys.stdout.buffer.write(reading.packet(parts, alert_id))
         sys.stdout.buffer.flush()

@@ -73,7 +73,7 @@ def status(
     Example: `nuncius status --json`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with open_parts(options.settings(), options.kept()) as parts:
         if accept_expired:
             err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)

@@ -35,6 +35,7 @@ from broker.store.tables import NOT_REAL
 from broker.stream.log import Consumer
 from broker.telemetry import RELAYED, get_logger
 from broker.wiring import reading
+from broker.wiring.checks import check_names
 from broker.wiring.parts import Parts
 
 __all__ = ["relay"]
@@ -61,10 +62,7 @@ def relay(parts: Parts, stop: threading.Event, *, wait: float = 60.0) -> None:
     tables = parts.settings.relay
     if not tables:
         raise UsageError("no relay is set: name one in a table [relay.<name>] of the settings")
-    known = {spec.name for spec in parts.filters}
-    for name, table in tables.items():
-        if missing := [each for each in table.filters if each not in known]:
-            raise UsageError(f"relay.{name}.filters: no filter {missing[0]!r}; there are {', '.join(sorted(known))}")
+    check_names(parts.settings, {spec.name for spec in parts.filters})
     faults: list[BaseException] = []
 
     def run(name: str, table: Relay) -> None:

@@ -23,7 +23,7 @@ from broker.api.app import create_app
 from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.deliver.schema import load_published
-from broker.errors import UsageError
+from broker.errors import NunciusError, UsageError
 from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
@@ -31,6 +31,7 @@ from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
 from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp
+from broker.wiring.checks import check_names
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -99,6 +100,7 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
     Exception
         What a part failed with.
     """
+    check_names(parts.settings, {spec.name for spec in parts.filters})
     stop = threading.Event()
     faults: list[BaseException] = []
     jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
@@ -114,7 +116,7 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
             job()
         except BaseException as error:  # whatever ends one part is told by the process it ends
             faults.append(error)
-            log.exception("a part has failed: Nuncius stops")
+            log.error("a part has failed: Nuncius stops", exc_info=not isinstance(error, NunciusError))
             _thread.interrupt_main()
 
     threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
@@ -122,6 +124,9 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
         thread.start()
     try:
         serve(parts, host, port, on_ready)
+    except KeyboardInterrupt:
+        if not faults:  # by a hand, and not by a part that failed before we served
+            raise
     finally:
         stop.set()
         for thread in threads:

@@ -30,6 +30,7 @@ from broker.settings import Source
 from broker.stream.log import Consumer, subscribes
 from broker.telemetry import get_logger
 from broker.vtp import Network
+from broker.wiring.checks import check_names
 from broker.wiring.parts import Parts
 
 __all__ = ["enabled", "follow_broker", "run"]
@@ -75,6 +76,7 @@ def run(
     """
     if not enabled(parts):
         raise UsageError("nothing to serve: set author_port or subscriber_port in table [vtp] of the settings")
+    check_names(parts.settings, {spec.name for spec in parts.filters})
     asyncio.run(_run(parts, take, stop, on_ready))
 
 
@@ -157,10 +159,6 @@ def _commit(consumer: Consumer, records: Sequence[Record]) -> None:
 
 def _topics(parts: Parts) -> list[str]:
     table = parts.settings.vtp
-    known = {spec.name for spec in parts.filters}
-    unknown = sorted(set(table.filters) - known)
-    if unknown:
-        raise SettingsError(f"vtp.filters names {unknown[0]!r}, which is no filter: there are {', '.join(sorted(known))}")
     named = [topics.EVENTS] if table.events else []
     named += [topics.TEST_EVENTS] if table.test_events else []
     named += [topics.matched(name) for name in table.filters]
