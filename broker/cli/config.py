@@ -27,7 +27,7 @@ def show(ctx: typer.Context) -> None:
 
 @app.command()
 def check(ctx: typer.Context) -> None:
-    """Exit with 0 where the settings, and the filters and declarations they lead to, are right; with 2 and the reason where not.
+    """Exit with 0 where the settings, and the filters and surveys they lead to, are right; with 2 and the reason where not.
 
     Example: `nuncius --config nuncius.toml config check`
     """

@@ -103,23 +103,19 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
     check_names(parts.settings, {spec.name for spec in parts.filters})
     stop = threading.Event()
     faults: list[BaseException] = []
-    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
-    if parts.settings.ingest:
-        jobs.append(lambda: running.follow_sources(parts, stop))
-    if vtp.enabled(parts):
-        jobs.append(lambda: running.serve_vtp(parts, stop))
-    if parts.settings.relay:
-        jobs.append(lambda: relay.relay(parts, stop))
 
     def guarded(job: Callable[[], None]) -> None:
         try:
             job()
         except BaseException as error:  # whatever ends one part is told by the process it ends
             faults.append(error)
-            log.error("a part has failed: Nuncius stops", exc_info=not isinstance(error, NunciusError))
+            if isinstance(error, NunciusError):
+                log.error("a part has failed: Nuncius stops", reason=str(error))  # noqa: TRY400 - the sentence says it all
+            else:
+                log.exception("a part has failed: Nuncius stops")
             _thread.interrupt_main()
 
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in _jobs(parts, stop)]
     for thread in threads:
         thread.start()
     try:
@@ -133,6 +129,18 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
             thread.join()
     if faults:
         raise faults[0]
+
+
+def _jobs(parts: Parts, stop: threading.Event) -> list[Callable[[], None]]:
+    """Every part but the API."""
+    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
+    if parts.settings.ingest:
+        jobs.append(lambda: running.follow_sources(parts, stop))
+    if vtp.enabled(parts):
+        jobs.append(lambda: running.serve_vtp(parts, stop))
+    if parts.settings.relay:
+        jobs.append(lambda: relay.relay(parts, stop))
+    return jobs
 
 
 class _Server(uvicorn.Server):
