@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from broker.decode.notice import name_event
 from broker.decode.notice_params import Param
 from broker.decode.notice_types import NoticeType, notice_types
-from broker.identifiers import is_mock
+from broker.identifiers import is_mock, messenger_of
 
 __all__ = ["Origin", "authority", "origin_of", "stage_of", "stream_of_ivorn"]
 
@@ -27,11 +27,11 @@ _GIVEN_NAMES = (
     "Burst_Id",
 )
 _STAGES = {
+    "retract": "retracted",  # before the stage it is sent at
     "earlywarning": "early_warning",
     "preliminary": "preliminary",
     "initial": "initial",
     "update": "update",
-    "retract": "retracted",
 }
 _NUMBERS = ("TrigID", "Trigger_Number", "TRIGGER_NUM", "Event_ID", "Trigger_ID", "Trans_Num")
 
@@ -84,8 +84,7 @@ def origin_of(ivorn: str, params: Mapping[str, Param]) -> Origin:
         instrument = params["Instruments"].text if "Instruments" in params else None
         mission, messenger = "LVK", "GW"
     else:
-        path = authority(ivorn).partition("/")[2] if stream == "gcn" else authority(ivorn)
-        mission = (kind.mission if kind else None) or _MISSIONS.get(path.lower(), path)
+        mission = (kind.mission if kind else None) or _mission(ivorn, stream)
         instrument = kind.instrument if kind else None
         messenger = (kind.messenger if kind else None) or ""
     unnamed = kind is not None and (kind.alert_type is None or (kind.test and stream != "lvk"))
@@ -108,6 +107,15 @@ def stage_of(words: str) -> str | None:
     """Stage of an LVK notice by its type: ``LVC_EARLY_WARNING``, ``EarlyWarning``, ``LVC Update Skymap``."""
     text = "".join(part for part in words.lower() if part.isalpha())
     return next((stage for word, stage in _STAGES.items() if word in text), None)
+
+
+def _mission(ivorn: str, stream: str) -> str:
+    """Mission by the ivorn; a stranger who calls itself as one that we know stays a stranger."""
+    whole = authority(ivorn)
+    if stream == "gcn":
+        path = whole.partition("/")[2]
+        return _MISSIONS.get(path.lower(), path)
+    return f"ivo://{whole}" if messenger_of(whole) else whole
 
 
 def _type(params: Mapping[str, Param]) -> NoticeType | None:

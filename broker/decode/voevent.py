@@ -72,6 +72,7 @@ def parse_voevent(data: bytes) -> Notice:
     if pointing.ra is not None:
         extra |= {"pointing.ra": pointing.ra, "pointing.dec": pointing.dec}
     role = (root.get("role") or "observation").strip().lower()
+    kind = _alert_type(params, origin, cites, role)
     far, odd = _far(params, origin)
     notes += odd
     return Notice(
@@ -83,7 +84,7 @@ def parse_voevent(data: bytes) -> Notice:
         issued=parse_time(text_of(root, "Who", "Date")),
         serial=_serial(params),
         significant=truth(params, "Significant") if "Significant" in params else None,
-        stage=_stage(params, origin),
+        stage=_stage(params, origin, kind),
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -92,7 +93,7 @@ def parse_voevent(data: bytes) -> Notice:
         messenger=origin.messenger,
         mission=origin.mission,
         instrument=origin.instrument,
-        alert_type=_alert_type(params, origin, cites, role),
+        alert_type=kind,
         alert_tense=_alert_tense(params, origin, role),
         far=far,
         p_astro=_p_astro(params),
@@ -115,9 +116,10 @@ def _serial(params: Mapping[str, Param]) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _stage(params: Mapping[str, Param], origin: Origin) -> str | None:
+def _stage(params: Mapping[str, Param], origin: Origin, kind: str | None) -> str | None:
     stated = next((params[name].text for name in ("AlertType", "Event_status") if name in params), "")
-    return stage_of(stated) or (stage_of(origin.notice_type or "") if origin.messenger == "GW" else None)
+    stage = stage_of(stated) or (stage_of(origin.notice_type or "") if origin.messenger == "GW" else None)
+    return "retracted" if stage and kind == "retraction" else stage  # a preliminary notice may take the event back
 
 
 def _form(root: etree._Element) -> list[str]:
