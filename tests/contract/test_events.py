@@ -261,6 +261,42 @@ class TestCitations:
         assert len(names(store)) == 1
         assert get_event(store, ring[1])["revision"] == 3
 
+    def test_a_stranger_s_summary_of_two_bursts_joins_it_to_the_first(self, store: Store) -> None:
+        one, two, three = (f"ivo://voevent.example/burst#{number}" for number in range(1, 4))
+        for number, ivorn in enumerate((one, two)):
+            tell(store, voevent(ivorn, place=(10.0 + 90 * number, 5.0, 1.0)), stream="voevent", first=number)
+        summary = voevent(
+            "ivo://stranger.example/x#9", role="utility", cites=[("followup", one), ("followup", two), ("followup", SWIFT)]
+        )
+        (change,) = tell(store, summary, stream="voevent", first=2)
+        assert (change.event_name, change.revision) == (one, 2)
+        assert names(store) == [one, two]
+        assert [each["of"] for each in get_event(store, one)["revisions"][1]["citations"]] == [one, two, SWIFT]
+        own = voevent(three, cites=[("supersedes", one), ("supersedes", two)])
+        assert tell(store, own, stream="voevent", first=3)[0].event_name == one
+        assert names(store) == [one]
+        assert get_event(store, one)["revision"] == 4
+
+    def test_candidates_for_one_burst_are_events_of_their_own(self, store: Store) -> None:
+        base = "ivo://nasa.gsfc.gcn/COUNTERPART#Position_021571-{}"
+        said = {"Packet_Type": 45, "TrigID": 21571, "Telescope": "Swift-XRT"}
+        tell(store, voevent(base.format("075"), place=(295.2059, 38.4686, 0.0017), **said))
+        tell(store, voevent(base.format("067"), place=(295.7602, 38.3642, 0.0014), **said), first=1)
+        assert names(store) == ["COUNTERPART 21571@295.2059+38.4686", "COUNTERPART 21571@295.7602+38.3642"]
+        event = get_event(store, base.format("067"))
+        assert (event["ra"], told(event, "citations")) == (295.7602, [[{"how": "coincidence", "of": "Swift 21571"}]])
+
+    def test_gbm_and_lat_tell_of_one_burst(self, store: Store) -> None:
+        page = "http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2026/bn260523143/quicklook/glg_lc_bn260523143.gif"
+        fermi = "ivo://nasa.gsfc.gcn/Fermi#"
+        tell(store, voevent(f"{fermi}GBM_1", Packet_Type=112, TrigID=801199550, LightCurve_URL=page, place=(1.0, 2.0, 9.0)))
+        tell(store, voevent(f"{fermi}LAT_1", Packet_Type=128, TrigID=260523143, place=(1.5, 2.0, 0.1)), first=1)
+        tell(store, unified(**GBM, event_name="GRB260523143", ra=3.0, dec=2.0, ra_dec_error=4.0), first=2)
+        assert names(store) == ["Fermi 801199550"]
+        event = get_event(store, "bn260523143")
+        assert (event["ra"], event["revision"]) == (1.5, 3)
+        assert set(event["aliases"]) == {"bn260523143", "Fermi 260523143", "GRB260523143"}
+
     def test_an_ivorn_again_with_other_bytes(self, store: Store) -> None:
         tell(store, voevent(SWIFT, Packet_Type=61, TrigID=1234567, place=(123.45, -6.7, 0.05)))
         tell(
