@@ -18,7 +18,7 @@ import polars as pl
 
 from broker.alert import COMMON, PRIVATE
 from broker.errors import DecodeError
-from broker.identifiers import is_superevent_like, superevent
+from broker.identifiers import gbm_burst, is_superevent_like, superevent
 from broker.science.sky import radec_to_hpx
 
 __all__ = [
@@ -42,7 +42,7 @@ DEFAULT_CONTAINMENT = 0.9
 
 _LONGEST_ID = 400
 
-PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "none", "null", "unknown", "undefined", "n/a"})
+PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "2147483647", "4294967295", "none", "null", "unknown", "undefined", "n/a"})
 """Event identifiers that stand for none: they would join unrelated events. Leading zeros do not count."""
 
 
@@ -238,7 +238,7 @@ def _event(notice: Notice) -> dict[str, object]:
 
     names = (notice.event_name, *notice.names) if notice.event_name else notice.names
     return {
-        "names": [_legible(name) for name in dict.fromkeys(names)],
+        "names": [_legible(name) for name in dict.fromkeys([*names, *filter(None, map(gbm_burst, names))])],
         "refers": [_legible(name) for name in notice.refers],
         "related": [_legible(name) for name in notice.related],
         "cites": [_legible(f"{how} {ivorn}") for how, ivorn in notice.cites],

@@ -94,14 +94,22 @@ def test_areas_of_a_circle_are_those_of_its_map(radius: float, containment: floa
 def test_what_has_no_extent_has_no_map() -> None:
     frame, kept = localised(
         {"ra": 10.0, "dec": 20.0},
-        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.5 / 3600},
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0},
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": float("nan")},
         {"ra_dec_error": 3.0},
         {"event_name": None},
     )
     assert kept == []
-    assert frame.select(*COLUMNS).null_count().row(0) == (6,) * 5
+    assert frame.select(*COLUMNS).null_count().row(0) == (5,) * 5
+
+
+def test_a_position_finer_than_an_arcsecond_has_the_smallest_circle() -> None:
+    frame, kept = localised(
+        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0001},
+        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0004},
+    )
+    assert [skymap.radius for _, _, skymap in kept if isinstance(skymap, Circle)] == [1.0 / 3600.0, 0.0004]
+    assert 0.0 < frame["skymap.area90"][0] < frame["skymap.area90"][1]
 
 
 def test_a_refused_map_is_told_and_its_circle_is_used() -> None:
