@@ -7,7 +7,8 @@ from collections import deque
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
+from rich.padding import Padding
 
 from broker.cli.context import context, err, out, print_json
 from broker.errors import UsageError
@@ -39,10 +40,12 @@ def listing(
     if as_document:
         print_json(list(found))
         return
-    table = Table("place", "stream", "stage", "reason", "origin", "bytes")
     for letter in found:
-        table.add_row(*(letter[name] for name in ("place", "stream", "stage", "reason", "origin")), f"{letter['bytes']:,}")
-    out.print(table)
+        out.print(
+            f"[bold]{letter['place']}[/]  {letter['stream']}  {letter['stage']}  {letter['bytes']:,} bytes", highlight=False
+        )
+        for name in ("origin", "reason"):  # lines, which no width cuts
+            out.print(Padding(escape(str(letter[name] or "")), (0, 0, 0, 4)), highlight=False, overflow="fold")
 
 
 @app.command()

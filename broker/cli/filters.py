@@ -36,7 +36,7 @@ def listing(ctx: typer.Context) -> None:
 def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exists=False)]) -> None:
     """Compile filters and run their worked examples; exit status 1 where an example fails, 2 where a file is wrong.
 
-    Example: `nuncius filter check filters/bright_transients.toml`
+    Example: `nuncius filter check filters/ztf_bright_transients.toml`
     """
     failed = 0
     for file in files:

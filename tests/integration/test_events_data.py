@@ -395,7 +395,7 @@ def test_circulars(data_dir: Path, kept: Kept) -> None:
 
 
 def apart(rows: list[dict[str, Any]]) -> float:
-    """How far apart the two notices farthest from each other are, in the sum of their errors; a tenth of a degree if unknown."""
+    """How far apart the two notices farthest from each other are, in the sum of their errors; 0.1 degree if unknown."""
     placed = [row for row in rows if row["ra"] is not None]
     return max(
         (
@@ -454,7 +454,7 @@ def test_the_best_position_and_the_map_are_of_one_notice(kept: Kept) -> None:
 
 
 def test_a_stranger_moves_no_event(data_dir: Path, tmp_path: Path) -> None:
-    """A real map in a gravitational wave's alert, a real burst of Swift, and VOEvents of anyone that name one and cite the other."""
+    """A real map in a gravitational wave's alert, a real burst, and VOEvents of anyone that name one and cite the other."""
     nuncius = install(tmp_path / "data")
     nuncius.config.unlink()
     alert = json.loads(igwn("S250201ab", "PRELIMINARY", "2025-02-01T00:01:00Z", time="2025-02-01T00:00:00Z"))
