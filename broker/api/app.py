@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from broker.api import (
     alerts,
     associations,
+    catalogs,
     coincidences,
     events,
     filters,
@@ -58,6 +59,7 @@ def _resources(services: Services) -> list[APIRouter]:
         galaxies.router(services),
         events.router(services),
         filters.router(services),
+        catalogs.router(services),
         matches.router(services),
         live.router(services),
         status.router(services),

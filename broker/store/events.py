@@ -57,6 +57,8 @@ def list_events(
     tests_only: bool = False,
     state: str | None = None,
     stream: str | None = None,
+    messenger: str | None = None,
+    name: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> EventPage:
@@ -66,8 +68,10 @@ def list_events(
     ----------
     real_only, tests_only
         Leave out tests, mock events, injections and commanded events, or all others.
-    state
-        Only events in this state.
+    state, stream, messenger
+        Only events in this state, of this stream, of this messenger.
+    name
+        The event of this name, any of its names, in any spelling.
     start, end
         Half-open window of the events' own time.
 
@@ -87,15 +91,16 @@ def list_events(
         wanted = wanted.where(real())
     if tests_only:
         wanted = wanted.where(event.real.is_(False))
-    if state is not None:
-        wanted = wanted.where(event.state == state)
-    if stream is not None:
-        wanted = wanted.where(event.stream == stream)
+    for column, value in ((event.state, state), (event.stream, stream), (event.messenger, messenger)):
+        if value is not None:
+            wanted = wanted.where(column == value)
     if start is not None:
         wanted = wanted.where(event.time >= to_micros(start))
     if end is not None:
         wanted = wanted.where(event.time < to_micros(end))
     with connection(store) as conn:
+        if name is not None:
+            wanted = wanted.where(event.event_name == _canonical(conn, name))
         rows = conn.execute(wanted).mappings().all()
         shown = rows[:limit]
         aliases = _aliases(conn, [row["event_name"] for row in shown])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.api.services import Galaxies, GalaxyQuery
+from broker.api.services import BuiltCatalog, Galaxies, GalaxyQuery
 from broker.errors import NotFoundError, UsageError
 from broker.science import hosts
 from broker.science.hosts import Band
@@ -21,7 +21,7 @@ from broker.store.catalogs import Catalog
 from broker.wiring.live_maps import load_map
 from broker.wiring.parts import Parts
 
-__all__ = ["of_event", "of_map"]
+__all__ = ["built", "of_event", "of_map"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -50,6 +50,14 @@ def of_event(parts: Parts, name: str, asked: GalaxyQuery) -> Galaxies:
     found = of_map(load_map(parts, event["map_path"]), parts.data / "catalogs", asked)
     told = {"event": event["event_name"], "revision": event.get("map_revision")}
     return Galaxies(found.frame, told | dict(found.facts))
+
+
+def built(folder: Path) -> list[BuiltCatalog]:
+    """The catalogues of a folder."""
+    return [
+        BuiltCatalog(one.name, len(one), tuple(one.columns), _column(one, _DISTANCE) is not None, one.meta)
+        for one in catalogs.open_all(folder)
+    ]
 
 
 def of_map(skymap: SkyMap, folder: Path, asked: GalaxyQuery) -> Galaxies:

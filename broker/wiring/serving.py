@@ -23,6 +23,7 @@ from broker.api.app import create_app
 from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.deliver.schema import load_published
+from broker.deliver.voevent import event_voevent
 from broker.errors import NunciusError, UsageError
 from broker.paths import shipped
 from broker.science import sky
@@ -63,6 +64,8 @@ def services(parts: Parts) -> Services:
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
         candidates=lambda event: _candidates(parts, event),
+        voevent=lambda event: event_voevent({"change": None, **event}, vtp.sender(parts)),
+        catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
         alarms=lambda: heartbeats.alarms(parts),
         version=version("nuncius"),

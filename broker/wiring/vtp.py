@@ -33,7 +33,7 @@ from broker.vtp import Network
 from broker.wiring.checks import check_names
 from broker.wiring.parts import Parts
 
-__all__ = ["enabled", "follow_broker", "run"]
+__all__ = ["enabled", "follow_broker", "run", "sender"]
 
 log = get_logger(__name__)
 
@@ -165,11 +165,16 @@ def _topics(parts: Parts) -> list[str]:
     return named + ([topics.RAW_PATTERN] if table.relay else [])
 
 
+def sender(parts: Parts) -> Sender:
+    """Who our VOEvents are from."""
+    table = parts.settings.vtp
+    return Sender(table.authority, table.title, table.api)
+
+
 def _packets(parts: Parts) -> Callable[[Record], bytes | None]:
     """What to send for a record; ``None`` for nothing."""
     schemas = {one.id: fastavro.parse_schema(one.schema) for one in load_published(shipped("schemas"))}
-    table = parts.settings.vtp
-    sender = Sender(table.authority, table.title, table.api)
+    who = sender(parts)
 
     def decoded(record: Record) -> dict[str, Any]:
         schema = schemas[int.from_bytes(record.value[1:5], "big")]
@@ -182,9 +187,9 @@ def _packets(parts: Parts) -> Callable[[Record], bytes | None]:
             if record.topic.startswith("raw."):
                 return record.value if root_name(record.value[:4096]) == "VOEvent" else None
             if record.topic in {topics.EVENTS, topics.TEST_EVENTS}:
-                return event_voevent(decoded(record), sender)
+                return event_voevent(decoded(record), who)
             name, version = header(record, topics.HEADER_FILTER) or "", header(record, topics.HEADER_FILTER_VERSION) or ""
-            return match_voevent(decoded(record), name, version, header(record, topics.HEADER_UPDATE), sender)
+            return match_voevent(decoded(record), name, version, header(record, topics.HEADER_UPDATE), who)
         except (KeyError, ValueError, etree.LxmlError):
             log.exception("no VOEvent could be made", topic=record.topic, offset=record.offset)
             return None
