@@ -85,8 +85,8 @@ def list_events(
     event = tables.events.c
     wanted = select(tables.events).order_by(event.updated.desc(), event.event_name.desc()).limit(limit + 1)
     if cursor is not None:
-        value, name = read_cursor(cursor, "event")
-        wanted = wanted.where(tuple_(event.updated, event.event_name) < tuple_(int(value), name))
+        updated, last = read_cursor(cursor, "event")
+        wanted = wanted.where(tuple_(event.updated, event.event_name) < tuple_(int(updated), last))
     if real_only:
         wanted = wanted.where(real())
     if tests_only:
