@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from alembic import command
+from sqlalchemy import func, select, update
 
 from broker.errors import NotFoundError, TransientError
-from broker.store import events, tables
+from broker.store import events, live_events, tables
 from broker.store.authors import stage_of
-from broker.store.engine import Store, connection
+from broker.store.engine import Store, connection, transaction
 from broker.store.events import get_event
+from broker.store.migrate import migrate, migration_config
 from tests.notices import circular, igwn, tell, unified, voevent
 
 GBM = {"mission": "Fermi", "instrument": "GBM", "messenger": "EM"}
@@ -444,6 +446,24 @@ class TestWhoseWordCounts:
         assert tell(store, retraction, stream="lvk", first=1)[0].retracted
         event = get_event(store, "MS181101abc")
         assert (event["state"], told(event, "state")) == ("retracted", ["preliminary", "retracted"])
+
+    def test_a_retraction_kept_as_something_else_is_one_after_an_upgrade(self, store: Store) -> None:
+        ivorn = "ivo://gwnet/gcn_sender#S260523{}-1"
+        for number, letters in enumerate(("ab", "cd")):
+            said = {"GraceID": f"S260523{letters}", "Packet_Type": 150, "Retraction": 1 - number}
+            tell(store, voevent(ivorn.format(letters), **said), stream="lvk", first=number)  # type: ignore[arg-type]
+        before = live_events.version(store)
+        with transaction(store) as conn:
+            command.downgrade(migration_config(conn), "r0005")
+            conn.execute(update(tables.event_notices).values(stage="preliminary"))
+            conn.execute(update(tables.events).values(state="preliminary"))
+        migrate(store)
+        states = {name: get_event(store, f"S260523{name}") for name in ("ab", "cd")}
+        assert {name: (event["state"], told(event, "state")) for name, event in states.items()} == {
+            "ab": ("retracted", ["retracted"]),
+            "cd": ("preliminary", ["preliminary"]),
+        }
+        assert live_events.version(store) > before
 
     def test_a_stage_kept_before_does_not_hide_a_retraction(self) -> None:
         assert stage_of({"alert_type": "retraction", "stage": "preliminary"}) == "retracted"
