@@ -111,17 +111,22 @@ async def send(host: str, port: int, data: bytes, *, patience: float = 20.0) -> 
     OSError, TimeoutError
         Nobody answers there.
     DecodeError
-        The answer is none.
+        The answer is none, or there is none though somebody took the connection.
     """
     async with asyncio.timeout(patience):
         reader, writer = await asyncio.open_connection(host, port)
-        try:
-            writer.write(pack(data))
-            frames = Frames(READ)
-            while received := await reader.read(READ):
-                for frame in frames.feed(received):
-                    if vtp.role_of(frame) in {"ack", "nak"}:
-                        return vtp.read_transport(frame)
-        finally:
-            await close(writer)
-    raise DecodeError(f"{host}:{port} closed the connection without an answer: is this a VOEvent broker?")
+        # Who hangs up on what we have sent resets the connection or ends it, as chance will have it.
+        with suppress(ConnectionResetError, BrokenPipeError):
+            try:
+                writer.write(pack(data))
+                frames = Frames(READ)
+                while received := await reader.read(READ):
+                    for frame in frames.feed(received):
+                        if vtp.role_of(frame) in {"ack", "nak"}:
+                            return vtp.read_transport(frame)
+            finally:
+                await close(writer)
+    raise DecodeError(
+        f"{host}:{port} took the connection and ended it without an answer: our address may not be among those it takes "
+        "authors from (vtp.allow, where it is Nuncius), or it is no VOEvent broker"
+    )
