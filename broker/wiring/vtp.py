@@ -94,10 +94,11 @@ async def _run(
             ports["author"] = await _listening(stack, author_server(table.host, table.author_port, authors, into))
         if table.subscriber_port is not None:
             broadcaster = Broadcaster(_rules(parts))
-            stack.callback(broadcaster.close)
+            stack.push_async_callback(broadcaster.close)
             ports["subscriber"] = await _listening(stack, broadcaster.serve(table.host, table.subscriber_port))
             await asyncio.to_thread(_begin, parts)
             tasks += [asyncio.create_task(broadcaster.ask()), asyncio.create_task(_broadcast(parts, broadcaster, stop))]
+            tasks += [broadcaster.filtering] if broadcaster.filtering else []
         log.info("VOEvent transport listens", host=table.host, **ports)
         on_ready(ports)
         while not stop.is_set() and not any(task.done() for task in tasks):  # noqa: ASYNC110  the event is a thread's
@@ -197,7 +198,7 @@ def _packets(parts: Parts) -> Callable[[Record], bytes | None]:
 def _rules(parts: Parts) -> Rules:
     table = parts.settings.vtp
     allow = _networks("allow_subscribers", table.allow_subscribers)
-    return Rules(_identity(parts), allow, table.connections, table.alive_seconds, table.unacknowledged)
+    return Rules(_identity(parts), allow, table.connections, table.alive_seconds, table.unacknowledged, table.patience)
 
 
 def _limits(parts: Parts) -> Limits:
