@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from typing import Any
 
@@ -72,9 +72,11 @@ async def _run(
     table = parts.settings.vtp
     ports: dict[str, int] = {}
     tasks: list[asyncio.Task[None]] = []
+    watched: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
         if table.author_port is not None:
             into = await stack.enter_async_context(intake(take))
+            watched.append(into.task)
             authors = Authors(_identity(parts), _networks("allow", table.allow), _limits(parts))
             ports["author"] = await _listening(stack, author_server(table.host, table.author_port, authors, into))
         if table.subscriber_port is not None:
@@ -89,13 +91,13 @@ async def _run(
             tasks += [broadcaster.filtering] if broadcaster.filtering else []
         log.info("VOEvent transport listens", host=table.host, **ports)
         on_ready(ports)
-        while not stop.is_set() and not any(task.done() for task in tasks):  # noqa: ASYNC110  the event is a thread's
+        while not stop.is_set() and not any(task.done() for task in [*tasks, *watched]):  # noqa: ASYNC110  the event is a thread's
             await asyncio.sleep(0.1)
         for task in tasks:
-            if not task.done():
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def _listening(stack: AsyncExitStack, starting: Any) -> int:

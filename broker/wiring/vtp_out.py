@@ -1,8 +1,8 @@
 """What subscribers over the VOEvent transport get: events and matches out of topics, and VOEvents that came in.
 
-A VOEvent is relayed once, from where our raw topics had its bytes first. Brokers that subscribe to each other send back what they
-got: without a memory it would go round between them for ever. The memory is that of alert ids, in the database, so that it holds
-across restarts; `process` is not waited for, and need not run at all.
+A VOEvent is relayed once, from where our raw topics had its bytes first. Brokers that subscribe to each other send back what
+they got: without a memory it would go round between them for ever. The memory is that of alert ids, in the database, so that
+it holds across restarts; `process` is not waited for, and need not run at all.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -443,6 +445,19 @@ def test_what_we_know_of_an_event_goes_out_and_the_next_revision_cites_it(tmp_pa
         first.get("ivorn"),
         "supersedes",
     )
+
+
+def test_a_log_that_takes_nothing_ends_us_with_its_reason(tmp_path: Path) -> None:
+    def take(_received: Any) -> None:
+        raise ValueError("a fault that waiting does not mend")
+
+    settings = Settings.model_validate({"vtp": {"author_port": 0, "subscriber_port": 0}})
+    with open_parts(settings, tmp_path) as parts, ThreadPoolExecutor(1) as pool:
+        ports: Queue[dict[str, int]] = Queue()
+        running_ = pool.submit(vtp.run, parts, take, threading.Event(), lambda found: ports.put(dict(found)))
+        assert finished(send("127.0.0.1", ports.get(timeout=PATIENCE)["author"], voevent(121))).role == "nak"
+        with pytest.raises(ValueError, match="waiting does not mend"):
+            running_.result(PATIENCE)
 
 
 def test_nothing_to_serve_is_told(tmp_path: Path) -> None:
