@@ -91,9 +91,9 @@ def list_events(
         wanted = wanted.where(real())
     if tests_only:
         wanted = wanted.where(event.real.is_(False))
-    for column, value in ((event.state, state), (event.stream, stream), (event.messenger, messenger)):
-        if value is not None:
-            wanted = wanted.where(column == value)
+    for column, wished in ((event.state, state), (event.stream, stream), (event.messenger, messenger)):
+        if wished is not None:
+            wanted = wanted.where(column == wished)
     if start is not None:
         wanted = wanted.where(event.time >= to_micros(start))
     if end is not None:
