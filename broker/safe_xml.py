@@ -28,7 +28,9 @@ def parse_xml(data: bytes) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True)
     try:
         root = etree.fromstring(data.strip(), parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
+    except etree.XMLSyntaxError as error:  # whose text without the name of a file, which it is not
+        raise DecodeError(f"XML is not well formed: {(error.msg or str(error))[:200]}") from None
+    except ValueError as error:
         raise DecodeError(f"XML is not well formed: {str(error)[:200]}") from None
     if root.getroottree().docinfo.internalDTD is not None:  # written in an encoding that hid it above
         raise DecodeError(_REFUSED)

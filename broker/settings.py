@@ -357,4 +357,4 @@ def _describe(error: object) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{key} is not a setting (see `nuncius config show` for all there are)"
-    return f"{key}: {error['msg']}"
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}"

@@ -35,11 +35,11 @@ def info(file: MapFile, as_json: AsJson = False) -> None:
     Example: `nuncius skymap info bayestar.multiorder.fits --json`
     """
     try:
+        skymap = read_map(file)
         with busy(f"measure {file.name}"):
             from broker.science.skymap_info import info as info_of
-            from broker.wiring.maps import map_of_file
 
-            found = info_of(map_of_file(file))
+            found = info_of(skymap)
     except SkyMapError as error:
         if as_json:
             print_json({"error": str(error)})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from broker.cli.context import busy
-from broker.errors import UsageError
+from broker.errors import SkyMapError, UsageError
 
 if TYPE_CHECKING:
     from broker.science.skymap import SkyMap
@@ -30,11 +30,14 @@ Out = Annotated[Path | None, typer.Option("--out", help="File to write instead o
 
 
 def read_map(file: Path) -> SkyMap:
-    """The map of a file, with a sign of work while it is read."""
+    """The map of a file, with a sign of work while it is read; `SkyMapError` that names it where it is refused."""
     with busy(f"read {file.name}"):
         from broker.wiring.maps import map_of_file
 
-        return map_of_file(file)
+        try:
+            return map_of_file(file)
+        except SkyMapError as error:
+            raise SkyMapError(f"{file}: {error}") from error
 
 
 def write_bytes(body: bytes, target: Path | None) -> None:

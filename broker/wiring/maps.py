@@ -45,7 +45,7 @@ def _map_of_notice(data: bytes) -> SkyMap:
 
     kind = sniff_notice(data)
     if kind is None:
-        raise SkyMapError(f"neither a FITS file nor a notice of any known form: it begins with {data[:24]!r}")
+        raise SkyMapError(f"neither a FITS file nor a notice of any known form: {_beginning(data)}")
     batch = decode_notices(kind.stream, [Record("file", 0, 0, 0, None, data)], frozenset())
     if not batch.frame.height:
         raise SkyMapError(f"a notice that cannot be read: {'; '.join(item.reason for item in batch.rejected)}")
@@ -56,3 +56,12 @@ def _map_of_notice(data: bytes) -> SkyMap:
         if found is not None and not refused:
             return from_cone(found.ra, found.dec, found.radius, found.containment) if isinstance(found, Circle) else found
     raise SkyMapError("; ".join(refusals) or "a notice that brings neither a sky map nor a position with an error circle")
+
+
+def _beginning(data: bytes) -> str:
+    """How some bytes begin, for people."""
+    if not data:
+        return "it is empty"
+    line = data[:40].split(b"\n")[0].rstrip()
+    readable = line.isascii() and line.decode("ascii").isprintable() and line
+    return f"it begins with the words {line.decode('ascii')}" if readable else f"it begins with the bytes {data[:8].hex(' ')}"

@@ -212,3 +212,25 @@ def test_maps_are_made_and_converted(folder: Path, tmp_path: Path, capsys: pytes
 )
 def test_wrong_use(folder: Path, arguments: list[str], status: int) -> None:
     assert run(["skymap", *(str(folder / "gw.fits") if word == "GW" else word for word in arguments)]) == status
+
+
+@pytest.mark.parametrize("verb", [["info"], ["moc"], ["overlap"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"name,ra,dec\nAT1,10,20\n", "it begins with the words name,ra,dec"),
+        (b"\x00\x01\x02" * 20, "it begins with the bytes 00 01 02 00 01 02 00 01"),
+        (b"", "it is empty"),
+    ],
+    ids=["text", "bytes", "nothing"],
+)
+def test_what_is_no_map_is_named(
+    tmp_path: Path, verb: list[str], data: bytes, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "candidates.csv"
+    file.write_bytes(data)
+    assert run(["skymap", *verb, *[str(file)] * (1 + (verb == ["overlap"]))]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"error: {file}: " in told
+    assert says in told
+    assert "b'" not in told
