@@ -21,10 +21,13 @@ def add(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="One of ngc, glade, gaia, or a name of your own with SOURCE.")],
     source: Annotated[Path | None, typer.Argument(help="A wheel, CSV, Parquet or VOTable file to make it of.")] = None,
+    header: Annotated[
+        str, typer.Option(help="Names of the columns, with commas between, of a CSV file whose first line has none.")
+    ] = "",
 ) -> None:
     """Build a catalogue once; `process` matches alerts against it from its next start on.
 
-    Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv`
+    Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv --header name,ra,dec,z`
     """
     from broker.store import catalogs
 
@@ -33,7 +36,11 @@ def add(
     with progress() as bar:
         task = bar.add_task(f"catalogue {name}", total=None)
         built = catalogs.add(
-            options.data / "catalogs", name, source, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            options.data / "catalogs",
+            name,
+            source,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            header=[column.strip() for column in header.split(",")] if header else None,
         )
     err.print(f"catalogue {name}: {len(built):,} sources")
 

@@ -13,7 +13,7 @@ import polars as pl
 from astropy.coordinates import Angle
 from astropy.table import Table
 
-from broker.errors import NotFoundError, UsageError
+from broker.errors import UsageError
 from broker.store.catalog_sources import Array, SourceTable, column_name, encoded
 
 __all__ = ["read_table"]
@@ -25,7 +25,9 @@ _IDENT: Final = ("id", "source_id", "objid", "object_id", "name", "main_id", "de
 _KEPT: Final = 6
 
 
-def read_table(name: str, source: Path, *, radius: float, columns: Sequence[str] | None) -> SourceTable:
+def read_table(
+    name: str, source: Path, *, radius: float, columns: Sequence[str] | None, header: Sequence[str] | None = None
+) -> SourceTable:
     """Table of positions; names of columns are compared without regard to case.
 
     Parameters
@@ -34,20 +36,20 @@ def read_table(name: str, source: Path, *, radius: float, columns: Sequence[str]
         Arcseconds within which an alert is matched to an object.
     columns
         Which to keep; ``None`` for the first six that are neither position nor name.
+    header
+        Names of the columns of a CSV file whose first line has none.
 
     Raises
     ------
-    NotFoundError
-        There is no such file.
     UsageError
-        It cannot be read, or lacks a position or a column.
+        There is no such file, it cannot be read, or lacks a position or a column.
     """
     if not source.is_file():
-        raise NotFoundError(f"catalogue {name!r}: no file {source}")
+        raise UsageError(f"catalogue {name!r}: no file {source}")
     if not (np.isfinite(radius) and 0.0 < radius <= 3600.0):
         raise UsageError(f"catalogue {name!r}: a match radius of {radius} arcsec is impossible; give 0 to 3600")
     try:
-        frame, units = _frame(source)
+        frame, units = _frame(source, header)
     except UsageError:
         raise
     except Exception as error:  # each reader has errors of its own
@@ -70,11 +72,18 @@ def read_table(name: str, source: Path, *, radius: float, columns: Sequence[str]
     )
 
 
-def _frame(source: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+def _frame(source: Path, header: Sequence[str] | None) -> tuple[pl.DataFrame, dict[str, str]]:
     kind = next((suffix for suffix in reversed(source.suffixes) if suffix != ".gz"), "").lower()
     if kind in {".csv", ".tsv", ".txt"}:
         separator = "\t" if kind == ".tsv" else ","
-        return pl.read_csv(source, separator=separator, infer_schema_length=10_000, truncate_ragged_lines=True), {}
+        frame = pl.read_csv(
+            source, separator=separator, has_header=header is None, infer_schema_length=10_000, truncate_ragged_lines=True
+        )
+        if header is not None and len(header) != frame.width:
+            raise UsageError(f"{source.name} has {frame.width} columns, but {len(header)} are named: {', '.join(header)}")
+        return frame if header is None else frame.rename(dict(zip(frame.columns, header, strict=True))), {}
+    if header is not None:
+        raise UsageError(f"{source.name} names its columns itself: only those of .csv, .tsv and .txt are named by hand")
     if kind in {".parquet", ".pq"}:
         return pl.read_parquet(source), {}
     formats = {".xml": "votable", ".vot": "votable", ".votable": "votable", ".fits": "fits", ".fit": "fits"}
@@ -100,6 +109,11 @@ def _series(column: Table.Column) -> pl.Series:
 def _position(name: str, source: Path, frame: pl.DataFrame, lower: dict[str, str], names: tuple[str, ...]) -> Array:
     found = next((lower[key] for key in names if key in lower), None)
     if found is None:
+        if any(_is_number(column) for column in frame.columns):
+            raise UsageError(
+                f"catalogue {name!r}: {source.name} has no header, for its first line holds numbers: name its "
+                f"{frame.width} columns, as in --header name,ra,dec"
+            )
         raise UsageError(f"catalogue {name!r}: {source.name} has no column {names[0]!r}; it has {', '.join(frame.columns)}")
     column = frame[found]
     if column.dtype != pl.String:
@@ -120,3 +134,11 @@ def _array(column: pl.Series) -> Array:
     if column.dtype.is_numeric():
         return column.cast(pl.Float64).fill_null(np.nan).to_numpy()
     return encoded(column.cast(pl.String))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

