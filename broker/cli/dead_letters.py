@@ -93,4 +93,4 @@ def replay(
             else (letter for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
         )
         count = dead_letters.replay(parts, chosen)
-    err.print(f"{count} put back; `nuncius process` works them off")
+    err.print(f"{count} put back, to be received anew; `nuncius process` works them off")
