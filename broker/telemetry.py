@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import Literal
 
 import structlog
@@ -71,6 +72,9 @@ def configure(level: str = "info", fmt: LogFormat = "console") -> None:
     fmt
         ``console`` for people, ``json`` for machines.
     """
+    # Strangers' FITS departs from its standard in ways that do not matter, and astropy tells of each when a card is read. For
+    # good and for all threads: `warnings.catch_warnings` of one thread undoes that of another.
+    warnings.filterwarnings("ignore", module=r"astropy\.io\.fits\.")
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if fmt == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

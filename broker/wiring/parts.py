@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from broker.telemetry import get_logger
 __all__ = ["Parts", "declarations_of", "filters_of", "open_parts"]
 
 log = get_logger(__name__)
+
+FOLD_SECONDS = 60.0  # within which further new schemas of a stream are not told of one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,16 @@ def open_log(settings: Settings, data: Path) -> Log:
 
 def schema_source(settings: Settings, store: Store) -> SchemaSource:
     """Registries the settings name, then the packages installed; what is new is kept in the database and logged."""
+    told: dict[str, float] = {}  # when one was last told of, by stream
 
     def keep(stream: str, schema: Schema, how: str, _fingerprint: str) -> None:
-        if schemas_seen.see(store, stream, schema, how):
-            log.info("a schema seen for the first time", stream=stream, name=schema.get("name"), how=how)
+        if not schemas_seen.see(store, stream, schema, how):
+            return
+        # Years of a survey in one folder have dozens, of which one line says enough; the database has them all.
+        quiet = time.monotonic() - told.get(stream, -FOLD_SECONDS) < FOLD_SECONDS
+        told[stream] = time.monotonic()
+        tell = log.debug if quiet else log.info
+        tell("a schema seen for the first time", stream=stream, name=schema.get("name"), how=how)
 
     registries = [_registry(stream, URL(url)) for stream, url in settings.schemas.registries.items()]
     return Chain([*registries, LsstPackage()], keep)

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -334,3 +336,52 @@ def test_catalogues_of_files_without_a_header(tmp_path: Path, capsys: pytest.Cap
     assert "2 sources" in capsys.readouterr().err
     assert run([*there, "nosuch"]) == 2
     assert run([*there, "mine", str(tmp_path / "nosuch.csv")]) == 2
+
+
+def test_a_letter_that_dies_again_is_received_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As docs/operations.md says."""
+    (tmp_path / "bad.avro").write_bytes(b"Obj\x01 and no more")
+    there = ["--data", str(tmp_path / "data")]
+    assert run([*there, "ingest", str(tmp_path / "bad.avro")]) == 0
+    assert run([*there, "dead-letter", "replay", "--all"]) == 0
+    told = capsys.readouterr().err
+    assert "received anew" in told
+    assert run([*there, "ingest", str(tmp_path / "bad.avro")]) == 0
+    capsys.readouterr()
+    assert run([*there, "status", "--json"]) == 0
+    total = json.loads(capsys.readouterr().out)["ledger"]["total"]
+    assert (total["received"], total["rejected"]) == (3, 3)
+
+
+def test_new_schemas_of_a_stream_are_one_line(tmp_path: Path) -> None:
+    packets = tmp_path / "in"
+    packets.mkdir()
+    (packet,) = ztf.packets(2, 1, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3)
+    reader = fastavro.reader(io.BytesIO(packet.data))
+    schema, rows = reader.writer_schema, list(reader)
+    for number in range(5):
+        with (packets / f"{number}.avro").open("wb") as file:
+            fastavro.writer(file, {**schema, "doc": f"version {number}"}, [rows[0] | {"candid": rows[0]["candid"] + number}])
+    told = subprocess.run(
+        [sys.executable, "-m", "broker", "--data", str(tmp_path / "data"), "ingest", str(packets)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    assert told.count("a schema seen for the first time") == 1
+    assert "database migrated" not in told
+
+
+def test_headers_that_are_not_quite_right_are_not_told() -> None:
+    code = """
+from broker import telemetry
+telemetry.configure()
+from astropy.io import fits
+header = fits.Header.fromstring("SIMPLE  =                    T".ljust(80) + "ODD     = 1.0  2.0".ljust(80))
+try:
+    header["ODD"]
+except fits.VerifyError:
+    pass
+import warnings
+warnings.warn_explicit("odd", fits.verify.VerifyWarning, "card.py", 1, module="astropy.io.fits.card")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

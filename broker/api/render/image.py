@@ -20,9 +20,10 @@ _LARGEST = 4096
 
 def _pixels(data: bytes) -> npt.NDArray[np.float64]:
     try:
-        with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # survey cutouts are rarely clean FITS; what can be shown is shown
-            image = next((hdu.data for hdu in hdus if getattr(hdu, "is_image", False) and hdu.data is not None), None)
+            with fits.open(io.BytesIO(data), memmap=False) as hdus:
+                image = next((hdu.data for hdu in hdus if getattr(hdu, "is_image", False) and hdu.data is not None), None)
     except Exception as error:  # astropy raises whatever it stumbles over
         message = f"the cutout is not FITS that can be read ({type(error).__name__}); ask for format=fits to have its bytes"
         raise UsageError(message) from error
