@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import context, err, out, progress
+from broker.cli.context import busy, context, err, out, progress
 from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
@@ -29,7 +29,8 @@ def add(
 
     Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv --header name,ra,dec,z`
     """
-    from broker.store import catalogs
+    with busy("open"):
+        from broker.store import catalogs
 
     options = context(ctx)
     options.settings()
@@ -51,7 +52,8 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius catalog list`
     """
-    from broker.store import catalogs
+    with busy("open"):
+        from broker.store import catalogs
 
     options = context(ctx)
     built = {one.name: one for one in catalogs.open_all(options.kept() / "catalogs")}

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from broker.cli.context import context, out
+from broker.cli.context import busy, context, out
 
 __all__ = ["app"]
 
@@ -30,7 +30,8 @@ def check(ctx: typer.Context) -> None:
 
     Example: `nuncius --config nuncius.toml config check`
     """
-    from broker.wiring import checks
+    with busy("open"):
+        from broker.wiring import checks
 
     options = context(ctx)
     checks.check(options.settings(), options.data)

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.padding import Padding
 
-from broker.cli.context import context, err, opened, out, print_json
+from broker.cli.context import busy, context, err, opened, out, print_json
 from broker.errors import UsageError
 
 __all__ = ["app"]
@@ -31,10 +31,11 @@ def listing(
 
     Example: `nuncius dead-letter list --stream ztf`
     """
-    from broker.wiring import dead_letters
-
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with busy("open"):
+        from broker.wiring import dead_letters
+    with opened(options.settings(), folder) as parts:
         every = (letter.as_dict() for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
         found = deque(every, limit or None)
     if as_document:
@@ -58,10 +59,11 @@ def show(
 
     Example: `nuncius dead-letter show 0:17 --raw > packet.avro`
     """
-    from broker.wiring import dead_letters
-
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with busy("open"):
+        from broker.wiring import dead_letters
+    with opened(options.settings(), folder) as parts:
         letter = dead_letters.letter(parts, place)
     if raw:
         sys.stdout.buffer.write(letter.value)
@@ -83,10 +85,11 @@ def replay(
     """
     if bool(places) == everything:
         raise UsageError("name places, or give --all")
-    from broker.wiring import dead_letters
-
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with busy("open"):
+        from broker.wiring import dead_letters
+    with opened(options.settings(), folder) as parts:
         chosen = (
             [dead_letters.letter(parts, place) for place in places]
             if places

@@ -42,7 +42,8 @@ def listing(
     Example: `nuncius event list --no-tests`
     """
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts:
         from broker.api.events import summary
         from broker.store import events
 
@@ -71,7 +72,8 @@ def show(
     Example: `nuncius event show MS181101ab`
     """
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts:
         from broker.api.events import detail
         from broker.store import events
 

@@ -42,7 +42,8 @@ def alerts(
     """
     options = context(ctx)
     found: list[AssociatedAlert] = []
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts:
         from broker.api.associations import shown
         from broker.store import association_pages
         from broker.store.events import canonical_name

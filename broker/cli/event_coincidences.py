@@ -26,7 +26,8 @@ def coincidences(
     Example: `nuncius event coincidences S240422ed`
     """
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts:
         from broker.api.coincidences import shown
         from broker.store import coincidences as stored
         from broker.store.change_words import rate_words

@@ -65,7 +65,8 @@ def of_event(  # noqa: PLR0917  typer makes options of them
     """
     options = context(ctx)
     asked = _asked(limit, weight, level, catalog)
-    with opened(options.settings(), options.kept()) as parts, busy("rank galaxies"):
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts, busy("rank galaxies"):
         from broker.wiring import hosts
 
         found = hosts.of_event(parts, name, asked)

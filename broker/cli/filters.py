@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import context, err, out
+from broker.cli.context import busy, context, err, out
 from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
@@ -22,7 +22,8 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius filter list`
     """
-    from broker.wiring.parts import filters_of
+    with busy("open"):
+        from broker.wiring.parts import filters_of
 
     options = context(ctx)
     rows = [
@@ -38,8 +39,9 @@ def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exis
 
     Example: `nuncius filter check filters/ztf_bright_transients.toml`
     """
-    from broker.filtering.definition import load_filter
-    from broker.filtering.examples import run_examples
+    with busy("open"):
+        from broker.filtering.definition import load_filter
+        from broker.filtering.examples import run_examples
 
     failed = 0
     for file in files:

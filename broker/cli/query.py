@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from broker.api.render.formats import Format
-from broker.cli.context import context, opened, print_json, progress
+from broker.cli.context import busy, context, opened, print_json, progress
 
 __all__ = ["packet", "query"]
 
@@ -25,12 +25,13 @@ def query(  # noqa: PLR0917  typer makes options of them
 
     Example: `nuncius query "candidate.rb > 0.9 AND mag < 18" --stream ztf --columns alert_id,ra,dec,mag --format csv`
     """
-    from broker.api.render.table import jsonable, render
-    from broker.wiring import reading
-
     options = context(ctx)
+    folder = options.kept()
+    with busy("open"):
+        from broker.api.render.table import jsonable, render
+        from broker.wiring import reading
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    with opened(options.settings(), options.kept()) as parts, progress() as bar:
+    with opened(options.settings(), folder) as parts, progress() as bar:
         task = bar.add_task("read", total=None)
 
         def advance(done: int, total: int) -> None:
@@ -52,9 +53,10 @@ def packet(ctx: typer.Context, alert_id: Annotated[str, typer.Argument(help="Suc
 
     Example: `nuncius packet ztf:2752190655615010016 > packet.avro`
     """
-    from broker.wiring import reading
-
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with busy("open"):
+        from broker.wiring import reading
+    with opened(options.settings(), folder) as parts:
         sys.stdout.buffer.write(reading.packet(parts, alert_id))
         sys.stdout.buffer.flush()

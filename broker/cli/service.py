@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from broker.cli.context import context, err, opened, out, print_json
+from broker.cli.context import busy, context, err, opened, out, print_json
 from broker.cli.ingest import show_totals
 
 __all__ = ["process", "relay", "serve", "status", "up"]
@@ -23,7 +23,8 @@ def process(ctx: typer.Context) -> None:
 
     Example: `nuncius --data /var/lib/nuncius process`
     """
-    from broker.wiring import running
+    with busy("open"):
+        from broker.wiring import running
 
     options = context(ctx)
     with opened(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
@@ -35,7 +36,8 @@ def serve(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
     Example: `nuncius serve --port 8000`
     """
-    from broker.wiring import serving
+    with busy("open"):
+        from broker.wiring import serving
 
     options = context(ctx)
     with opened(options.settings(), options.data) as parts:
@@ -47,8 +49,9 @@ def relay(ctx: typer.Context) -> None:
 
     Example: `nuncius --config nuncius.toml relay`
     """
-    from broker.wiring import relay as relaying
-    from broker.wiring import running
+    with busy("open"):
+        from broker.wiring import relay as relaying
+        from broker.wiring import running
 
     options = context(ctx)
     with opened(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
@@ -60,7 +63,8 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
     Example: `nuncius up --port 8000`
     """
-    from broker.wiring import serving
+    with busy("open"):
+        from broker.wiring import serving
 
     options = context(ctx)
     with opened(options.settings_of_service(), options.data) as parts:
@@ -78,10 +82,11 @@ def status(
 
     Example: `nuncius status --json`
     """
-    from broker.wiring import running, standing
-
     options = context(ctx)
-    with opened(options.settings(), options.kept()) as parts:
+    folder = options.kept()
+    with busy("open"):
+        from broker.wiring import running, standing
+    with opened(options.settings(), folder) as parts:
         if accept_expired:
             err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.context import context, err, opened, out
+from broker.cli.context import busy, context, err, opened, out
 from broker.errors import DecodeError, NunciusError, UsageError
 
 __all__ = ["app", "vtp"]
@@ -22,7 +22,8 @@ def vtp(ctx: typer.Context) -> None:
 
     Example: `NUNCIUS_VTP__AUTHOR_PORT=8098 NUNCIUS_VTP__SUBSCRIBER_PORT=8099 nuncius vtp`
     """
-    from broker.wiring import running
+    with busy("open"):
+        from broker.wiring import running
 
     options = context(ctx)
 
@@ -43,8 +44,9 @@ def send(
 
     Example: `nuncius voevent send event.xml --host 127.0.0.1 --port 8098`
     """
-    from broker.ingest.vtp_client import send as send_event
-    from broker.vtp import ivorn_of
+    with busy("open"):
+        from broker.ingest.vtp_client import send as send_event
+        from broker.vtp import ivorn_of
 
     data = file.read_bytes()
     try:

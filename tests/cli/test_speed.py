@@ -34,6 +34,9 @@ sys.exit(status)
         (["query"], 2),
         (["serve", "--port", "70000"], 2),
         (["skymap", "info", "/no/such/file"], 2),
+        (["--data", "/no/such/folder", "status"], 2),
+        (["--data", "/no/such/folder", "dead-letter", "list"], 2),
+        (["--data", "/no/such/folder", "query", "mag < 18"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
