@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from datetime import date
 
-__all__ = ["LVK", "fold", "is_mock", "is_superevent_like", "mission_named", "names_in", "superevent"]
+__all__ = [
+    "LVK",
+    "author",
+    "fold",
+    "gbm_burst",
+    "is_mock",
+    "is_superevent_like",
+    "messenger_of",
+    "mission_named",
+    "names_event",
+    "names_in",
+    "superevent",
+]
 
 LVK = "LVK"
 
@@ -51,9 +63,26 @@ _MISSIONS = {
     "kamiokande": "Super-Kamiokande",
     "chime": "CHIME",
     "dsa110": "DSA-110",
+    "dsa": "DSA-110",
     "agile": "AGILE",
     "snews": "SNEWS",
 }
+
+# What the missions we know see. A VOEvent of anyone else is a stranger's: see `broker.store.authors`.
+_SEEN = {
+    "GW": (LVK,),
+    "Neutrino": ("AMON", "IceCube", "KM3NeT", "SNEWS", "Super-Kamiokande"),
+    "EM": (
+        *("AGILE", "BeppoSAX", "Boom", "BurstCube", "CALET", "CBAT", "CGRO", "CHIME", "DSA-110", "Einstein Probe", "Fermi"),
+        *("GECAM", "Glowbug", "HAWC", "HETE", "INTEGRAL", "IPN", "Konus-Wind", "MAXI", "MILAGRO", "MOA", "OGLE", "RXTE"),
+        *("SVOM", "Suzaku", "Swift"),
+    ),
+}
+_MESSENGERS = {mission.casefold(): messenger for messenger, missions in _SEEN.items() for mission in missions}
+
+# Designations that tell one event from the next of the same source, as a date or a number behind the mission does.
+_OF_EVENT = re.compile(r"(?:GRB|XRF|FRB|EP|bn)[ -]?\d{6,}\w*|(?:AT|SN) ?(?:19|20)\d{2}[A-Za-z]+|IceCube.*", re.IGNORECASE)
+_GBM_BURST = re.compile(r"(?:GRB|bn)[ _]?(\d{9})", re.IGNORECASE)
 
 # Designations in a line of text. Superevents and IceCube's names first: they hold letters that others begin with.
 _GW = re.compile(r"(?<![A-Za-z0-9])([MT]?S\d{6}[a-z]+|[MT]?GW\d{6}(?:[A-Z]+|_\d{6})?|G\d{6})(?![A-Za-z0-9])")
@@ -109,6 +138,27 @@ def mission_named(text: str | None) -> str | None:
     """Mission of what a reference calls an instrument: ``Fermi-GBM``, ``GBM`` and ``Fermi`` are Fermi."""
     words = re.split(r"[^a-z0-9]+", (text or "").lower())
     return next((_MISSIONS[word] for word in words if word in _MISSIONS), None)
+
+
+def messenger_of(mission: str | None) -> str | None:
+    """What a mission sees, by its name and nothing like it: ``EM``, ``GW``, ``Neutrino``; ``None`` of a stranger."""
+    return _MESSENGERS.get((mission or "").strip().casefold())
+
+
+def author(ivorn: str | None) -> str | None:
+    """Who wrote under that ivorn: what comes first in it, ``nasa.gsfc.gcn``."""
+    return None if ivorn is None else re.split(r"[/#?]", ivorn.strip().lower().removeprefix("ivo://"), maxsplit=1)[0]
+
+
+def gbm_burst(name: str) -> str | None:
+    """``bn180116026``, the day and its thousandth, of ``bn180116026`` or ``GRB180116026``: what GBM calls its bursts."""
+    found = _GBM_BURST.fullmatch(name.strip())
+    return f"bn{found[1]}" if found else None
+
+
+def names_event(name: str) -> bool:
+    """Whether a name is one event's (``GRB 230220A``), and not a source's that may flare again (``OQ 334``)."""
+    return superevent(name) is not None or _OF_EVENT.fullmatch(name.strip()) is not None
 
 
 def names_in(line: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -73,6 +73,9 @@ class ProcessTable(Table):
     halt_fraction: Fraction = 0.5  # more than this part were rejected
 
 
+LONGEST: Final = 876_600.0  # hours; beyond a century there are no alerts, and calendars end
+
+
 class AssociateTable(Table):
     """Alerts against live sky maps: hours before and after an event that an alert may be, and how far out on its map."""
 
@@ -83,6 +86,14 @@ class AssociateTable(Table):
     other: tuple[float, float] = (0.0, 72.0)
     tests: bool = False  # whether maps of tests, mock data, injections and commanded events count
     most_updates: Count = 10_000  # messages that one change of an event may send to those already told
+
+    @model_validator(mode="after")
+    def _windows_are(self) -> AssociateTable:
+        for name in ("gw", "em", "neutrino", "other"):
+            first, last = getattr(self, name)
+            if not -LONGEST <= first < last <= LONGEST:
+                raise ValueError(f"window {name} is {first:g} to {last:g}: wanted are hours, rising, {LONGEST:g} at most")
+        return self
 
 
 class CoincidenceWindows(Table):
@@ -179,11 +190,11 @@ class VtpTable(Table):
     events: bool = True  # what subscribers get: events,
     test_events: bool = False
     filters: tuple[str, ...] = ()  # the matches of these filters,
-    relay: bool = False  # and every VOEvent that came in, as it came
+    relay: bool = False  # and every VOEvent that came in, as it came, once
     max_bytes: Count = 1 << 20
     connections: Count = 200
     per_address: Count = 20
-    patience: Positive = 20.0  # seconds for a whole frame
+    patience: Positive = 20.0  # seconds for a whole frame, to read an answer, to acknowledge
     alive_seconds: Positive = 60.0
     unacknowledged: Count = 1000
 

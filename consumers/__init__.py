@@ -1,7 +1,7 @@
 """The client library: alerts from a Nuncius broker, typed, with offsets under the reader's control.
 
 >>> from consumers import subscribe
->>> with subscribe("bright-transient", "localhost:9092", start_at="earliest") as stream:  # doctest: +SKIP
+>>> with subscribe("ztf_bright_transients", "localhost:9092", start_at="earliest") as stream:  # doctest: +SKIP
 ...     for alert in stream:
 ...         print(alert.object_id, alert.ra, alert.dec, alert.mag)
 

@@ -56,7 +56,7 @@ def listen(  # noqa: PLR0917 - typer makes options of them
 ) -> None:
     """Show alerts as they come, or replay those that came.
 
-    Example: `nuncius listen bright-transient --api http://localhost:8000 --start-at earliest`
+    Example: `nuncius listen ztf_bright_transients --api http://localhost:8000 --start-at earliest`
     """
     messages = Console(stderr=True)
     said: list[str] = []

@@ -82,7 +82,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.topics:
-            raise RequestError("no topic or filter is named: subscribe('bright-transient') or subscribe('alerts.ztf')")
+            raise RequestError("no topic or filter is named: subscribe('ztf_bright_transients') or subscribe('alerts.ztf')")
         self._check_times()
         self._check_words()
 

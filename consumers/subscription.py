@@ -34,7 +34,7 @@ def subscribe(
     Parameters
     ----------
     topics
-        Filters (``bright-transient``), topics (``alerts.ztf``), or regular expressions of topics (``^matched[.].*``).
+        Filters (``ztf_bright_transients``), topics (``alerts.ztf``), or regular expressions of topics (``^matched[.].*``).
     bootstrap_servers
         Kafka's, or ``http://host:port`` of a Nuncius API: where the broker runs on its embedded log, that is where to read.
     group
@@ -79,7 +79,7 @@ def subscribe(
     --------
     Follow a filter, losing nothing if the program dies::
 
-        with subscribe("bright-transient", "localhost:9092", group="my-telescope") as stream:
+        with subscribe("ztf_bright_transients", "localhost:9092", group="my-telescope") as stream:
             for alert in stream:
                 point_at(alert.ra, alert.dec)
                 alert.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.identifiers import fold, is_mock, mission_named, names_in, superevent
+from broker.identifiers import author, fold, gbm_burst, is_mock, messenger_of, mission_named, names_event, names_in, superevent
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,23 @@ def test_names_in_subjects() -> None:
     assert names_in("LIGO/Virgo/KAGRA S230518h: Identification") == ["S230518h"]
     assert names_in("IceCube-230416A and AT2023abc, SN 2023ixf") == ["IceCube-230416A", "AT 2023abc", "SN 2023ixf"]
     assert names_in("Swift J1858.6-0814: renewed activity of NGC 123456") == ["Swift J1858.6-0814"]
+
+
+def test_what_gbm_calls_its_bursts() -> None:
+    assert [gbm_burst(name) for name in ("GRB180116026", "grb 180116026", "bn180116026")] == ["bn180116026"] * 3
+    assert [gbm_burst(name) for name in ("GRB 180116A", "180116026", "GRB1801160265")] == [None] * 3
+
+
+def test_names_of_events_and_of_sources() -> None:
+    assert all(map(names_event, ("GRB 230220A", "EP240315a", "SN 2023ixf", "AT2023abc", "bn230410476", "S190425z")))
+    assert not any(map(names_event, ("OQ 334", "Swift J1858.6-0814", "MAXI J1820+070", "3C 279", "EP Lyr")))
+
+
+def test_only_a_mission_s_own_name_is_that_mission() -> None:
+    assert [messenger_of(name) for name in ("Swift", " FERMI", "IceCube", "LVK")] == ["EM", "EM", "Neutrino", "GW"]
+    assert [messenger_of(name) for name in ("stranger.example/swift", "ivo://swift", "", None)] == [None] * 4
+
+
+def test_authors() -> None:
+    assert author("ivo://nasa.gsfc.gcn/SWIFT#BAT_1") == author("ivo://NASA.gsfc.gcn#2") == "nasa.gsfc.gcn"
+    assert author(None) is None

@@ -66,7 +66,7 @@ def _wanted(  # noqa: PLR0917 - FastAPI hands them over by name
     ] = None,
     end: Annotated[str | None, Query(description="Before this time: ISO 8601 or MJD, UTC", examples=["60423.5"])] = None,
     stream: Annotated[str | None, Query(description="One stream", examples=["ztf"])] = None,
-    filter: Annotated[str | None, Query(description="Picked by this filter", examples=["bright-transient"])] = None,  # noqa: A002
+    filter: Annotated[str | None, Query(description="Picked by this filter", examples=["ztf_bright_transients"])] = None,  # noqa: A002
     where: Annotated[
         str | None,
         Query(

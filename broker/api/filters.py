@@ -22,7 +22,7 @@ class Filter(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    name: str = Field(examples=["bright-transient"])
+    name: str = Field(examples=["ztf_bright_transients"])
     version: str = Field(examples=["1"])
     streams: list[str] = Field(description="Names or globs of those it sees", examples=[["ztf", "lsst"]])
     description: str
@@ -31,7 +31,7 @@ class Filter(BaseModel):
         description="What its matches carry besides the common columns: expression by name; none means all"
     )
     active: bool = Field(description="Whether it runs")
-    topic: str = Field(description="Kafka topic of its matches", examples=["matched.bright-transient"])
+    topic: str = Field(description="Kafka topic of its matches", examples=["matched.ztf_bright_transients"])
     matches: int = Field(description="Alerts picked so far")
 
 
@@ -54,7 +54,7 @@ def router(services: Services) -> APIRouter:
         )
 
     @routes.get("/{name}")
-    def one(name: Annotated[str, Path(examples=["bright-transient"])]) -> Filter:
+    def one(name: Annotated[str, Path(examples=["ztf_bright_transients"])]) -> Filter:
         """One filter."""
         for spec in services.filters():
             if spec.name == name:

@@ -158,7 +158,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def live(
-        filter: Annotated[str | None, Query(description="Only matches of this filter", examples=["bright-transient"])] = None,  # noqa: A002
+        filter: Annotated[str | None, Query(description="Only matches of this filter", examples=["fast_risers"])] = None,  # noqa: A002
         last_event_id: Annotated[str | None, Header(description="Id of the last event had: resume after it")] = None,
         after: Annotated[str | None, Query(description="The same, for those who cannot set a header")] = None,
     ) -> EventSourceResponse:

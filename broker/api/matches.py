@@ -25,7 +25,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/matches")
     def matches(
         request: Request,
-        filter: Annotated[str | None, Query(description="Of one filter", examples=["bright-transient"])] = None,  # noqa: A002
+        filter: Annotated[str | None, Query(description="Of one filter", examples=["ztf_bright_transients"])] = None,  # noqa: A002
         since: Annotated[int | None, Query(ge=0, le=LARGEST_SEQ, description="Those numbered above this, oldest first")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> MatchPage:

@@ -37,7 +37,7 @@ class SkyMapLevel(_Answer):
 class Picked(_Answer):
     """A filter that picked an alert."""
 
-    filter: str = Field(examples=["bright-transient"])
+    filter: str = Field(examples=["ztf_bright_transients"])
     version: str = Field(examples=["1"])
     time: Utc | None = Field(default=None, description="When it was picked")
 
@@ -91,7 +91,7 @@ class AlertPage(_Answer):
 class Match(_Answer):
     """An alert a filter picked."""
 
-    filter: str = Field(examples=["bright-transient"])
+    filter: str = Field(examples=["ztf_bright_transients"])
     version: str = Field(examples=["1"])
     seq: int | None = Field(default=None, description="Grows with each match; not given on the live stream")
     time: Utc | None = Field(default=None, description="When it was picked")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from broker.cli.context import context, err, out, progress
-from broker.store import catalogs
+from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
 
@@ -19,13 +19,15 @@ app = typer.Typer(help="The catalogues alerts are matched against.", no_args_is_
 @app.command()
 def add(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(catalogs.known())}, or a name of your own with SOURCE.")],
+    name: Annotated[str, typer.Argument(help="One of ngc, glade, gaia, or a name of your own with SOURCE.")],
     source: Annotated[Path | None, typer.Argument(help="A wheel, CSV, Parquet or VOTable file to make it of.")] = None,
 ) -> None:
     """Build a catalogue once; `process` matches alerts against it from its next start on.
 
     Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv`
     """
+    from broker.store import catalogs
+
     options = context(ctx)
     options.settings()
     with progress() as bar:
@@ -42,12 +44,14 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius catalog list`
     """
+    from broker.store import catalogs
+
     options = context(ctx)
-    table = Table("name", "sources", "columns")
-    built = {one.name: one for one in catalogs.open_all(options.data / "catalogs")}
-    for name in sorted({*built, *catalogs.known()}):
-        if name in built:
-            table.add_row(name, f"{len(built[name]):,}", ", ".join(built[name].columns))
-        else:
-            table.add_row(name, "not built", f"nuncius catalog add {name}", style="dim")
-    out.print(table)
+    built = {one.name: one for one in catalogs.open_all(options.kept() / "catalogs")}
+    rows = [
+        (name, f"{len(built[name]):,}", escape(", ".join(built[name].columns)))
+        if name in built
+        else (name, "[dim]not built[/]", f"[dim]nuncius catalog add {name}[/]")
+        for name in sorted({*built, *catalogs.known()})
+    ]
+    show_table(out, ("name", "sources", "columns"), rows, prose={"columns": LEAST_PROSE})

@@ -26,10 +26,12 @@ def show(ctx: typer.Context) -> None:
 
 @app.command()
 def check(ctx: typer.Context) -> None:
-    """Exit with 0 where the settings are right, with 2 and the reason where not.
+    """Exit with 0 where the settings, and the filters and surveys they lead to, are right; with 2 and the reason where not.
 
     Example: `nuncius --config nuncius.toml config check`
     """
+    from broker.wiring import checks
+
     options = context(ctx)
-    options.settings()
+    checks.check(options.settings(), options.data)
     out.print(f"settings are right ({options.file() or 'no file: defaults and environment'})")

@@ -7,12 +7,11 @@ from collections import deque
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
+from rich.padding import Padding
 
-from broker.cli.context import context, err, out, print_json
+from broker.cli.context import context, err, opened, out, print_json
 from broker.errors import UsageError
-from broker.wiring import dead_letters
-from broker.wiring.parts import open_parts
 
 __all__ = ["app"]
 
@@ -32,17 +31,21 @@ def listing(
 
     Example: `nuncius dead-letter list --stream ztf`
     """
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         every = (letter.as_dict() for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
         found = deque(every, limit or None)
     if as_document:
         print_json(list(found))
         return
-    table = Table("place", "stream", "stage", "reason", "origin", "bytes")
     for letter in found:
-        table.add_row(*(letter[name] for name in ("place", "stream", "stage", "reason", "origin")), f"{letter['bytes']:,}")
-    out.print(table)
+        out.print(
+            f"[bold]{letter['place']}[/]  {letter['stream']}  {letter['stage']}  {letter['bytes']:,} bytes", highlight=False
+        )
+        for name in ("origin", "reason"):  # lines, which no width cuts
+            out.print(Padding(escape(str(letter[name] or "")), (0, 0, 0, 4)), highlight=False, overflow="fold")
 
 
 @app.command()
@@ -55,8 +58,10 @@ def show(
 
     Example: `nuncius dead-letter show 0:17 --raw > packet.avro`
     """
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         letter = dead_letters.letter(parts, place)
     if raw:
         sys.stdout.buffer.write(letter.value)
@@ -78,8 +83,10 @@ def replay(
     """
     if bool(places) == everything:
         raise UsageError("name places, or give --all")
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         chosen = (
             [dead_letters.letter(parts, place) for place in places]
             if places

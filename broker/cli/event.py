@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from broker.api.events import Event, EventDetail, Revision, detail, summary
 from broker.cli import event_alerts, event_coincidences, event_galaxies
-from broker.cli.context import context, out, print_json
-from broker.store import events
-from broker.store.change_words import rate_words
-from broker.wiring.parts import open_parts
+from broker.cli.context import context, opened, out, print_json
+from broker.cli.tables import show_table
+
+if TYPE_CHECKING:
+    from broker.api.events import Event, EventDetail, Revision
 
 __all__ = ["app"]
 
@@ -23,6 +23,7 @@ app.command("alerts")(event_alerts.alerts)
 app.command("galaxies")(event_galaxies.of_event)
 app.command("coincidences")(event_coincidences.coincidences)
 
+WIDE = 120  # columns of a terminal
 AsDocument = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -41,18 +42,22 @@ def listing(
     Example: `nuncius event list --no-tests`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.events import summary
+        from broker.store import events
+
         found = [summary(row) for row in events.list_events(parts.store, limit=limit, real_only=not tests, state=state).events]
     if as_document:
         print_json([each.model_dump(mode="json") for each in found])
         return
-    table = Table("event", "state", "time (UTC)", "position", "class", "90% area", "rev.", "also known as")
+    wide = out.width >= WIDE
+    columns = ("event", "state", "time (UTC)", "class", "90% area", "rev.", *(("position", "also known as") if wide else ()))
+    rows = []
     for each in found:
-        table.add_row(
-            escape(each.name), _state(each), _time(each), _position(each), escape(each.classification or ""),
-            _area(each.area90), str(each.revision), escape(", ".join(each.aliases)),
-        )  # fmt: skip
-    out.print(table)
+        more = (_position(each), escape(", ".join(each.aliases))) if wide else ()
+        words = (_state(each), _time(each)[:19], escape(each.classification or ""), _area(each.area90), str(each.revision))
+        rows.append((escape(each.name), *words, *more))
+    show_table(out, columns, rows, prose={"state": 11, "class": 10, "also known as": 20})
 
 
 @app.command()
@@ -66,7 +71,10 @@ def show(
     Example: `nuncius event show MS181101ab`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.events import detail
+        from broker.store import events
+
         found = detail(events.get_event(parts.store, name))
     if as_document:
         print_json(found.model_dump(mode="json"))
@@ -95,21 +103,28 @@ def _show(found: EventDetail) -> None:
             facts.add_row(label, escape(str(text)))
     out.print(f"[bold]{escape(found.name)}[/]")
     out.print(facts)
-    table = Table("rev.", "received (UTC)", "type", "state", "significance", "class", "50% area", "90% area", "change")
     for each in found.revisions:
-        received = each.received.strftime("%Y-%m-%d %H:%M:%S") if each.received else ""
-        table.add_row(
-            str(each.revision), received, escape(each.type or each.alert_type or ""), each.state or "", _significance(each),
-            escape(each.classification or ""), _area(each.area50), _area(each.area90), escape(each.change),
-        )  # fmt: skip
-    if found.revisions:
-        out.print(table)
+        out.print(_revision(each))
     if found.circulars:
-        written = Table("circular", "version", "posted (UTC)", "subject")
+        written = Table.grid(padding=(0, 2))
         for one in found.circulars:
             posted = one.posted.strftime("%Y-%m-%d %H:%M") if one.posted else ""
-            written.add_row(one.circular, str(one.version), posted, escape(one.subject or ""))
+            edition = f" version {one.version}" if one.version > 1 else ""
+            written.add_row(f"[bold]circular {one.circular}[/]{edition}", posted, escape(one.subject or ""))
         out.print(written)
+
+
+def _revision(each: Revision) -> Table:
+    """What came and what it changed, in lines that no width cuts."""
+    received = each.received.strftime("%Y-%m-%d %H:%M:%S") if each.received else ""
+    areas = "" if each.area90 is None else f"{_area(each.area50)} (50%), {_area(each.area90)} (90%)"
+    kind, state = escape(each.type or each.alert_type or ""), (each.state or "").replace("_", " ")
+    lines = [f"{received}  [bold]{kind}[/]  {state}", escape(each.change)]
+    lines.append(f"[dim]{'; '.join(filter(None, (_significance(each), escape(each.classification or ''), areas)))}[/]")
+    shown = Table.grid(padding=(0, 1))
+    shown.add_column(justify="right", style="bold", min_width=3)
+    shown.add_row(str(each.revision), "\n".join(line for line in lines if line not in {"", "[dim][/]"}))
+    return shown
 
 
 def _state(event: Event) -> str:
@@ -133,6 +148,8 @@ def _area(area: float | None) -> str:
 
 
 def _significance(said: Event | Revision) -> str:
+    from broker.store.change_words import rate_words
+
     words = [] if said.significant is None else ["significant" if said.significant else "not significant"]
     rate = rate_words(said.far)
     return ", ".join([*words, *([f"FAR {rate}"] if rate else [])])

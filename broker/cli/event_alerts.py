@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
-from broker.api.associations import AssociatedAlert, shown
-from broker.cli.context import context, out, print_json
-from broker.store import association_pages
-from broker.store.events import canonical_name
-from broker.wiring.parts import open_parts
+from broker.cli.context import context, opened, out, print_json
+from broker.cli.tables import show_table
+
+if TYPE_CHECKING:
+    from broker.api.associations import AssociatedAlert
 
 __all__ = ["alerts"]
 
@@ -42,7 +42,11 @@ def alerts(
     """
     options = context(ctx)
     found: list[AssociatedAlert] = []
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.associations import shown
+        from broker.store import association_pages
+        from broker.store.events import canonical_name
+
         event = canonical_name(parts.store, name)
         cursor: str | None = None
         while True:
@@ -60,14 +64,16 @@ def _write(found: list[AssociatedAlert], fmt: Format) -> None:
     if fmt is Format.json:
         print_json(rows)
     elif fmt is Format.csv:
+        from broker.api.associations import AssociatedAlert
+
         writer = csv.DictWriter(sys.stdout, list(AssociatedAlert.model_fields), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     else:
-        table = Table("alert", "object", "level", "in volume", "hours after", "mag", "revision", "state")
+        lines = []
         for alert in found:
             volume = "" if alert.volume_level is None else f"{alert.volume_level:.3f}"
             mag = "" if alert.mag is None else f"{alert.mag:.2f} {alert.band or ''}"
             cells = (f"{alert.credible_level:.3f}", volume, f"{alert.dt / 3600:+.2f}", mag, str(alert.revision), alert.state)
-            table.add_row(alert.alert_id, alert.object_id or "", *cells)
-        out.print(table)
+            lines.append((escape(alert.alert_id), escape(alert.object_id or ""), *cells))
+        show_table(out, ("alert", "object", "level", "in volume", "hours after", "mag", "revision", "state"), lines)

@@ -7,12 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from broker.cli.context import context, err, out
-from broker.filtering.definition import load_filter
-from broker.filtering.examples import run_examples
-from broker.wiring.parts import filters_of
+from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
 
@@ -25,19 +22,25 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius filter list`
     """
+    from broker.wiring.parts import filters_of
+
     options = context(ctx)
-    table = Table("name", "version", "stream", "description")
-    for spec in filters_of(options.settings(), options.data):
-        table.add_row(spec.name, str(spec.version), ", ".join(spec.streams), spec.description)
-    out.print(table)
+    rows = [
+        (spec.name, str(spec.version), escape(", ".join(spec.streams)), escape(spec.description))
+        for spec in filters_of(options.settings(), options.data)
+    ]
+    show_table(out, ("name", "version", "stream", "description"), rows, prose={"stream": 10, "description": LEAST_PROSE})
 
 
 @app.command()
 def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exists=False)]) -> None:
     """Compile filters and run their worked examples; exit status 1 where an example fails, 2 where a file is wrong.
 
-    Example: `nuncius filter check filters/bright_transients.toml`
+    Example: `nuncius filter check filters/ztf_bright_transients.toml`
     """
+    from broker.filtering.definition import load_filter
+    from broker.filtering.examples import run_examples
+
     failed = 0
     for file in files:
         spec = load_filter(file)

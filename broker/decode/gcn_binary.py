@@ -11,6 +11,7 @@ import struct
 from datetime import datetime, timedelta
 
 from broker.decode.notice import ALIVE, Notice, Position, Scalar, name_event, position
+from broker.decode.notice_names import at_place, burst_of_day
 from broker.decode.notice_origin import stage_of
 from broker.decode.notice_time import from_tjd
 from broker.decode.notice_types import NoticeType, notice_types
@@ -87,9 +88,12 @@ def parse_binary(data: bytes) -> Notice:
         place = Position()
     when = time.isoformat(timespec="milliseconds")[:23] if time else "undated"
     nameless = kind is not None and (kind.alert_type is None or kind.test)
+    event = None if nameless else _event(slots, kind, trigger, place)
+    burst = burst_of_day(trigger, time) if event and kind and kind.mission == "Fermi" else None
     return Notice(
         native_id=f"{name}:{trigger}:{slots[_SERIAL]}:{when}",
-        event_name=None if nameless else _event(slots, kind, trigger),
+        event_name=event,
+        names=(burst,) if burst else (),
         serial=slots[_SERIAL],
         stage=stage_of(name) if kind and kind.trigger_id == "lvc" else None,
         time=time,
@@ -143,7 +147,9 @@ def _superevent(slots: tuple[int, ...]) -> str:
     return f"{prefix}{slots[_TRIGGER]:06d}{letters}"
 
 
-def _event(slots: tuple[int, ...], kind: NoticeType | None, trigger: str) -> str | None:
+def _event(slots: tuple[int, ...], kind: NoticeType | None, trigger: str, place: Position) -> str | None:
+    if kind and kind.trigger_id == "shared":
+        return at_place(kind.mission, trigger, place)
     if kind and kind.trigger_id == "icecube" and name_event(None, str(slots[_TRIGGER])) is None:
         return None
     return name_event(kind.mission if kind and kind.trigger_id != "lvc" else None, trigger)

@@ -15,9 +15,10 @@ import numpy as np
 
 from broker.decode.notice import ALIVE, Notice, Position, name_event, position
 from broker.decode.notice_json import as_number, as_text, flatten, unpack_map
+from broker.decode.notice_names import burst_of_urls
 from broker.decode.notice_time import parse_time
 from broker.errors import DecodeError
-from broker.identifiers import is_mock, mission_named
+from broker.identifiers import is_mock, messenger_of, mission_named, names_event
 from broker.science.sky import separation
 
 __all__ = ["from_unified", "is_heartbeat"]
@@ -27,7 +28,8 @@ _TYPES = ("initial", "subsequent", "update", "retraction")
 _TENSES = ("current", "archival", "planned", "injection", "commanded", "test")
 _MESSENGERS = {"em": "EM", "gw": "GW", "neutrino": "Neutrino"}
 _MISSIONS = {"icecube": "IceCube", "boom": "Boom", "einstein_probe": "Einstein Probe", "fermi": "Fermi", "swift": "Swift"}
-_NEUTRINO = frozenset({"IceCube", "KM3NeT", "Super-Kamiokande"})
+# Missions, and instruments in small letters, whose notices may give for the event's name a source, which flares again.
+_OF_SOURCES = frozenset({("Fermi", "lat"), ("MAXI", "gsc")})
 _SCHEMA = re.compile(r"/gcn/notices/(.+?)\.schema\.json$")
 _BULKY = frozenset({"healpix_file"})
 _BLANK = re.compile(r"\s+")
@@ -67,7 +69,8 @@ def from_unified(value: dict[str, Any]) -> Notice:
     notes += odd
     fields = flatten({key: item for key, item in value.items() if key not in _BULKY})
     messenger = _MESSENGERS.get((as_text(value.get("messenger")) or "").lower())
-    names = _names(mission, value, target)
+    names = _names(mission, value, target, time)
+    flaring = _flaring(mission, value)
     refers = _references(value)
     if tense in {None, "current"} and any(map(is_mock, (*names, *refers))):
         tense = "test"
@@ -84,7 +87,7 @@ def from_unified(value: dict[str, Any]) -> Notice:
         dec=place.dec,
         ra_dec_error=place.error,
         containment_probability=place.containment,
-        messenger=messenger or ("Neutrino" if mission in _NEUTRINO else None),
+        messenger=messenger or messenger_of(mission) or messenger_of(mission_named(mission)),
         mission=mission,
         instrument=as_text(value.get("instrument")),
         alert_type=kind,
@@ -95,7 +98,7 @@ def from_unified(value: dict[str, Any]) -> Notice:
         skymap=skymap,
         skymap_url=as_text(value.get("healpix_url")),
         deviations=tuple(notes),
-        fields=fields | {"notice_type": source},
+        fields=fields | {"notice_type": source} | _of_source(source, flaring, value),
     )
 
 
@@ -104,11 +107,35 @@ def _texts(value: object) -> list[str]:
     return [text for each in (value if isinstance(value, list) else [value]) if (text := as_text(each)) is not None]
 
 
-def _names(mission: str | None, value: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every name the notice has for its event: what it calls it, then the numbers it counts it under."""
+def _names(mission: str | None, value: Mapping[str, Any], target: Mapping[str, Any], time: datetime | None) -> tuple[str, ...]:
+    """Every name the notice has for its event: what it calls it, then the numbers it counts it under.
+
+    A source that flares is not its flare: what has no number of its own is called by source and day.
+    """
     given = _texts(value.get("event_name")) or _texts(target.get("event_name"))
-    named = [name_event(mission, text) for text in (*given, *_texts(value.get("id")))]
+    flaring = _flaring(mission, value)
+    named = [name_event(mission, text) for text in (*given, *_texts(value.get("id"))) if text not in flaring]
+    if mission == "Fermi" and any(named):
+        named.append(burst_of_urls(value.values()))
+    if flaring and not any(named) and time is not None:
+        named = [f"{flaring[0]} {time:%Y-%m-%d}"]
     return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _flaring(mission: str | None, value: Mapping[str, Any]) -> list[str]:
+    """Sources that the notice gives for the event's name."""
+    path = _path(value).split(".")
+    instrument = (as_text(value.get("instrument")) or (path[1] if len(path) > 2 else "")).lower()
+    if (mission, instrument) not in _OF_SOURCES:
+        return []
+    return [text for text in _texts(value.get("event_name")) if not names_event(text)]
+
+
+def _of_source(source: str, flaring: list[str], value: Mapping[str, Any]) -> dict[str, str]:
+    """Which source it is of, and a type that tells its flare from a burst, as those of GCN's classic notices do."""
+    if not flaring:
+        return {}
+    return {"source_name": ",".join(flaring), "notice_type": f"{source}.{_path(value).rpartition('.')[2] or 'flare'}"}
 
 
 def _references(value: Mapping[str, Any]) -> tuple[str, ...]:
@@ -145,13 +172,18 @@ def _first_target(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _source(value: Mapping[str, Any]) -> tuple[str | None, str]:
     """Mission, and mission and instrument (else the schema's path) as one word for the identifier."""
-    found = _SCHEMA.search((as_text(value.get("$schema")) or "")[:300])
-    path = found.group(1).replace("/", ".") if found else ""
+    path = _path(value)
     first = path.partition(".")[0].lower()
     mission = as_text(value.get("mission")) or _MISSIONS.get(first, None if first in {"", "core"} else first)
     instrument = as_text(value.get("instrument"))
     named = ".".join(part for part in (as_text(value.get("mission")), instrument) if part)
     return mission, _BLANK.sub("_", named or path or "notice")
+
+
+def _path(value: Mapping[str, Any]) -> str:
+    """``fermi.lat.flare`` of the schema's address."""
+    found = _SCHEMA.search((as_text(value.get("$schema")) or "")[:300])
+    return found.group(1).replace("/", ".") if found else ""
 
 
 def _identity(value: Mapping[str, Any], source: str, ids: str | None, given: str | None, kind: str | None) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from broker.decode.notice import DEFAULT_CONTAINMENT, Notice, Position, Scalar, name_event, position
 from broker.decode.notice_json import as_number
+from broker.decode.notice_names import at_place, burst_of_day, burst_of_urls
 from broker.decode.notice_origin import stage_of
 from broker.decode.notice_time import from_tjd, parse_time
 from broker.decode.notice_types import notice_types
@@ -42,6 +43,8 @@ _IDENTIFIERS = (
     "TRIGGER_ID",
 )
 _MISSIONS = {"FERMI": "Fermi", "SWIFT": "Swift", "KONUS": "Konus-Wind", "LVC": "LVK", "LIGO": "LVK", "SK": "Super-Kamiokande"}
+# Types whose number several sources share: see `trigger_id` in schemas/gcn/notice_types.csv.
+_SHARED = re.compile(r"Swift.*(?:sub-?\s*sub|known.so?u?rce)|counterpart|cntrpart", re.IGNORECASE)
 _NEUTRINO = frozenset({"IceCube", "AMON", "Super-Kamiokande", "SNEWS"})
 _LONGEST = 200  # characters of a value that is looked into: J2000 comes first
 _PER_YEAR = 365.25 * 86_400.0
@@ -80,7 +83,8 @@ def parse_text(data: bytes) -> Notice:
     pointing, place, odd = _position(lines, _usual_containment(mission, instrument))
     notes += odd
     identifier = _identifier(lines)
-    event = name_event(mission, identifier)
+    event = at_place(mission, identifier or "", place) if _SHARED.search(kind) else name_event(mission, identifier)
+    bursts = (burst_of_day(identifier or "", time), burst_of_urls(lines.values())) if event and mission == "Fermi" else ()
     far = _RATE.search(lines.get("FAR", ""))
     fields = _fields(whole, kind)
     if pointing.ra is not None:
@@ -92,6 +96,7 @@ def parse_text(data: bytes) -> Notice:
     return Notice(
         native_id=f"{slug}:{(identifier or 'none').replace(' ', '_')}:{when}",
         event_name=None if "pointing" in kind.lower() else event,
+        names=tuple(dict.fromkeys(filter(None, bursts))),
         issued=sent,
         serial=_revision(lines),
         stage=stage_of(kind) if mission == "LVK" else None,

@@ -14,7 +14,7 @@ from lxml import etree
 from voeventparse.voevent import voevent_v2_0_schema
 
 from broker.decode.notice import Notice, Position, Scalar, position
-from broker.decode.notice_origin import Origin, origin_of, stage_of, stream_of_ivorn
+from broker.decode.notice_origin import Origin, names_of, origin_of, request_of, stage_of, stream_of_ivorn
 from broker.decode.notice_params import Param, number, read_params, truth
 from broker.decode.notice_time import SCALES, from_tjd, parse_time
 from broker.decode.notice_xml import children, descend, local_name, parse_xml, text_of
@@ -72,18 +72,21 @@ def parse_voevent(data: bytes) -> Notice:
     if pointing.ra is not None:
         extra |= {"pointing.ra": pointing.ra, "pointing.dec": pointing.dec}
     role = (root.get("role") or "observation").strip().lower()
+    names = names_of(origin, ivorn, params, place, time)
+    kind = _alert_type(params, origin, cites, role)
     far, odd = _far(params, origin)
     notes += odd
     return Notice(
         native_id=ivorn,
         ivorn=ivorn,
-        event_name=_name(ivorn, origin, role),
-        names=origin.names[1:],
+        event_name=names[0] if names else _name(ivorn, origin, role),
+        names=names[1:],
+        related=request_of(origin, params),
         cites=cited,
         issued=parse_time(text_of(root, "Who", "Date")),
         serial=_serial(params),
         significant=truth(params, "Significant") if "Significant" in params else None,
-        stage=_stage(params, origin),
+        stage=_stage(params, origin, kind),
         time=time,
         ra=place.ra,
         dec=place.dec,
@@ -92,7 +95,7 @@ def parse_voevent(data: bytes) -> Notice:
         messenger=origin.messenger,
         mission=origin.mission,
         instrument=origin.instrument,
-        alert_type=_alert_type(params, origin, cites, role),
+        alert_type=kind,
         alert_tense=_alert_tense(params, origin, role),
         far=far,
         p_astro=_p_astro(params),
@@ -104,9 +107,7 @@ def parse_voevent(data: bytes) -> Notice:
 
 
 def _name(ivorn: str, origin: Origin, role: str) -> str | None:
-    """The event's name; a VOEvent of strangers that has none is an event of its own, called by its ivorn."""
-    if origin.names:
-        return origin.names[0]
+    """A VOEvent of strangers that names no event is one of its own, called by its ivorn."""
     return ivorn if not origin.known and role == "observation" and stream_of_ivorn(ivorn) == "voevent" else None
 
 
@@ -115,9 +116,10 @@ def _serial(params: Mapping[str, Param]) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _stage(params: Mapping[str, Param], origin: Origin) -> str | None:
+def _stage(params: Mapping[str, Param], origin: Origin, kind: str | None) -> str | None:
     stated = next((params[name].text for name in ("AlertType", "Event_status") if name in params), "")
-    return stage_of(stated) or (stage_of(origin.notice_type or "") if origin.messenger == "GW" else None)
+    stage = stage_of(stated) or (stage_of(origin.notice_type or "") if origin.messenger == "GW" else None)
+    return "retracted" if stage and kind == "retraction" else stage  # a preliminary notice may take the event back
 
 
 def _form(root: etree._Element) -> list[str]:

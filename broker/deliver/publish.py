@@ -26,7 +26,7 @@ from broker.record import Headers, Message
 from broker.store.archive import Address
 from broker.telemetry import get_logger
 
-__all__ = ["CONTENT_TYPE", "encode", "encode_matches"]
+__all__ = ["CONTENT_TYPE", "computed_columns", "encode", "encode_matches"]
 
 _log = get_logger(__name__)
 
@@ -106,7 +106,7 @@ def _prepared(
 ) -> tuple[_Ready, list[FilterSpec]]:
     by_name = {spec.name: spec for spec in filters}
     specs = [by_name[name] for name, rows in batch.matches.items() if len(rows)]
-    frame, computed = _computed(batch.frame, specs)
+    frame, computed = computed_columns(batch.frame, specs)
     frame = frame.with_columns(_addresses(frame, addresses))
     operations, layout = _operations(
         frame, batch, specs, computed, framing(alert_schema_id() if schema_id is None else schema_id)
@@ -157,7 +157,7 @@ def _chosen(spec: FilterSpec, layout: _Layout) -> list[int]:
     return [index for (owner, _), index in layout.computed.items() if owner == spec.name]
 
 
-def _computed(frame: pl.DataFrame, specs: Sequence[FilterSpec]) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
+def computed_columns(frame: pl.DataFrame, specs: Sequence[FilterSpec]) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
     """The frame with a column for each value a filter selects, and its name by filter and selected name.
 
     What is a column already is taken as it is; what cannot be made is null and logged.

@@ -29,6 +29,8 @@ COMPRESSIONS: dict[bytes, Callable[[Path], Any]] = {
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
+LONGEST_HEADER = 1 << 20
+_LONG_HEADERS = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
 ARCHIVE_KEPT = 8 << 30  # bytes put aside of all members of a tarball
@@ -172,17 +174,36 @@ def _walk(path: Path, on_fault: Fault) -> Iterator[Path]:
 def _is_tarball(file: Path) -> bool:
     with file.open("rb") as stream:
         head = stream.read(262)
-    try:
-        return (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar") and tarfile.is_tarfile(file)
-    except EOFError:  # compressed, and cut off before anything could be told
+    if not (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar"):
         return False
+    try:
+        with tarfile.open(file, tarinfo=_Member):
+            return True
+    except _EndlessHeaderError:
+        return True  # and damaged, as reading it will tell
+    except (tarfile.TarError, EOFError):  # the latter: compressed, and cut off before anything could be told
+        return False
+
+
+class _EndlessHeaderError(tarfile.ReadError):
+    """A header larger than any name."""
+
+
+class _Member(tarfile.TarInfo):
+    """Member whose name is no longer than names are: tarfile reads headers of long ones whole, whatever they claim."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _LONG_HEADERS and self.size > LONGEST_HEADER:
+            raise _EndlessHeaderError(f"a header of {self.size:,} bytes: names have up to {LONGEST_HEADER:,}")
+        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return found
 
 
 def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
     try:
         # Decompressed here because tarfile takes a compressed file that ends too early for one that ends.
         left = ARCHIVE_KEPT
-        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from broker.alert import EVENT_KINDS, SKYMAPS_DTYPE, Batch, Step
 from broker.errors import SkyMapError
@@ -194,14 +195,12 @@ def _volume_levels(skymap: SkyMap, hpx: npt.NDArray[np.int64], distance: npt.NDA
 
 
 def _listed(hits: pl.DataFrame, row: npt.NDArray[np.int64], height: int) -> pl.DataFrame:
-    """Hits of each row as a list, null for none; hits come in order of rows."""
-    first = np.flatnonzero(np.diff(row, prepend=-1))
-    lists = hits.select(pl.struct(pl.all()).alias("hit")).with_columns(pl.Series("row", row))
-    lists = lists.group_by("row", maintain_order=True).agg("hit")
-    place = np.full(height, first.size, np.int64)
-    place[row[first]] = np.arange(first.size)
-    column = lists["hit"].extend_constant(None, 1)[place].cast(SKYMAPS_DTYPE)
-    return pl.DataFrame({"skymaps": column})
+    """Hits of each row as a list, null for none; hits come in order of rows, so that lists are but offsets into them."""
+    counts = np.bincount(row, minlength=height)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    values = hits.rechunk().to_struct("").to_arrow()
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets), values, mask=pa.array(counts == 0))
+    return pl.DataFrame({"skymaps": pl.Series(lists).cast(SKYMAPS_DTYPE)})
 
 
 def _best(hits: pl.DataFrame, row: npt.NDArray[np.int64], alike: npt.NDArray[np.bool_], kind: str, height: int) -> pl.DataFrame:

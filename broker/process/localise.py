@@ -30,7 +30,8 @@ COLUMNS: Final = {
 """Columns the step adds, with their types; null without a map."""
 
 _SMALLEST: Final = 1.0 / 3600.0
-"""Degrees: an error circle smaller than this is a position, and matched as one."""
+"""Degrees: a smaller error circle is drawn as large as this. It then stays the smallest map of its event, as it is its best
+position, and positions of surveys agree no better."""
 _CONTAINMENT: Final = 0.9
 _FULLEST: Final = 0.9973  # a circle said to hold everything is taken to hold three standard deviations
 
@@ -88,12 +89,12 @@ def map_of(row: dict[str, Any]) -> tuple[SkyMap | Circle | None, str | None]:
     except SkyMapError as error:
         refused = str(error)
     radius = row["ra_dec_error"]
-    if row["ra"] is None or row["dec"] is None or radius is None or not _SMALLEST <= radius < 180.0:
+    if row["ra"] is None or row["dec"] is None or radius is None or not 0.0 < radius < 180.0:
         return None, refused
     containment = row["containment_probability"] or _CONTAINMENT
     if not 0.0 < containment <= 1.0:
         return None, "; ".join(filter(None, (refused, f"an error circle cannot hold the probability {containment}")))
-    return Circle(row["ra"], row["dec"], radius, min(containment, _FULLEST)), refused
+    return Circle(row["ra"], row["dec"], max(radius, _SMALLEST), min(containment, _FULLEST)), refused
 
 
 def _measured(skymap: SkyMap | Circle) -> dict[str, Any]:

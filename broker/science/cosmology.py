@@ -12,6 +12,7 @@ __all__ = ["luminosity_distance"]
 
 FloatArray = npt.NDArray[np.float64]
 
+_LIGHT: Final = 299_792.458  # km/s
 _FARTHEST: Final = 20.0
 _STEPS: Final = 4000  # in log(1 + z): the interpolation is right to 2e-6
 
@@ -41,9 +42,14 @@ def luminosity_distance(redshift: npt.ArrayLike) -> FloatArray:
 def _table() -> tuple[FloatArray, FloatArray]:
     from astropy.cosmology import Planck18  # noqa: PLC0415 - takes half a second, and most alerts have no redshift
 
+    # Integrated here, since astropy integrates with scipy, which is large and would be wanted for this alone.
     grid = np.linspace(0.0, np.log1p(_FARTHEST), _STEPS + 1)
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    half = (grid[1] - grid[0]) / 2.0
+    inside = np.expm1(grid[:-1, None] + half * (1.0 + nodes))
+    integrand = np.asarray(Planck18.inv_efunc(inside.ravel())).reshape(inside.shape) * (1.0 + inside)  # dz = (1 + z) dx
+    comoving = np.concatenate([[0.0], np.cumsum(integrand @ weights * half)])
     z = np.expm1(grid)
-    ratio = np.empty_like(z)
-    ratio[1:] = Planck18.luminosity_distance(z[1:]).value / z[1:]
-    ratio[0] = 299_792.458 / Planck18.H0.value  # Mpc: Hubble's law
-    return grid, ratio
+    ratio = np.ones_like(z)  # at 0: Hubble's law
+    ratio[1:] = comoving[1:] * (1.0 + z[1:]) / z[1:]
+    return grid, ratio * (_LIGHT / Planck18.H0.value)

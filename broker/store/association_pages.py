@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import polars as pl
 from sqlalchemy import Connection, RowMapping, select, tuple_
 
 from broker.alert import EVENT_KINDS
@@ -17,7 +18,7 @@ from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros
 
-__all__ = ["AssociationPage", "page", "refresh"]
+__all__ = ["AssociationPage", "live", "page", "refresh"]
 
 _ALERT: Final = ("object_id", "stream", "time", "ra", "dec", "mag", "band")
 _CHUNK: Final = 500
@@ -74,6 +75,20 @@ def page(store: Store, event_name: str, *, level: float = 1.0, limit: int = 100,
     more = len(rows) > limit
     after = write_cursor("association", shown[-1]["credible_level"], shown[-1]["alert_id"]) if more else None
     return AssociationPage(shown, after)
+
+
+def live(store: Store) -> pl.DataFrame:
+    """What lies in which map now: ``alert_id``, ``event``, ``messenger``, ``revision``, levels, ``density``, ``dt``."""
+    found, event = tables.associations.c, tables.events.c
+    asked = (
+        select(*(found[name] for name in ("alert_id", "event_name", "revision", *FIELDS)), event.messenger)
+        .join_from(tables.associations, tables.events, event.event_name == found.event_name, isouter=True)
+        .where(found.state == LIVE)
+    )
+    numbers = dict.fromkeys(FIELDS, pl.Float64)
+    schema = {"alert_id": pl.String, "event": pl.String, "revision": pl.Int64, **numbers, "messenger": pl.String}
+    with connection(store) as conn:
+        return pl.DataFrame([tuple(row) for row in conn.execute(asked)], schema=schema, orient="row")
 
 
 def refresh(conn: Connection, alerts: Sequence[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker.science.sky import separation
-from broker.store.known import stage_of
+from broker.store.authors import stage_of
 
 __all__ = ["changed", "rate_words"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Connection, Table, delete, select
 from broker.record import Record
 from broker.store import tables
 from broker.store.bulk import clean, upsert
-from broker.store.names import Member, cited, is_real, keys_of
+from broker.store.names import Member, is_real, joined, keys_of
 from broker.store.provenance import provenance
 
 __all__ = ["Before", "Written", "incoming", "touched", "write"]
@@ -117,7 +117,7 @@ def touched(conn: Connection, alert_ids: Collection[str], keys: Collection[str],
         if not (row["names"] or row["refers"] or row["cites"]):
             row["names"] = [row["event_name"]]  # kept before names were
     circulars = _rows(conn, tables.event_circulars, circular.event_name, ordered)
-    missing = {name for member in members for name in cited(member) if not keys_of(member) <= held.keys()}
+    missing = {name for member in members for name in joined(member) if not keys_of(member) <= held.keys()}
     sizes: dict[str, list[str]] = {}
     for row in notices:
         sizes.setdefault(row["event_name"], []).append(row["alert_id"])

@@ -17,10 +17,11 @@ from sqlalchemy import Connection, RowMapping, Select, select, tuple_
 from broker.errors import NotFoundError, UsageError
 from broker.identifiers import fold
 from broker.store import tables
+from broker.store.authors import stage_of
 from broker.store.change_words import changed
 from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection
-from broker.store.known import known, stage_of
+from broker.store.known import known
 from broker.store.live_events import real
 from broker.store.names import TEST, receipt
 from broker.store.revisions import upsert_notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,17 @@ from broker.store.times import from_micros, now
 __all__ = ["Match", "counts", "last_seq", "latest", "since", "write"]
 
 _LOCK = 0x4E554D41  # "NUMA"
-_COLUMNS = "filter, version, alert_id, time"
+_COLUMNS = "filter, version, alert_id, time, selected"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An alert and the filter that picked it."""
+    """An alert, the filter that picked it, and what that sends along: a JSON object."""
 
     filter: str
     version: str
     alert_id: str
+    selected: str | None = None
 
 
 def write(conn: Connection, matches: Sequence[Match]) -> None:
@@ -37,17 +39,14 @@ def write(conn: Connection, matches: Sequence[Match]) -> None:
     if not matches:
         return
     at = now()
-    rows = [(match.filter, match.version, match.alert_id.replace("\0", ""), at) for match in matches]
+    rows = [(match.filter, match.version, match.alert_id.replace("\0", ""), at, match.selected) for match in matches]
     if conn.dialect.name == "postgresql":
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         columns = tuple(list(column) for column in zip(*rows, strict=True))
-        conn.exec_driver_sql(
-            f"INSERT INTO matches ({_COLUMNS}) SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) "  # noqa: S608
-            "ON CONFLICT DO NOTHING",
-            columns,
-        )
+        given = "unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[])"
+        conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) SELECT * FROM {given} ON CONFLICT DO NOTHING", columns)  # noqa: S608
     else:
-        conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+        conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)  # noqa: S608
 
 
 def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
@@ -56,7 +55,8 @@ def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) ->
     Returns
     -------
     list of dict
-        ``seq, filter, version, time`` and ``alert`` as `broker.store.alerts.as_dict`.
+        ``seq, filter, version, time`` and ``alert`` as `broker.store.alerts.as_dict`, its annotations being those the filter
+        sends along.
     """
     return _read(store, filter_name, None, limit)
 
@@ -82,7 +82,7 @@ def counts(store: Store) -> Mapping[str, int]:
 
 def _read(store: Store, filter_name: str | None, after: int | None, limit: int) -> list[dict[str, Any]]:
     match, alert = tables.matches.c, tables.alerts
-    wanted = select(match.seq, match.filter, match.version, match.time.label("matched_at"), alert).join_from(
+    wanted = select(match.seq, match.filter, match.version, match.time.label("matched_at"), match.selected, alert).join_from(
         tables.matches, alert, match.alert_id == alert.c.alert_id
     )
     if filter_name is not None:
@@ -96,7 +96,16 @@ def _read(store: Store, filter_name: str | None, after: int | None, limit: int) 
                 "filter": row["filter"],
                 "version": row["version"],
                 "time": from_micros(row["matched_at"]),
-                "alert": alert,
+                "alert": _sent(alert, row["selected"]),
             }
             for row, alert in zip(rows, shown(conn, rows), strict=True)
         ]
+
+
+def _sent(alert: dict[str, Any], selected: str | None) -> dict[str, Any]:
+    """The alert with what its filter sends along; what sky maps say is that of now."""
+    if selected is None:  # picked before this was kept
+        return alert
+    sent = {name: value for name, value in json.loads(selected).items() if value is not None}
+    now = {name: value for name, value in alert["annotations"].items() if name in sent}
+    return alert | {"annotations": sent | now}

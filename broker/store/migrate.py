@@ -55,7 +55,8 @@ def migrate(store: Store) -> None:
         if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
             raise UsageError(f"the database is at revision {found}, which this version does not know: upgrade Nuncius")
         command.upgrade(migration_config(conn), "head")
-        log.info("database migrated", before=found, now=head)
+        told = log.debug if found is None else log.info  # of a new one nobody need be told
+        told("database migrated", before=found, now=head)
 
 
 def _revision(conn: Connection) -> str | None:

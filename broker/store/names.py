@@ -1,8 +1,10 @@
 """Which notices tell of the same event: those that share a name, directly or over others.
 
-A notice has keys: its names, the names of the event it follows up, its own ivorn and those it cites. Notices and circulars that
-share a key are of one event, whatever order they come in; a citation of what has not come yet waits as the key that will join
-them. Nothing is joined for being near in time or on the sky. Keys of tests begin with ``~``: a test meets tests only.
+A notice has keys: its names, the names of the event it follows up, its own ivorn and those it cites; of several that are
+not all its author's own only the first, since a stranger's summary of two bursts does not make them one. Notices and
+circulars that share a key are of one event, whatever order they come in; a citation of what has not come yet waits as the key
+that will join them. Nothing is joined for being near in time or on the sky. Keys of tests begin with ``~``: a test meets tests
+only.
 
 What an event is called follows from its notices alone, so that any order of processing gives the same names.
 """
@@ -13,9 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from broker.identifiers import fold, is_mock
+from broker.identifiers import author, fold, is_mock
 
-__all__ = ["TEST", "Member", "aliases_of", "cited", "components", "is_real", "keys_of", "name_of", "receipt"]
+__all__ = ["TEST", "Member", "aliases_of", "components", "is_real", "joined", "keys_of", "name_of", "receipt"]
 
 Member = Mapping[str, Any]
 """A notice or a circular: a row of ``event_notices`` or of ``event_circulars`` as a mapping."""
@@ -37,15 +39,16 @@ def is_real(member: Member) -> bool:
 def keys_of(member: Member) -> set[str]:
     """Keys under which the member meets others."""
     prefix = "" if is_real(member) else "~"
-    named = [*(member["names"] or ()), *(member.get("refers") or ()), *cited(member)]
+    named = [*(member["names"] or ()), *(member.get("refers") or ()), *joined(member)]
     if member.get("ivorn"):
         named.append(member["ivorn"])
     return {prefix + fold(name) for name in named}
 
 
-def cited(member: Member) -> list[str]:
-    """Ivorns that a notice cites."""
-    return [each.partition(" ")[2] for each in member.get("cites") or ()]
+def joined(member: Member) -> list[str]:
+    """Ivorns whose event a notice is of: all that it cites if all are its own author's, else the first of them."""
+    cited = [each.partition(" ")[2] for each in member.get("cites") or ()]
+    return cited if all(author(each) == author(member.get("ivorn")) for each in cited) else cited[:1]
 
 
 def receipt(member: Member) -> tuple[int, int, str]:
@@ -99,6 +102,6 @@ def aliases_of(group: Iterable[Member]) -> dict[str, tuple[str, bool]]:
         prefix = "" if is_real(member) else "~"
         for name in (*(member["names"] or ()), *(member.get("refers") or ())):
             found.setdefault(prefix + fold(name), (name, not name.startswith("ivo://")))
-        for name in (*([member["ivorn"]] if member.get("ivorn") else ()), *cited(member)):
+        for name in (*([member["ivorn"]] if member.get("ivorn") else ()), *joined(member)):
             found.setdefault(prefix + fold(name), (name, False))
     return found

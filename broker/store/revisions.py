@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from broker.record import Record
 from broker.store import event_rows as rows
-from broker.store.known import in_order, known, leading, retracts
+from broker.store.authors import leading, retracts
+from broker.store.known import in_order, known, may_place
 from broker.store.names import TEST, Member, aliases_of, components, is_real, keys_of, name_of
 
 __all__ = ["RENAMED", "EventChange", "upsert_notices"]
@@ -37,7 +38,7 @@ class EventChange:
     alert_id, revision
         Of the notice, and its number within the event.
     map_changed
-        Whether the notice brought a map or an error circle.
+        Whether the notice brought a map or an error circle that may be the event's.
     retracted
         Whether the notice retracts the event.
     real
@@ -162,14 +163,16 @@ def _changes(incoming: Sequence[Member], after: Sequence[_Event]) -> list[EventC
     wanted = {member["alert_id"] for member in incoming if not member.get("circular")}
     for event in after:
         told = [notice for notice in event.notices if notice["alert_id"] in wanted]
-        lead = leading(event.name, in_order(event.notices)) if told else []
+        ordered = in_order(event.notices) if told else []
+        lead = leading(event.name, ordered) if told else []
+        believed = may_place(event.name, ordered, lead) if told else set()
         real = all(map(is_real, event.notices))
         for notice in told:
             found[notice["alert_id"]] = EventChange(
                 event_name=event.name,
                 alert_id=notice["alert_id"],
                 revision=notice["revision"],
-                map_changed=notice["map_path"] is not None,
+                map_changed=notice["map_path"] is not None and notice["alert_id"] in believed,
                 retracted=retracts(notice, lead),
                 real=real,
             )

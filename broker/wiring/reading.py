@@ -17,10 +17,12 @@ from broker.decode.packet import light_curve as read_light_curve
 from broker.decode.packet import read_packet
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.expression import Expression, compile_expression
+from broker.process import associate
 from broker.record import Record
 from broker.store import alerts, columns
 from broker.store.archive import Address, Archive
 from broker.topics import raw
+from broker.wiring.current import with_maps_of_now
 from broker.wiring.names import sources_of, suggestion
 from broker.wiring.parts import Parts
 
@@ -84,8 +86,10 @@ def query(parts: Parts, asked: Query, on_packets: Callable[[int, int], None] = l
         A column is known neither to the frames nor to any packet, or too many packets would have to be read.
     """
     frames = columns.scan(parts.frames, asked.streams or None, start=asked.start, end=asked.end)
-    schema = frames.collect_schema()
     expression = compile_expression(asked.where)
+    if not expression.columns.union(asked.columns).isdisjoint(associate.COLUMNS):
+        frames = with_maps_of_now(parts, frames)
+    schema = frames.collect_schema()
     named = [name for name in dict.fromkeys([*asked.columns, *sorted(expression.columns)]) if name not in COMMON]
     missing = frozenset(name for name in named if name not in schema)
     narrowed = frames if asked.narrow is None else frames.filter(asked.narrow)

@@ -30,11 +30,12 @@ from broker.errors import DecodeError, NotFoundError, NunciusError, TransientErr
 from broker.paths import shipped
 from broker.record import Message, Record, TopicPartition, header
 from broker.settings import Relay
-from broker.store import associations, events
+from broker.store import events, relayed
 from broker.store.tables import NOT_REAL
 from broker.stream.log import Consumer
 from broker.telemetry import RELAYED, get_logger
 from broker.wiring import reading
+from broker.wiring.checks import check_names
 from broker.wiring.parts import Parts
 
 __all__ = ["relay"]
@@ -61,10 +62,7 @@ def relay(parts: Parts, stop: threading.Event, *, wait: float = 60.0) -> None:
     tables = parts.settings.relay
     if not tables:
         raise UsageError("no relay is set: name one in a table [relay.<name>] of the settings")
-    known = {spec.name for spec in parts.filters}
-    for name, table in tables.items():
-        if missing := [each for each in table.filters if each not in known]:
-            raise UsageError(f"relay.{name}.filters: no filter {missing[0]!r}; there are {', '.join(sorted(known))}")
+    check_names(parts.settings, {spec.name for spec in parts.filters})
     faults: list[BaseException] = []
 
     def run(name: str, table: Relay) -> None:
@@ -121,7 +119,7 @@ class _Relay:
         return counterpart(
             self.read(record.value),
             when,
-            Known(self.describe, self.curve, partial(associations.previous_level, self.parts.store)),
+            Known(self.describe, self.curve, partial(relayed.told, self.parts.store, self.name)),
             level=self.table.level,
             update=update,
             event=event,
@@ -172,6 +170,9 @@ class _Relay:
         except UsageError as error:
             log.warning("match is refused, and not sent on", **place, reason=str(error))
             return "refused"
+        taken_back = found.change == "retraction"
+        levels = {event.name: None if taken_back else event.level for event in found.events}
+        relayed.note(self.parts.store, self.name, str(found.alert["alert_id"]), levels)
         self.told[found.id.bytes] = None
         if len(self.told) > REMEMBERED:
             self.told.popitem(last=False)

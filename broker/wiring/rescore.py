@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
 from broker.alert import EVENT_KINDS
+from broker.deliver.selected import selected
 from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.evaluate import evaluate, make_plan
@@ -137,12 +139,12 @@ def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Mess
     here = associations.of_frame(rows, distances_of(parts)).filter(pl.col("event_name") == subject.name)
     picked = _picked(subject.filters, rows)
     with transaction(parts.store) as conn:
-        found = _compared(conn, subject, here, picked)
+        found = _compared(conn, subject, here, picked, rows)
     found = _capped(found, subject.name, parts.settings.associate.most_updates)
     gone = recent.by_id(parts, found.gone, live_maps, subject.filters)
     return [
-        *tell(parts, found.retracted, gone, subject.filters, event_name=subject.name, update=RETRACTED),
-        *tell(parts, found.rescored, rows, subject.filters, event_name=subject.name, update=RESCORED),
+        *tell(parts, found.retracted, gone, subject.filters, event=(subject.name, subject.revision), update=RETRACTED),
+        *tell(parts, found.rescored, rows, subject.filters, event=(subject.name, subject.revision), update=RESCORED),
     ]
 
 
@@ -168,7 +170,7 @@ def _picked(filters: Sequence[FilterSpec], rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: pl.DataFrame) -> _Found:
+def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: pl.DataFrame, rows: pl.DataFrame) -> _Found:
     """Keep what is new; tell what changed for whom."""
     known = associations.of_event(conn, subject.name)
     again, live = pl.col("cause").is_in(subject.causes).fill_null(value=False), pl.col("state") == LIVE
@@ -188,7 +190,7 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
     new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "version", "alert_id"], how="anti")
     there = associations.present(conn, new["alert_id"].unique().to_list())
     new = new.filter(pl.col("alert_id").is_in(list(there)))  # an alert whose own batch is under way will be picked by that
-    matches.write(conn, [matches.Match(*row) for row in new.sort("filter", "alert_id").iter_rows()])
+    matches.write(conn, _matches(subject.filters, rows, new.sort("filter", "alert_id")))
     for name, count in new.group_by("filter").len().iter_rows():
         MATCHES.labels(name).inc(count)
     names = ["filter", "alert_id"]
@@ -201,6 +203,18 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
         retracted.sort(order).select(names),
         gone.select("alert_id", "time").join(retracted, on="alert_id", how="semi"),
     )
+
+
+def _matches(filters: Sequence[FilterSpec], rows: pl.DataFrame, new: pl.DataFrame) -> list[matches.Match]:
+    """Matches of ``filter, version, alert_id``, with what their filters send along."""
+    if new.is_empty():
+        return []
+    place = {alert_id: number for number, alert_id in enumerate(rows["alert_id"])}
+    by_filter = new.group_by("filter", maintain_order=True).agg("alert_id")
+    picked = {name: np.array([place[one] for one in ids], np.int64) for name, ids in by_filter.iter_rows()}
+    bare = rows.drop(name for name in rows.columns if name.startswith("nuncius."))
+    along = {name: iter(values) for name, values in selected(bare, filters, picked).items()}
+    return [matches.Match(name, version, one, next(along[name])) for name, version, one in new.iter_rows()]
 
 
 def _keep(conn: Connection, subject: _Subject, rows: pl.DataFrame) -> None:

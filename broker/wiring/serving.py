@@ -25,14 +25,15 @@ from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.deliver.schema import load_published
 from broker.deliver.voevent import event_voevent
-from broker.errors import UsageError
+from broker.errors import NunciusError, UsageError
 from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
-from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp
+from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
+from broker.wiring.checks import check_names
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -103,8 +104,39 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
     Exception
         What a part failed with.
     """
+    check_names(parts.settings, {spec.name for spec in parts.filters})
     stop = threading.Event()
     faults: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # whatever ends one part is told by the process it ends
+            faults.append(error)
+            if isinstance(error, NunciusError):
+                log.error("a part has failed: Nuncius stops", reason=str(error))  # noqa: TRY400 - the sentence says it all
+            else:
+                log.exception("a part has failed: Nuncius stops")
+            _thread.interrupt_main()
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in _jobs(parts, stop)]
+    for thread in threads:
+        thread.start()
+    try:
+        serve(parts, host, port, on_ready)
+    except KeyboardInterrupt:
+        if not faults:  # by a hand, and not by a part that failed before we served
+            raise
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if faults:
+        raise faults[0]
+
+
+def _jobs(parts: Parts, stop: threading.Event) -> list[Callable[[], None]]:
+    """Every part but the API."""
     jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
     if parts.settings.ingest:
         jobs.append(lambda: running.follow_sources(parts, stop))
@@ -112,26 +144,7 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
         jobs.append(lambda: running.serve_vtp(parts, stop))
     if parts.settings.relay:
         jobs.append(lambda: relay.relay(parts, stop))
-
-    def guarded(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:  # whatever ends one part is told by the process it ends
-            faults.append(error)
-            log.exception("a part has failed: Nuncius stops")
-            _thread.interrupt_main()
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    try:
-        serve(parts, host, port, on_ready)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    if faults:
-        raise faults[0]
+    return jobs
 
 
 class _Server(uvicorn.Server):
@@ -217,7 +230,7 @@ def _inside(ra: float, dec: float, radius: float) -> pl.Expr:
 def _voevent(parts: Parts, event: Mapping[str, Any]) -> bytes:
     """What subscribers got of an event's latest revision; of one that people only wrote of, number 0."""
     change = event["revisions"][-1]["change"] if event["revisions"] else None
-    return event_voevent({**event, "change": change, "revision": event["revision"] or 0}, vtp.sender(parts))
+    return event_voevent({**event, "change": change, "revision": event["revision"] or 0}, vtp_out.sender(parts))
 
 
 def _candidates(parts: Parts, event_name: str) -> Sequence[Candidate]:

@@ -19,6 +19,7 @@ import polars as pl
 from broker.alert import COMMON, PRIVATE, Batch, Step
 from broker.decode.dispatch import decode
 from broker.deliver.publish import encode
+from broker.deliver.selected import selected
 from broker.errors import TransientError
 from broker.process.associate import associate
 from broker.process.crossmatch import crossmatch
@@ -174,7 +175,12 @@ class Worker:
     def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address], changes: list[EventChange]) -> None:
         ids = batch.frame["alert_id"]
         versions = {spec.name: str(spec.version) for spec in self.parts.filters}
-        found = [matches.Match(name, versions[name], ids[int(row)]) for name, rows in batch.matches.items() for row in rows]
+        along = selected(batch.frame, self.parts.filters, batch.matches)
+        found = [
+            matches.Match(name, versions[name], ids[int(row)], sent)
+            for name, rows in batch.matches.items()
+            for row, sent in zip(rows, along.get(name, ()), strict=True)
+        ]
         with transaction(self.parts.store) as conn:
             alerts.write(conn, self._told(decoded, batch), batch.records, addresses)
             if batch.stream in self.parts.declarations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import pytest
 from broker.cli.app import app, run
 from broker.simulate import ztf
 
+ROOT = Path(__file__).parents[2]
 VERBS = [[command.name or command.callback.__name__] for command in app.registered_commands if command.callback]
 VERBS += [
     [str(group.name), command.name or command.callback.__name__]
@@ -70,6 +72,86 @@ def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]
 )
 def test_wrong_use_and_failure(data: str, arguments: list[str], status: int) -> None:
     assert run(["--data", data, *arguments]) == status
+
+
+READING = [
+    ["query", "mag < 18"],
+    ["packet", "ztf:1"],
+    ["status"],
+    ["dead-letter", "list"],
+    ["event", "list"],
+    ["event", "show", "S190814bv"],
+    ["event", "alerts", "S190814bv"],
+    ["event", "coincidences", "S190814bv"],
+    ["event", "galaxies", "S190814bv"],
+    ["catalog", "list"],
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_who_only_reads_makes_no_folder(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--data", str(tmp_path / "mistyped"), *arguments]) == 2
+    assert "nothing is kept in" in capsys.readouterr().err
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_examples_name_what_there_is(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Filters and shipped files that help shows, and verbs; files of the user's own it may name as it likes."""
+    filters = {path.stem for path in (ROOT / "filters").glob("*.toml")}
+    assert run([*verb, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    examples = re.findall(r"nuncius [^·│]*?(?= · | ╭| Usage|$)", shown.partition("Example")[2])
+    assert examples
+    for example in examples:
+        words = [word for word in example.split() if not word.startswith(("-", "╭", "─"))]
+        assert any(words[at : at + len(verb)] == verb for at in range(len(words))), example
+    named = re.findall(r"(?:nuncius listen|--filter) (\w+)", shown)
+    assert set(named) <= filters
+    assert not [name for name in re.findall(r"(?:filters|schemas|docs|infra)/[\w/.-]+\w", shown) if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ('[vtp]\nsubscriber_port = 0\nfilters = ["nosuch"]\n', "vtp.filters names 'nosuch'"),
+        ('[relay.gcn]\nkind = "gcn"\ntopic = "x"\nfilters = ["nosuch"]\n', "relay.gcn.filters names 'nosuch'"),
+    ],
+)
+def test_settings_that_name_no_filter(tmp_path: Path, settings: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "nuncius.toml").write_text(settings)
+    for verb in (["config", "check"], ["up", "--port", "0"]):
+        assert run(["--data", str(folder), *verb]) == 2
+        told = capsys.readouterr().err
+        assert says in told
+        assert "Traceback" not in told
+
+
+def test_names_are_whole_at_eighty_columns(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notice = {
+        "id": ["bn260801123-with-a-tail"],
+        "mission": "Fermi",
+        "instrument": "GBM",
+        "event_name": ["GRB 260801123456A"],
+    }
+    notice |= {"trigger_time": "2026-08-01T03:04:05Z", "messenger": "EM", "alert_type": "initial", "ra": 10.0, "dec": 20.0}
+    (tmp_path / "notice.json").write_text(json.dumps(notice | {"alert_datetime": "2026-08-01T03:04:15Z"}))
+    folder = str(tmp_path / "data")
+    assert run(["--data", folder, "ingest", str(tmp_path / "notice.json"), "--json"]) == 0
+    capsys.readouterr()
+    assert run(["--data", folder, "event", "list", "--json"]) == 0
+    (event,) = json.loads(capsys.readouterr().out)
+    for arguments in (["list"], ["show", event["name"]]):
+        assert run(["--data", folder, "event", *arguments]) == 0
+        assert event["name"] in capsys.readouterr().out
+    assert run(["--data", data, "dead-letter", "list", "--json"]) == 0
+    (letter,) = json.loads(capsys.readouterr().out)
+    assert run(["--data", data, "dead-letter", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert letter["origin"] in "".join(line.strip() for line in shown.splitlines())
+    assert letter["place"] in shown
 
 
 def test_files_that_cannot_be_read_are_told_after_the_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

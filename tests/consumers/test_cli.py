@@ -25,7 +25,7 @@ def listen(*arguments):
 def test_help_has_an_example():
     shown = listen("--help")
     assert shown.exit_code == 0
-    assert "nuncius listen bright-transient" in shown.output
+    assert "nuncius listen ztf_bright_transients" in shown.output
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from alembic import command
+from sqlalchemy import func, select, update
 
 from broker.errors import NotFoundError, TransientError
-from broker.store import events, tables
-from broker.store.engine import Store, connection
+from broker.store import events, live_events, tables
+from broker.store.authors import stage_of
+from broker.store.engine import Store, connection, transaction
 from broker.store.events import get_event
+from broker.store.migrate import migrate, migration_config
 from tests.notices import circular, igwn, tell, unified, voevent
 
 GBM = {"mission": "Fermi", "instrument": "GBM", "messenger": "EM"}
@@ -260,6 +263,42 @@ class TestCitations:
         assert len(names(store)) == 1
         assert get_event(store, ring[1])["revision"] == 3
 
+    def test_a_stranger_s_summary_of_two_bursts_joins_it_to_the_first(self, store: Store) -> None:
+        one, two, three = (f"ivo://voevent.example/burst#{number}" for number in range(1, 4))
+        for number, ivorn in enumerate((one, two)):
+            tell(store, voevent(ivorn, place=(10.0 + 90 * number, 5.0, 1.0)), stream="voevent", first=number)
+        summary = voevent(
+            "ivo://stranger.example/x#9", role="utility", cites=[("followup", one), ("followup", two), ("followup", SWIFT)]
+        )
+        (change,) = tell(store, summary, stream="voevent", first=2)
+        assert (change.event_name, change.revision) == (one, 2)
+        assert names(store) == [one, two]
+        assert [each["of"] for each in get_event(store, one)["revisions"][1]["citations"]] == [one, two, SWIFT]
+        own = voevent(three, cites=[("supersedes", one), ("supersedes", two)])
+        assert tell(store, own, stream="voevent", first=3)[0].event_name == one
+        assert names(store) == [one]
+        assert get_event(store, one)["revision"] == 4
+
+    def test_candidates_for_one_burst_are_events_of_their_own(self, store: Store) -> None:
+        base = "ivo://nasa.gsfc.gcn/COUNTERPART#Position_021571-{}"
+        said = {"Packet_Type": 45, "TrigID": 21571, "Telescope": "Swift-XRT"}
+        tell(store, voevent(base.format("075"), place=(295.2059, 38.4686, 0.0017), **said))
+        tell(store, voevent(base.format("067"), place=(295.7602, 38.3642, 0.0014), **said), first=1)
+        assert names(store) == ["COUNTERPART 21571@295.2059+38.4686", "COUNTERPART 21571@295.7602+38.3642"]
+        event = get_event(store, base.format("067"))
+        assert (event["ra"], told(event, "citations")) == (295.7602, [[{"how": "coincidence", "of": "Swift 21571"}]])
+
+    def test_gbm_and_lat_tell_of_one_burst(self, store: Store) -> None:
+        page = "http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2026/bn260523143/quicklook/glg_lc_bn260523143.gif"
+        fermi = "ivo://nasa.gsfc.gcn/Fermi#"
+        tell(store, voevent(f"{fermi}GBM_1", Packet_Type=112, TrigID=801199550, LightCurve_URL=page, place=(1.0, 2.0, 9.0)))
+        tell(store, voevent(f"{fermi}LAT_1", Packet_Type=128, TrigID=260523143, place=(1.5, 2.0, 0.1)), first=1)
+        tell(store, unified(**GBM, event_name="GRB260523143", ra=3.0, dec=2.0, ra_dec_error=4.0), first=2)
+        assert names(store) == ["Fermi 801199550"]
+        event = get_event(store, "bn260523143")
+        assert (event["ra"], event["revision"]) == (1.5, 3)
+        assert set(event["aliases"]) == {"bn260523143", "Fermi 260523143", "GRB260523143"}
+
     def test_an_ivorn_again_with_other_bytes(self, store: Store) -> None:
         tell(store, voevent(SWIFT, Packet_Type=61, TrigID=1234567, place=(123.45, -6.7, 0.05)))
         tell(
@@ -339,6 +378,112 @@ class TestBest:
             ),
         )
         assert get_event(store, "Fermi 700000001")["ra"] == 12.0
+
+
+class TestWhoseWordCounts:
+    """Anyone may cite an event or use its name: that makes no position, no map and no date of it."""
+
+    def test_a_stranger_moves_no_burst(self, store: Store) -> None:
+        tell(store, voevent(SWIFT, Packet_Type=61, TrigID=1234567, place=(123.45, -6.7, 0.05)))
+        stranger = voevent("ivo://stranger.example/x#1", cites=[("followup", SWIFT)], place=(10.0, 80.0, 0.01))
+        (change,) = tell(store, stranger, stream="voevent", first=1)
+        assert (change.event_name, change.revision, change.map_changed) == ("Swift 1234567", 2, False)
+        event = get_event(store, "Swift 1234567")
+        assert (event["ra"], event["dec"], event["ra_dec_error"], event["messenger"]) == (123.45, -6.7, 0.05, "EM")
+
+    @pytest.mark.parametrize("ivorn", ["ivo://stranger.example/x#2", "ivo://LVK#2", "ivo://swift#2"])
+    def test_a_stranger_moves_and_retracts_no_gravitational_wave(self, store: Store, ivorn: str) -> None:
+        tell(store, igwn("S260523ab", "INITIAL", "2026-05-23T03:26:20Z"), stream="lvk")
+        said = {"place": (10.0, 80.0, 0.01), "Retraction": 1, "FAR": 1e-20, "sent": "2026-05-23T05:00:00"}
+        stranger = voevent(ivorn, GraceID="S260523ab", **said)  # type: ignore[arg-type]
+        assert not tell(store, stranger, stream="voevent", first=1)[0].retracted
+        event = get_event(store, "S260523ab")
+        assert (event["ra"], event["map_revision"], event["far"], event["mission"]) == (None, None, 1e-9, "LVK")
+        assert (event["state"], event["revision"]) == ("initial", 2)
+
+    def test_of_a_wave_only_lvk_says_how_likely_it_was_and_when(self, store: Store) -> None:
+        guano = unified(
+            mission="Swift", instrument="BAT-GUANO", id="4444", far=1e-5, follow_up_event="S260523ab", ra=1.0, dec=2.0
+        )
+        search = unified(mission="IceCube", ref_ID="S260523ab", messenger="Neutrino", far=1e-7, p_astro=0.4, ra=3.0, dec=4.0)
+        tell(store, guano, search)
+        event = get_event(store, "S260523ab")
+        assert [event[name] for name in ("far", "p_astro", "time", "mission", "ra", "state")] == [None] * 5 + ["initial"]
+        assert (event["messenger"], event["real"], event["revision"]) == ("GW", True, 2)
+        tell(store, igwn("S260523ab", "PRELIMINARY", "2026-05-23T03:26:20Z"), stream="lvk", first=5)
+        event = get_event(store, "S260523ab")
+        assert (event["far"], event["mission"], event["time"].hour, event["ra"]) == (1e-9, "LVK", 3, None)
+
+    def test_a_mission_we_know_leads_before_a_stranger(self, store: Store) -> None:
+        name = {"Event_name": "GRB 260523A"}
+        tell(store, voevent("ivo://stranger.example/x#3", place=(10.0, 80.0, 0.01), sent="2026-01-01T00:00:00", **name))
+        tell(store, unified(**GBM, event_name="GRB 260523A", ra=100.0, dec=5.0, ra_dec_error=2.0), first=1)
+        event = get_event(store, "GRB 260523A")
+        assert (event["mission"], event["ra"], event["messenger"]) == ("Fermi", 100.0, "EM")
+
+    def test_another_mission_that_sees_the_same_refines(self, store: Store) -> None:
+        tell(store, unified(**GBM, id="700000001", ra=10.0, dec=5.0, ra_dec_error=4.0))
+        link = {"ref_ID": "700000001", "ref_instrument": "GBM"}
+        seen = unified(mission="Einstein Probe", id="77", ra=11.0, dec=5.0, ra_dec_error=0.05, **link)
+        neutrino = unified(mission="IceCube", id="78", ra=12.0, dec=5.0, ra_dec_error=0.01, **link)
+        tell(store, seen, neutrino, first=1)
+        event = get_event(store, "Fermi 700000001")
+        assert (event["ra"], event["revision"]) == (11.0, 3)
+
+    def test_what_a_stranger_s_own_event_is_stays_its_own_to_say(self, store: Store) -> None:
+        first, second = "ivo://voevent.example/burst#1", "ivo://voevent.example/burst#2"
+        tell(store, voevent(first, place=(10.0, 5.0, 1.0)), stream="voevent")
+        tell(store, voevent(second, place=(10.5, 5.0, 0.5), cites=[("supersedes", first)]), stream="voevent", first=1)
+        other = voevent("ivo://stranger.example/x#4", place=(99.0, 5.0, 0.1), cites=[("followup", first)])
+        tell(store, other, stream="voevent", first=2)
+        assert get_event(store, first)["ra"] == 10.5
+
+    def test_a_preliminary_notice_that_retracts(self, store: Store) -> None:
+        ivorn = "ivo://gwnet/gcn_sender#MS181101abc-{}"
+        tell(store, voevent(ivorn.format("1-Preliminary"), role="test", GraceID="MS181101abc", Packet_Type=150), stream="lvk")
+        said = {"GraceID": "MS181101abc", "Packet_Type": 150, "AlertType": "Preliminary", "Retraction": 1}
+        retraction = voevent(ivorn.format("4-Preliminary-Retraction"), role="test", **said)  # type: ignore[arg-type]
+        assert tell(store, retraction, stream="lvk", first=1)[0].retracted
+        event = get_event(store, "MS181101abc")
+        assert (event["state"], told(event, "state")) == ("retracted", ["preliminary", "retracted"])
+
+    def test_a_retraction_kept_as_something_else_is_one_after_an_upgrade(self, store: Store) -> None:
+        ivorn = "ivo://gwnet/gcn_sender#S260523{}-1"
+        for number, letters in enumerate(("ab", "cd")):
+            said = {"GraceID": f"S260523{letters}", "Packet_Type": 150, "Retraction": 1 - number}
+            tell(store, voevent(ivorn.format(letters), **said), stream="lvk", first=number)  # type: ignore[arg-type]
+        before = live_events.version(store)
+        with transaction(store) as conn:
+            command.downgrade(migration_config(conn), "r0005")
+            conn.execute(update(tables.event_notices).values(stage="preliminary"))
+            conn.execute(update(tables.events).values(state="preliminary"))
+        migrate(store)
+        states = {name: get_event(store, f"S260523{name}") for name in ("ab", "cd")}
+        assert {name: (event["state"], told(event, "state")) for name, event in states.items()} == {
+            "ab": ("retracted", ["retracted"]),
+            "cd": ("preliminary", ["preliminary"]),
+        }
+        assert live_events.version(store) > before
+
+    def test_a_stage_kept_before_does_not_hide_a_retraction(self) -> None:
+        assert stage_of({"alert_type": "retraction", "stage": "preliminary"}) == "retracted"
+
+    def test_a_follow_up_that_was_nothing_places_no_more(self, store: Store) -> None:
+        tell(store, unified(**GBM, id="700000001", ra=10.0, dec=5.0, ra_dec_error=5.0))
+        guano: dict[str, Any] = {"mission": "Swift", "instrument": "BAT-GUANO", "follow_up_event": "Fermi 700000001"}
+        tell(store, unified(**guano, id="701", ra=14.0, dec=7.0, ra_dec_error=0.05), first=1)
+        tell(store, unified(**guano, id="702", ra=15.0, dec=7.0, ra_dec_error=0.07), first=2)
+        event = get_event(store, "Fermi 700000001")
+        assert event["ra"] == 15.0  # of one instrument the latest
+        gone = {"alert_type": "retraction", "alert_datetime": "2026-05-23T04:00:00Z"}
+        tell(store, unified(**guano, id="702", **gone), first=3)
+        assert get_event(store, "Fermi 700000001")["ra"] == 14.0
+        assert not tell(store, unified(**guano, id="701", **gone), first=4)[0].retracted
+        event = get_event(store, "Fermi 700000001")
+        assert (event["ra"], event["ra_dec_error"], event["state"]) == (10.0, 5.0, "initial")
+        back = unified(**guano, id="701", ra=14.5, dec=7.0, ra_dec_error=0.05, alert_datetime="2026-05-23T05:00:00Z")
+        tell(store, back, first=5)
+        assert get_event(store, "Fermi 700000001")["ra"] == 14.5
 
 
 class TestCirculars:

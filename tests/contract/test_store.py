@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
@@ -375,6 +377,16 @@ class TestClaims:
             assert {row[0]: row[1] for row in rows} == owner
 
 
+class TestFaults:
+    def test_what_exceeds_the_limits_does_not_pass_by_waiting(self, store: Store) -> None:
+        """PostgreSQL calls it operational, as it does a lost connection."""
+        endless = os.urandom(20_000).hex()
+        of_postgres = f"INSERT INTO counters (name, value) VALUES ('{endless}', 1)"
+        asked = of_postgres if store.engine.dialect.name == "postgresql" else f"SELECT {'+'.join('1' * 5_000)}"
+        with pytest.raises(DBAPIError, match=r"maximum (size|depth)"), transaction(store) as conn:
+            conn.exec_driver_sql(asked)
+
+
 class TestMatches:
     def test_are_numbered_once(self, store: Store) -> None:
         put(store, survey(6))
@@ -397,6 +409,16 @@ class TestMatches:
         assert len(matches.since(store, 0, filter_name="bright", limit=1)) == 1
         shown = alerts.get(store, "ztf:0-00002")["matches"]
         assert [(each["filter"], each["version"]) for each in shown] == [("bright", "1"), ("young", "2")]
+
+    def test_carry_what_their_filters_select(self, store: Store) -> None:
+        put(store, survey(2))
+        said = alerts.get(store, "ztf:0-00001")["annotations"]
+        with transaction(store) as conn:
+            sent = '{"candidate.drb": 0.9, "name": "é", "none": null}'
+            matches.write(conn, [Match("chosen", "1", "ztf:0-00001", sent), Match("old", "1", "ztf:0-00001")])
+        old, chosen = matches.latest(store)
+        assert chosen["alert"]["annotations"] == {"candidate.drb": 0.9, "name": "é"}
+        assert old["alert"]["annotations"] == said
 
     def test_none(self, store: Store) -> None:
         assert matches.last_seq(store) == 0

@@ -11,6 +11,7 @@ import pytest
 from broker.decode.gcn_binary import parse_binary, plausible
 from broker.decode.notice_types import notice_types, type_named
 from broker.errors import DecodeError
+from broker.identifiers import messenger_of
 
 
 def packet(kind: int, **slots: int) -> bytes:
@@ -71,6 +72,29 @@ def test_pointing_placeholders_and_flags() -> None:
     assert parse_binary(packet(52, s7=3125, s8=1357)).ra is None  # those slots are spare there
 
 
+def test_a_number_that_sources_share_names_none_of_them() -> None:
+    image = parse_binary(packet(140, s4=1_491_582_171, s7=1_101_899, s8=501_439))
+    assert image.event_name == "Swift 1491582171@110.1899+50.1439"
+    assert parse_binary(packet(141, s4=1_491_582_171, s7=579_729, s8=-222_579)).event_name == "Swift 1491582171@57.9729-22.2579"
+    assert image.native_id.startswith("SWIFT_BAT_SUBSUB:1491582171:")
+    assert parse_binary(packet(140, s4=1_491_582_171, s7=0, s8=0)).event_name is None
+    candidate = parse_binary(packet(45, s4=21_571))
+    assert (candidate.event_name, candidate.mission) == ("COUNTERPART 21571@336.6645-8.5135", "COUNTERPART")
+
+
+@pytest.mark.parametrize("number", [2_147_483_647, -1, 0, 99_999])
+def test_numbers_that_are_none(number: int) -> None:
+    assert parse_binary(packet(111, s4=number)).event_name is None
+    assert parse_binary(packet(158, s4=number, s23=126_000)).event_name is None
+
+
+def test_lat_counts_by_days_or_by_seconds() -> None:
+    by_day = parse_binary(packet(128, s4=240_511_755))  # of 2024-05-11 18:06:53
+    assert (by_day.event_name, by_day.names) == ("Fermi 240511755", ("bn240511755",))
+    assert parse_binary(packet(128, s4=240_512_755)).names == ()
+    assert parse_binary(packet(128, s4=738_511_436)).names == ()
+
+
 def test_an_unknown_type_is_read_as_most_and_said() -> None:
     notice = parse_binary(packet(777))
     assert notice.native_id.startswith("TYPE_777:1227767:7:")
@@ -97,7 +121,9 @@ def test_the_table_is_sound() -> None:
     assert len({entry.name for entry in types.values()}) == len(types) > 100
     assert type_named("ICECUBE_CASCADE") == types[176]
     assert {entry.coords for entry in types.values()} == {"source", "pointing", "none"}
-    assert {entry.trigger_id for entry in types.values()} == {"plain", "swift", "integral", "lvc", "icecube"}
+    assert {entry.trigger_id for entry in types.values()} == {"plain", "swift", "integral", "lvc", "icecube", "shared"}
+    for entry in types.values():  # what decides whose positions are believed says the same
+        assert entry.mission in {None, "GCN", "COUNTERPART", "LVK"} or messenger_of(entry.mission) == entry.messenger
     assert all(entry.error_slot is None or entry.error_unit > 0.0 for entry in types.values())
 
 

@@ -238,3 +238,46 @@ def test_real_examples(data_dir: Path) -> None:
             stated = datetime.fromisoformat(raw["trigger_time"])
             assert notice.time == (stated if stated.tzinfo else stated.replace(tzinfo=UTC))
     assert read_files >= 20
+
+
+FLARE = {
+    "$schema": "https://gcn.nasa.gov/schema/main/gcn/notices/fermi/lat/flare.schema.json",
+    "mission": "Fermi",
+    "instrument": "LAT",
+    "event_name": "OQ 334",
+    "observation_start": "2025-11-20T00:00:00.0",
+    "alert_datetime": "2025-11-21T00:00:00",
+}
+
+
+def test_a_source_is_not_its_flare() -> None:
+    flare = from_unified(FLARE)
+    assert (flare.event_name, flare.names, flare.fields["source_name"]) == ("OQ 334 2025-11-20", (), "OQ 334")
+    assert (flare.fields["notice_type"], flare.messenger) == ("Fermi.LAT.flare", "EM")
+    later = from_unified(FLARE | {"observation_start": "2029-11-20T00:00:00.0"})
+    assert later.event_name == "OQ 334 2029-11-20"
+    known = FLARE | {"$schema": FLARE["$schema"].replace("fermi/lat/flare", "maxi/gsc.known"), "mission": "MAXI"}
+    notice = from_unified(known | {"instrument": "GSC", "event_name": "Swift J1858.6-0814", "id": "0858800020"})
+    assert (notice.event_name, notice.names) == ("MAXI 858800020", ())
+    assert (notice.fields["source_name"], notice.fields["notice_type"]) == ("Swift J1858.6-0814", "MAXI.GSC.known")
+    burst = from_unified(known | {"instrument": "GSC", "event_name": "GRB 230220A", "id": "9995289617"})
+    assert (burst.event_name, burst.names, burst.fields["notice_type"]) == ("GRB 230220A", ("MAXI 9995289617",), "MAXI.GSC")
+    assert "source_name" not in burst.fields
+
+
+@pytest.mark.parametrize(
+    ("mission", "messenger"),
+    [
+        *((mission, "EM") for mission in ("Fermi", "Swift", "MAXI", "Einstein Probe", "SVOM", "CHIME", "DSA-110", "CHIME/FRB")),
+        *((mission, "Neutrino") for mission in ("IceCube", "KM3NeT", "Super-Kamiokande", "SNEWS")),
+        ("LVK", "GW"),
+        ("Someone", None),
+    ],
+)
+def test_what_a_mission_sees_is_known_where_it_is_not_said(mission: str, messenger: str | None) -> None:
+    assert read(mission=mission, messenger=None).messenger == messenger
+
+
+def test_a_burst_of_gbm_has_its_name_from_its_address() -> None:
+    page = "https://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2023/bn230410476/quicklook"
+    assert read(id="702818765", data_archive_page=page).names == ("bn230410476",)

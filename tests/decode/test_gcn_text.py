@@ -120,3 +120,13 @@ def test_a_radius_holds_what_the_instruments_radii_hold() -> None:
     assert parse_text(swift.encode()).containment_probability == 0.9
     stated = FERMI.replace("statistical plus systematic", "radius, 50% containment")
     assert parse_text(stated.encode()).containment_probability == 0.5
+
+
+def test_a_number_that_sources_share_and_the_name_of_a_burst() -> None:
+    weak = FERMI.replace("GCN/FERMI", "GCN/SWIFT").replace("Fermi-GBM Flight Position", "Swift-BAT Sub-sub-threshold Position")
+    assert parse_text(weak.encode()).event_name == "Swift 703488537@40.1170-7.2670"
+    page = (
+        "LC_URL: http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2023/bn230418229/quicklook/glg_lc_bn230418229.gif\n"
+    )
+    notice = parse_text((FERMI + page).encode())
+    assert (notice.event_name, notice.names) == ("Fermi 703488537", ("bn230418229",))

@@ -137,6 +137,23 @@ def test_identifiers_of_json_are_texts_and_none_is_endless() -> None:
     assert len(long["alert_id"][0]) < 500
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f300"])
+def test_names_are_short_enough_for_any_index_and_stay_apart(letter: str) -> None:
+    def event(tail: str) -> dict[str, object]:
+        name = letter * 9_000 + tail
+        other = {"missions": [name], "event_name": [name], "ref_ID": name, "mission": name}
+        value = {"id": [name], "alert_datetime": "2026-05-23T00:00:00Z", **other}
+        return decode(json.dumps(value).encode()).frame.select("alert_id", "event_name", "_event").row(0, named=True)
+
+    one, again, another = event("1"), event("1"), event("2")
+    assert one == again
+    for column in ("alert_id", "event_name"):
+        assert one[column] != another[column]
+        assert len(str(one[column]).encode()) < 512
+    for name in ("names", "refers", "related", "cites"):
+        assert all(len(each.encode()) < 512 for each in one["_event"][name])  # type: ignore[index]
+
+
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_no_damage_makes_the_decoder_fail(sample: bytes) -> None:
     rng = random.Random(7)

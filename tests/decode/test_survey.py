@@ -318,6 +318,12 @@ def test_a_new_survey_is_one_file(tmp_path):
     assert batch.frame["alert_id"].to_list() == ["toy:F7-12"]
 
 
+def test_an_endless_object_id_is_refused():
+    batch = decode(container([ztf(1), {**ztf(2), "objectId": "Z" * 9_000}]))
+    assert batch.frame["alert_id"].to_list() == ["ztf:1"]
+    assert "more than 400 bytes" in batch.rejected[0].reason
+
+
 def test_empty_batch():
     assert decode().frame.height == 0
 

@@ -395,3 +395,54 @@ def test_an_endless_name_of_a_parameter_is_read_like_any_other() -> None:
     )
     assert notice.fields[name] == 7.0
     assert notice.fields[name + "id"] == "007"
+
+
+def gcn(path: str, **params: str) -> Notice:
+    return parse_voevent(voevent(f"ivo://nasa.gsfc.gcn/{path}", "".join(param(name, text) for name, text in params.items())))
+
+
+def test_sources_that_share_a_number_are_told_apart_by_their_place() -> None:
+    image = gcn("SWIFT#BAT_SubSubThresh_Pos_1491582171-023", Packet_Type="140", TrigID="1491582171")
+    assert (image.event_name, image.names, image.related) == ("Swift 1491582171@123.4500-6.7000", (), ())
+    ivorn = "ivo://nasa.gsfc.gcn/SWIFT#BAT_Known_Pos_1491582171-024"
+    what = param("Packet_Type", "141") + param("TrigID", "-1291045295")
+    assert parse_voevent(voevent(ivorn, what)).event_name == "Swift -1291045295@123.4500-6.7000"
+    assert parse_voevent(voevent(ivorn, what, radec=None)).event_name == ivorn
+    candidate = gcn("COUNTERPART#Position_021571-075", Packet_Type="45", TrigID="21571", Telescope="Swift-XRT")
+    assert candidate.event_name == "COUNTERPART 21571@123.4500-6.7000"
+    assert (candidate.related, candidate.fields["TrigID"]) == (("Swift 21571",), "21571")
+
+
+@pytest.mark.parametrize("number", ["2147483647", "4294967295"])
+def test_a_number_that_overflowed_leaves_the_ivorn(number: str) -> None:
+    notice = gcn("AMON#ICECUBE_HESE_Event", Packet_Type="158", TrigID=number)
+    assert (notice.event_name, notice.names) == ("ivo://nasa.gsfc.gcn/AMON#ICECUBE_HESE_Event", ())
+    assert gcn("SWIFT#BAT_GRB_Pos", Packet_Type="61", TrigID="99999").event_name is None
+
+
+def test_one_burst_of_fermi_by_all_its_names() -> None:
+    page = "http://heasarc.gsfc.nasa.gov/FTP/fermi/data/gbm/triggers/2026/bn260523143/quicklook/glg_lc_medres34_bn260523143.gif"
+    gbm = gcn("Fermi#GBM_Gnd_Pos_1", Packet_Type="112", TrigID="801199550", LightCurve_URL=page)
+    lat = gcn("Fermi#LAT_Offline_Pos_1", Packet_Type="128", TrigID="260523143")
+    assert (gbm.event_name, gbm.names) == ("Fermi 801199550", ("bn260523143",))
+    assert (lat.event_name, lat.names) == ("Fermi 260523143", ("bn260523143",))
+    assert gcn("Fermi#LAT_Offline_Pos_2", Packet_Type="128", TrigID="260524143").names == ()
+
+
+@pytest.mark.parametrize("ivorn", ["ivo://LVK#1", "ivo://swift#1"])
+def test_a_stranger_that_calls_itself_a_mission_is_none(ivorn: str) -> None:
+    notice = parse_voevent(voevent(ivorn))
+    assert (notice.mission, notice.messenger) == (ivorn.partition("#")[0], None)
+
+
+def test_a_preliminary_retraction_is_a_retraction() -> None:
+    what = param("Packet_Type", "150") + param("GraceID", "MS181101abc") + param("AlertType", "Preliminary")
+    ivorn = "ivo://gwnet/gcn_sender#MS181101abc-4-Preliminary-Retraction"
+    notice = parse_voevent(voevent(ivorn, what + param("Retraction", "1")))
+    assert (notice.alert_type, notice.stage) == ("retraction", "retracted")
+    assert parse_voevent(voevent(ivorn, what)).stage == "preliminary"
+
+
+@pytest.mark.parametrize("rate", ["1e999", "-1e999", "inf", "nan"])
+def test_a_rate_past_all_bounds_is_none(rate: str) -> None:
+    assert parse_voevent(voevent(what=param("FAR", rate, unit="Hz"))).far is None

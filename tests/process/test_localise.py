@@ -41,7 +41,14 @@ def map_bytes(scale: float = 1.0, **header: object) -> bytes:
     nside = 64
     lon, lat = healpy.pix2ang(nside, np.arange(12 * nside**2), nest=True, lonlat=True)
     prob = np.exp(-0.5 * (sky.separation(200.0, -30.0, lon, lat) / 5.0) ** 2)
-    hdu = fits.BinTableHDU.from_columns([fits.Column("PROB", "D", array=scale * prob / prob.sum())])
+    given = {"PROB": scale * prob / prob.sum()}
+    if "DISTMEAN" in header:
+        given |= {
+            "DISTMU": np.full(prob.size, 118.0),
+            "DISTSIGMA": np.full(prob.size, 29.0),
+            "DISTNORM": np.full(prob.size, 7e-5),
+        }
+    hdu = fits.BinTableHDU.from_columns([fits.Column(name, "D", array=values) for name, values in given.items()])
     hdu.header.update({"ORDERING": "NESTED", "NSIDE": nside, **header})
     stream = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
@@ -87,14 +94,22 @@ def test_areas_of_a_circle_are_those_of_its_map(radius: float, containment: floa
 def test_what_has_no_extent_has_no_map() -> None:
     frame, kept = localised(
         {"ra": 10.0, "dec": 20.0},
-        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.5 / 3600},
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0},
         {"ra": 10.0, "dec": 20.0, "ra_dec_error": float("nan")},
         {"ra_dec_error": 3.0},
         {"event_name": None},
     )
     assert kept == []
-    assert frame.select(*COLUMNS).null_count().row(0) == (6,) * 5
+    assert frame.select(*COLUMNS).null_count().row(0) == (5,) * 5
+
+
+def test_a_position_finer_than_an_arcsecond_has_the_smallest_circle() -> None:
+    frame, kept = localised(
+        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0001},
+        {"ra": 10.0, "dec": 20.0, "ra_dec_error": 0.0004},
+    )
+    assert [skymap.radius for _, _, skymap in kept if isinstance(skymap, Circle)] == [1.0 / 3600.0, 0.0004]
+    assert 0.0 < frame["skymap.area90"][0] < frame["skymap.area90"][1]
 
 
 def test_a_refused_map_is_told_and_its_circle_is_used() -> None:

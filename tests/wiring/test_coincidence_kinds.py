@@ -63,6 +63,8 @@ CASES: list[tuple[float, str, dict[str, Any], str | None]] = [
     (0.0, "CBC", {"types": ("SWIFT_BAT_KNOWN_SRC",), "mission": "Swift"}, None),
     (0.0, "CBC", {"types": ("MAXI_UNKNOWN",), "mission": "MAXI"}, "grb_cbc"),
     (0.0, "CBC", {"types": ("MAXI_KNOWN",), "mission": "MAXI"}, None),
+    (0.0, "CBC", {"types": ("MAXI.GSC.known",), "mission": "MAXI"}, None),
+    (0.0, "CBC", {"types": ("Fermi.LAT.flare",)}, None),
     (0.0, "CBC", {"messenger": "Neutrino", "follow_up": True}, None),
     (0.0, "CBC", {"types": ("SWIFT_BAT_QL_POS",), "mission": "Swift"}, "grb_cbc"),
     (0.0, "CBC", {"types": ("SWIFT_BAT_TRANS", "SWIFT_BAT_GRB_POS_ACK"), "mission": "Swift"}, "grb_cbc"),

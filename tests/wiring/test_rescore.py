@@ -25,8 +25,10 @@ from broker.store import alerts, association_pages, associations, columns, live_
 from broker.store.archive import Address
 from broker.store.engine import connection, transaction
 from broker.store.revisions import EventChange
+from broker.wiring import reading
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
 from broker.wiring.parts import Parts, open_parts
+from broker.wiring.reading import Query
 from broker.wiring.rescore import rescore
 from consumers.alert import Alert, alert_from
 from consumers.schemas import SchemaBook
@@ -339,6 +341,25 @@ def test_of_many_events_at_once_those_with_alerts_in_their_time_are_looked_at(sk
     changes += sky.notice(9, from_cone(*HERE, 3.0))
     rescore(sky.parts, changes)
     assert sky.states() == {"ztf:0": "live"}
+
+
+def test_queries_ask_what_is_so_now_whichever_came_first(sky: Sky) -> None:
+    def found(where: str) -> list[tuple[Any, ...]]:
+        asked = Query(where, columns=("gw.event", "gw.credible_level", "grb.event"))
+        return reading.query(sky.parts, asked).select("alert_id", *asked.columns).rows()
+
+    sky.survey(HERE, (40.0, 30.0))
+    sky.notice(1, from_cone(*HERE, 3.0))
+    assert found("in_skymap('S260801a', 0.9)") == []  # not held against it yet
+    sky.comes(2, from_cone(*HERE, 3.0))
+    (row,) = found("in_skymap('S260801a', 0.9)")
+    assert row[:2] == ("ztf:0", "S260801a")
+    assert row[2] < 0.1
+    assert found("gw.credible_level < 0.9") == [row]
+    assert found("skymap_level('GRB%') < 0.9") == []
+    assert [each[0] for each in found("gw.event IS NULL")] == ["ztf:1"]
+    sky.comes(3, kind="retraction")
+    assert found("in_skymap('S260801a', 0.9)") == []
 
 
 def deep(skymap: SkyMap, mean: float, spread: float) -> SkyMap:
