@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from broker.alert import COMMON
+from broker.decode.bounds import overlong
 from broker.decode.columns import Decoded, Ragged, to_series
 from broker.decode.declaration import Declaration
 from broker.science.sky import radec_to_hpx
@@ -109,7 +110,7 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
     ra = np.where(ra == 360.0, 0.0, ra)
     days = numbers(frame, d.time.field)
     micros, timed = to_micros(days, d.time.format, d.time.scale)
-    problems = dict(decoded.doubtful)
+    problems = overlong(words) | decoded.doubtful
     with np.errstate(invalid="ignore"):
         tests: list[tuple[npt.ArrayLike, str, Floats | None]] = [
             (words["alert_id"].is_null().to_numpy(), _lacks(frame, "id", d.id), None),

@@ -40,7 +40,7 @@ Scalar = str | float | int | bool | None
 DEFAULT_CONTAINMENT = 0.9
 """Containment of an error radius that says nothing of it, as in GCN's unified schema."""
 
-_LONGEST_ID = 400
+_LONGEST_WORD = 400
 
 PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "2147483647", "4294967295", "none", "null", "unknown", "undefined", "n/a"})
 """Event identifiers that stand for none: they would join unrelated events. Leading zeros do not count."""
@@ -211,7 +211,7 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     names = ("event_name", "time", "messenger", "mission", "instrument", "alert_type", "alert_tense", "far", "p_astro")
     places = ("ra", "dec", "ra_dec_error", "containment_probability", "classification")
     columns: dict[str, Sequence[object]] = {name: [getattr(n, name) for n in notices] for name in names + places}
-    columns["alert_id"] = [f"{stream}:{_short(n.native_id)}" for n in notices]
+    columns["alert_id"] = [f"{stream}:{n.native_id}" for n in notices]
     columns["stream"] = [stream] * len(notices)
     columns["object_id"] = columns["event_name"]
     columns["hpx"] = _hpx(notices)
@@ -234,7 +234,7 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
 def _event(notice: Notice) -> dict[str, object]:
     def text(name: str) -> str | None:
         value = notice.fields.get(name)
-        return _legible(value)[:_LONGEST_ID] if isinstance(value, str) else None
+        return _legible(value)[:_LONGEST_WORD] if isinstance(value, str) else None
 
     names = (notice.event_name, *notice.names) if notice.event_name else notice.names
     return {
@@ -268,13 +268,6 @@ def _clean(notice: Notice) -> Notice:
 
 def _legible(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")
-
-
-def _short(native_id: str) -> str:
-    """Identifier itself, or its beginning and its digest if it is longer than any true one."""
-    if len(native_id) <= _LONGEST_ID:
-        return native_id
-    return f"{native_id[:_LONGEST_ID]}#{digest(native_id.encode()).hex()[:16]}"
 
 
 def _hpx(notices: Sequence[Notice]) -> list[int | None]:

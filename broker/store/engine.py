@@ -29,6 +29,9 @@ Synchronous = Literal["off", "normal", "full"]
 _WRITES = "nuncius_writes"
 # Primary SQLite codes that waiting can mend: busy, locked, I/O error, full disk, cannot open, locking protocol.
 _SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
+# Classes of PostgreSQL's codes: connection, rolled back for others' sake, out of space or memory, held by others, stopped, I/O.
+# Not 54 among them, though the driver calls it operational: a row too large for an index is so for ever.
+_POSTGRES_PASSING = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,9 @@ def _unavailable(error: BaseException) -> StoreUnavailableError | None:
         code = getattr(error, "sqlite_errorcode", None)
         passing = (code or 0) & 0xFF in _SQLITE_PASSING
     else:
+        state = getattr(error, "sqlstate", None)  # none where the server had no say: it is not there
         passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        passing = passing and (state is None or state[:2] in _POSTGRES_PASSING)
     if not passing:
         return None
     text = " ".join(str(error).split()) or type(error).__name__

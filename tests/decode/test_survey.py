@@ -62,6 +62,7 @@ def test_id_falls_back_to_the_candidates():
         ({"dec": float("nan")}, "no position"),
         ({"ra": float("inf")}, "off the sphere"),
         ({"ra": None}, "no position"),
+        ({"_objectId": "Z" * 513}, "the object's id has 513 bytes, of 512"),
     ],
 )
 def test_what_is_no_alert(changes, words):
