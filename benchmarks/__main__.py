@@ -15,8 +15,8 @@ from benchmarks.services import both_services
 from broker import telemetry
 
 PARTS = {
+    "latency": latency.run,  # first, while the disk has nothing else to write
     "path": path.run,
-    "latency": latency.run,
     "associations": associations.run,
     "decode": decode.run,
     "vtp": vtp.run,

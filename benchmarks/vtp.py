@@ -112,7 +112,7 @@ async def _author(port: int, numbers: Iterator[int]) -> None:
 def _nuncius(place: Path) -> Iterator[tuple[int, int]]:
     author, subscriber = free_port(), free_port()
     (place / "nuncius.toml").write_text(
-        f"[vtp]\nauthor_port = {author}\nsubscriber_port = {subscriber}\nrelay = true\nevents = false\n"
+        f"[vtp]\nauthor_port = {author}\nsubscriber_port = {subscriber}\nrelay = true\nevents = false\ntest_events = true\n"
         f'per_address = 100\nunacknowledged = 100000\n[output]\nlevel = "error"\n'
     )
     with _running([sys.executable, "-m", "broker", "--data", str(place), "vtp"], subscriber):

@@ -41,7 +41,8 @@ def root_name(data: bytes) -> str:
     at = plain.find(b"<")
     while at >= 0:
         if plain.startswith((b"<?", b"<!--"), at):
-            end = plain.find(b"?>" if plain[at + 1 : at + 2] == b"?" else b"-->", at + 2)
+            # From behind the four characters that open a comment: "<!-->" opens one and does not close it.
+            end = plain.find(b"?>", at + 2) if plain.startswith(b"<?", at) else plain.find(b"-->", at + 4)
             at = plain.find(b"<", end) if end >= 0 else -1
             continue
         found = _ROOT.match(plain, at)

@@ -190,11 +190,11 @@ class VtpTable(Table):
     events: bool = True  # what subscribers get: events,
     test_events: bool = False
     filters: tuple[str, ...] = ()  # the matches of these filters,
-    relay: bool = False  # and every VOEvent that came in, as it came
+    relay: bool = False  # and every VOEvent that came in, as it came, once
     max_bytes: Count = 1 << 20
     connections: Count = 200
     per_address: Count = 20
-    patience: Positive = 20.0  # seconds for a whole frame
+    patience: Positive = 20.0  # seconds for a whole frame, to read an answer, to acknowledge
     alive_seconds: Positive = 60.0
     unacknowledged: Count = 1000
 

@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from broker.errors import DecodeError
-from broker.safe_xml import parse_xml
+from broker.safe_xml import parse_xml, root_name
 
 __all__ = [
     "ROLES",
@@ -31,6 +31,7 @@ __all__ = [
     "Role",
     "Transport",
     "allowed",
+    "ivorn_and_role",
     "ivorn_of",
     "pack",
     "read_transport",
@@ -45,6 +46,7 @@ ROLES: Final = ("iamalive", "ack", "nak", "authenticate")
 # Compared without their scheme, case and "www.": three spellings are in use.
 _NAMESPACE: Final = re.compile(r"\{https?://(www\.)?telescope-networks\.org/(xml|schema)/Transport/v1\.1\}", re.IGNORECASE)
 _ROLE: Final = re.compile(rb"<(?:\w+:)?Transport\b[^>]*?\brole\s*=\s*[\"'](iamalive|ack|nak|authenticate)[\"']")
+_COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
 _LENGTH: Final = 4
 
 
@@ -118,7 +120,10 @@ def pack(data: bytes) -> bytes:
 
 def role_of(data: bytes) -> Role | None:
     """Role of a transport message, told without parsing it; ``None`` where it is something else."""
-    found = _ROLE.search(data[:2048])
+    head = data[:2048]
+    if root_name(head) != "Transport":
+        return None  # an event may speak of transport messages
+    found = _ROLE.search(_COMMENT.sub(b"", head) if b"<!--" in head else head)
     return found.group(1).decode() if found else None  # type: ignore[return-value]
 
 
@@ -159,7 +164,12 @@ def read_transport(data: bytes) -> Transport:
 
 
 def ivorn_of(data: bytes) -> str:
-    """Identifier of a VOEvent.
+    """Identifier of a VOEvent; raises what `ivorn_and_role` raises."""
+    return ivorn_and_role(data)[0]
+
+
+def ivorn_and_role(data: bytes) -> tuple[str, str]:
+    """Identifier of a VOEvent and its role, ``observation`` unless it says another.
 
     Raises
     ------
@@ -172,7 +182,7 @@ def ivorn_of(data: bytes) -> str:
     ivorn = (root.get("ivorn") or "").strip()
     if not ivorn:
         raise DecodeError("no ivorn: a VOEvent is known by it")
-    return ivorn
+    return ivorn, (root.get("role") or "observation").strip()
 
 
 def _all(root: etree._Element, path: str) -> Sequence[etree._Element]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from broker.cli.context import context, err, out, progress
+from broker.cli.tables import LEAST_PROSE, show_table
 from broker.store import catalogs
 
 __all__ = ["app"]
@@ -43,11 +44,11 @@ def listing(ctx: typer.Context) -> None:
     Example: `nuncius catalog list`
     """
     options = context(ctx)
-    table = Table("name", "sources", "columns")
-    built = {one.name: one for one in catalogs.open_all(options.data / "catalogs")}
-    for name in sorted({*built, *catalogs.known()}):
-        if name in built:
-            table.add_row(name, f"{len(built[name]):,}", ", ".join(built[name].columns))
-        else:
-            table.add_row(name, "not built", f"nuncius catalog add {name}", style="dim")
-    out.print(table)
+    built = {one.name: one for one in catalogs.open_all(options.kept() / "catalogs")}
+    rows = [
+        (name, f"{len(built[name]):,}", escape(", ".join(built[name].columns)))
+        if name in built
+        else (name, "[dim]not built[/]", f"[dim]nuncius catalog add {name}[/]")
+        for name in sorted({*built, *catalogs.known()})
+    ]
+    show_table(out, ("name", "sources", "columns"), rows, prose={"columns": LEAST_PROSE})

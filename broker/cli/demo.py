@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from broker.cli.context import context, err, out, progress
 from broker.cli.ingest import show_totals
+from broker.cli.tables import show_table
 from broker.errors import UsageError
 from broker.simulate.night import Night
 from broker.topics import COINCIDENCE_STREAM
@@ -29,7 +30,6 @@ __all__ = ["demo"]
 
 DURATION = 1800.0  # seconds of night
 RATES = {"ztf": 0.6, "lsst": 0.6, "gcn": 0.005}
-SHOWN = 1  # matches of each filter in the table
 PATIENCE = 300.0  # seconds to wait for the last of it
 
 
@@ -123,14 +123,7 @@ def _follow(bar: Progress, state: Playing, total: int, found: list[Match]) -> No
 def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
     # As told last: an alert is told again when the map it lies in changes.
     found = list({(match.filter, match.alert["alert_id"]): match for match in found}.values())
-    counts = Counter(match.filter for match in found)
-    table = Table("filter", "matches", "best example", "why", title="What matched", show_lines=False)
-    for name, count in counts.most_common():
-        some = [match.alert for match in found if match.filter == name]
-        some.sort(key=lambda alert: min((level["credible_level"] for level in alert["skymaps"] or ()), default=2.0))
-        for number, alert in enumerate(some[:SHOWN]):
-            table.add_row(*((name, str(count)) if number == 0 else ("", "")), alert["alert_id"], _why(alert))
-    out.print(table)
+    _show_matches(found)
     for truth in night.truth:
         if truth.kind not in {"gw", "grb", "neutrino"}:
             ids = {f"{truth.stream}:{name}" for name in truth.packets}
@@ -148,6 +141,18 @@ def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
         else f"[bold red]sent {total:,}, but the ledger has {totals.overall}[/]"
     )
     return accounted
+
+
+def _show_matches(found: list[Match]) -> None:
+    """How many each filter picked, and the one deepest in a sky map, if any is."""
+    rows = []
+    for name, count in Counter(match.filter for match in found).most_common():
+        best = min(
+            (match.alert for match in found if match.filter == name),
+            key=lambda alert: min((level["credible_level"] for level in alert["skymaps"] or ()), default=2.0),
+        )
+        rows.append((name, str(count), escape(best["alert_id"]), escape(_why(best))))
+    show_table(out, ("filter", "matches", "best example", "why"), rows, prose={"why": 20}, title="What matched")
 
 
 def _why(alert: dict[str, Any]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from broker.api.events import Event, EventDetail, Revision, detail, summary
 from broker.cli import event_alerts, event_coincidences, event_galaxies
 from broker.cli.context import context, out, print_json
+from broker.cli.tables import show_table
 from broker.store import events
 from broker.store.change_words import rate_words
 from broker.wiring.parts import open_parts
@@ -49,16 +49,13 @@ def listing(
         print_json([each.model_dump(mode="json") for each in found])
         return
     wide = out.width >= WIDE
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("event", "state", "time (UTC)", "class", "90% area", "rev.", *(("position", "also known as") if wide else ())):
-        table.add_column(name, no_wrap=name == "event", overflow="fold")
+    columns = ("event", "state", "time (UTC)", "class", "90% area", "rev.", *(("position", "also known as") if wide else ()))
+    rows = []
     for each in found:
         more = (_position(each), escape(", ".join(each.aliases))) if wide else ()
-        table.add_row(
-            escape(each.name), _state(each), _time(each)[:19], escape(each.classification or ""), _area(each.area90),
-            str(each.revision), *more,
-        )  # fmt: skip
-    out.print(table)
+        words = (_state(each), _time(each)[:19], escape(each.classification or ""), _area(each.area90), str(each.revision))
+        rows.append((escape(each.name), *words, *more))
+    show_table(out, columns, rows, prose={"state": 11, "class": 10, "also known as": 20})
 
 
 @app.command()

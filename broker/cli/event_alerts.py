@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from broker.api.associations import AssociatedAlert, shown
 from broker.cli.context import context, out, print_json
+from broker.cli.tables import show_table
 from broker.store import association_pages
 from broker.store.events import canonical_name
 from broker.wiring.parts import open_parts
@@ -64,10 +65,10 @@ def _write(found: list[AssociatedAlert], fmt: Format) -> None:
         writer.writeheader()
         writer.writerows(rows)
     else:
-        table = Table("alert", "object", "level", "in volume", "hours after", "mag", "revision", "state")
+        lines = []
         for alert in found:
             volume = "" if alert.volume_level is None else f"{alert.volume_level:.3f}"
             mag = "" if alert.mag is None else f"{alert.mag:.2f} {alert.band or ''}"
             cells = (f"{alert.credible_level:.3f}", volume, f"{alert.dt / 3600:+.2f}", mag, str(alert.revision), alert.state)
-            table.add_row(alert.alert_id, alert.object_id or "", *cells)
-        out.print(table)
+            lines.append((escape(alert.alert_id), escape(alert.object_id or ""), *cells))
+        show_table(out, ("alert", "object", "level", "in volume", "hours after", "mag", "revision", "state"), lines)

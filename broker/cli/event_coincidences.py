@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from broker.api.coincidences import Coincidence, shown
 from broker.cli.context import context, out, print_json
+from broker.cli.tables import show_table
 from broker.store import coincidences as stored
 from broker.store.change_words import rate_words
 from broker.store.events import canonical_name
@@ -33,14 +33,16 @@ def coincidences(
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
         return
-    table = Table("id", "state", "dt", "window", "by chance in time", "and on the sky", "overlap", "90% area", "publishable")
-    for each in found:
-        table.add_row(
+    columns = ("id", "state", "dt", "window", "by chance in time", "and on the sky", "overlap", "90% area", "publishable")
+    lines = [
+        (
             escape(each.id), _state(each), f"{each.dt:+.2f} s", each.window, rate_words(each.far_temporal) or "",
             rate_words(each.far_space_time) or "", "" if each.overlap is None else f"{each.overlap:.3g}",
             "" if each.area90 is None else f"{each.area90:,.3g} deg²", "yes" if each.publishable else "no",
-        )  # fmt: skip
-    out.print(table)
+        )
+        for each in found
+    ]  # fmt: skip
+    show_table(out, columns, lines)
 
 
 def _state(found: Coincidence) -> str:

@@ -8,17 +8,30 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.table import Table
 
 from broker.api.galaxies import as_document
-from broker.api.render.table import Format, render
+from broker.api.render.table import Format as FileFormat
+from broker.api.render.table import render
 from broker.api.services import Galaxies, GalaxyQuery, Weight
-from broker.cli.context import context, err, print_json
+from broker.cli.context import context, err, out, print_json
 from broker.errors import UsageError
 from broker.wiring import hosts
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import open_parts
 
 __all__ = ["of_event", "of_file"]
+
+
+class Format(StrEnum):
+    """How to write them."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+    votable = "votable"
 
 
 class Weigh(StrEnum):
@@ -46,7 +59,7 @@ def of_event(  # noqa: PLR0917  typer makes options of them
     weight: Weighing = None,
     level: Level = 0.99,
     catalog: CatalogName = "glade",
-    fmt: Shape = Format.json,
+    fmt: Shape = Format.table,
 ) -> None:
     """Galaxies ranked by their probability to host an event, by its latest sky map: see docs/hosts.md.
 
@@ -66,7 +79,7 @@ def of_file(  # noqa: PLR0917  typer makes options of them
     weight: Weighing = None,
     level: Level = 0.99,
     catalog: CatalogName = "glade",
-    fmt: Shape = Format.json,
+    fmt: Shape = Format.table,
 ) -> None:
     """Galaxies ranked by their probability to lie where a sky map says: see docs/hosts.md.
 
@@ -88,9 +101,29 @@ def _write(found: Galaxies, fmt: Format) -> None:
     if fmt is Format.json:
         print_json(as_document(found))
         return
-    written = render(found.frame, fmt, name="galaxies", description="Galaxies ranked as hosts")
-    sys.stdout.buffer.write(written.body)
-    sys.stdout.buffer.flush()
+    if fmt is Format.table:
+        out.print(_table(found))
+    else:
+        written = render(found.frame, FileFormat(fmt.value), name="galaxies", description="Galaxies ranked as hosts")
+        sys.stdout.buffer.write(written.body)
+        sys.stdout.buffer.flush()
     for key in ("completeness", "luminosity_ratio"):
         if found.facts[key] is not None:
             err.print(f"{key.replace('_', ' ')}: {found.facts[key]:.2f}", highlight=False)
+
+
+def _table(found: Galaxies) -> Table:
+    """What is asked for first; the other formats have all that the catalogue says."""
+    facts = found.facts
+    said = f"{found.frame.height:,} of {facts['galaxies']:,} galaxies of {facts['catalog']}, weight {facts['weight']}"
+    if facts["ranked_2d"]:
+        said += f"; {facts['ranked_2d']:,} ranked by the sky alone"
+    table = Table(title=said, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    for head in ("rank", "galaxy", "ra", "dec", "Mpc", "prob.", "level", "volume"):
+        table.add_column(head, justify="left" if head == "galaxy" else "right", no_wrap=True)
+    for row in found.frame.iter_rows(named=True):
+        name = row.get("name") or f"{facts['catalog']} {row.get('id') or ''}"
+        far = "" if row["dist"] is None else f"{row['dist']:.1f}"
+        shares = ["" if row[key] is None else f"{row[key]:.3f}" for key in ("probability", "credible_level", "volume_level")]
+        table.add_row(str(row["rank"]), name, f"{row['ra']:.4f}", f"{row['dec']:+.4f}", far, *shares)
+    return table

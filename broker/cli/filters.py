@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from broker.cli.context import context, err, out
+from broker.cli.tables import LEAST_PROSE, show_table
 from broker.filtering.definition import load_filter
 from broker.filtering.examples import run_examples
 from broker.wiring.parts import filters_of
@@ -26,10 +26,11 @@ def listing(ctx: typer.Context) -> None:
     Example: `nuncius filter list`
     """
     options = context(ctx)
-    table = Table("name", "version", "stream", "description")
-    for spec in filters_of(options.settings(), options.data):
-        table.add_row(spec.name, str(spec.version), ", ".join(spec.streams), spec.description)
-    out.print(table)
+    rows = [
+        (spec.name, str(spec.version), escape(", ".join(spec.streams)), escape(spec.description))
+        for spec in filters_of(options.settings(), options.data)
+    ]
+    show_table(out, ("name", "version", "stream", "description"), rows, prose={"stream": 10, "description": LEAST_PROSE})
 
 
 @app.command()

@@ -52,8 +52,6 @@ def send(
         raise UsageError(f"{file}: {error}") from error
     try:
         answer = asyncio.run(send_event(host, port, data))
-    except ConnectionResetError as error:
-        raise NunciusError(f"{host}:{port} hung up on us: this address may not be among those it takes authors from") from error
     except (OSError, TimeoutError) as error:
         raise NunciusError(f"no VOEvent broker answers at {host}:{port} ({error or 'time is up'})") from error
     if answer.role == "nak":

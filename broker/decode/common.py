@@ -10,7 +10,6 @@ import numpy.typing as npt
 import polars as pl
 
 from broker.alert import COMMON
-from broker.decode.bounds import overlong
 from broker.decode.columns import Decoded, Ragged, to_series
 from broker.decode.declaration import Declaration
 from broker.science.sky import radec_to_hpx
@@ -38,6 +37,7 @@ Flags = npt.NDArray[np.bool_]
 
 MAG_PER_E = 2.5 / np.log(10.0)
 _R90 = float(np.sqrt(-2.0 * np.log(0.1)))  # radius of 90 % of a round Gaussian, in sigmas
+LONGEST_ID = 400  # bytes; no survey has any near it, and a database cannot index what is much longer
 _FIRST = 315_532_800_000_000  # 1980
 _LAST = 4_102_444_800_000_000  # 2100
 _UNTIMED = np.iinfo(np.int64).min
@@ -110,10 +110,12 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
     ra = np.where(ra == 360.0, 0.0, ra)
     days = numbers(frame, d.time.field)
     micros, timed = to_micros(days, d.time.format, d.time.scale)
-    problems = overlong(words) | decoded.doubtful
+    problems = dict(decoded.doubtful)
     with np.errstate(invalid="ignore"):
         tests: list[tuple[npt.ArrayLike, str, Floats | None]] = [
             (words["alert_id"].is_null().to_numpy(), _lacks(frame, "id", d.id), None),
+            (_endless(words, "alert_id"), f"the id has more than {LONGEST_ID} bytes", None),
+            (_endless(words, "object_id"), f"the object's id has more than {LONGEST_ID} bytes", None),
             (np.isnan(ra) | np.isnan(dec), _lacks(frame, "position", (*d.ra, *d.dec)), None),
             ((ra < 0.0) | (ra > 360.0), "the position is off the sphere: right ascension {} degrees", ra),
             (np.abs(dec) > 90.0, "the position is off the sphere: declination {} degrees", dec),
@@ -126,6 +128,10 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
         for row in np.flatnonzero(wrong).tolist():
             problems.setdefault(row, say if values is None else say.format(float(values[row])))
     return Checked(frame, words, ra, dec, np.where(timed, micros, _UNTIMED), picked, problems)
+
+
+def _endless(words: pl.DataFrame, name: str) -> npt.NDArray[np.bool_]:
+    return (words[name].str.len_bytes() > LONGEST_ID).fill_null(value=False).to_numpy()
 
 
 def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> dict[str, pl.Series]:

@@ -33,6 +33,7 @@ __all__ = [
     "name_event",
     "notice_frame",
     "position",
+    "short",
 ]
 
 Scalar = str | float | int | bool | None
@@ -40,7 +41,7 @@ Scalar = str | float | int | bool | None
 DEFAULT_CONTAINMENT = 0.9
 """Containment of an error radius that says nothing of it, as in GCN's unified schema."""
 
-_LONGEST_WORD = 400
+_LONGEST_ID = 400  # bytes: what databases index is short (PostgreSQL takes 2.7 kB, of two names together)
 
 PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "2147483647", "4294967295", "none", "null", "unknown", "undefined", "n/a"})
 """Event identifiers that stand for none: they would join unrelated events. Leading zeros do not count."""
@@ -211,7 +212,7 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     names = ("event_name", "time", "messenger", "mission", "instrument", "alert_type", "alert_tense", "far", "p_astro")
     places = ("ra", "dec", "ra_dec_error", "containment_probability", "classification")
     columns: dict[str, Sequence[object]] = {name: [getattr(n, name) for n in notices] for name in names + places}
-    columns["alert_id"] = [f"{stream}:{n.native_id}" for n in notices]
+    columns["alert_id"] = [f"{stream}:{short(n.native_id)}" for n in notices]
     columns["stream"] = [stream] * len(notices)
     columns["object_id"] = columns["event_name"]
     columns["hpx"] = _hpx(notices)
@@ -234,15 +235,15 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
 def _event(notice: Notice) -> dict[str, object]:
     def text(name: str) -> str | None:
         value = notice.fields.get(name)
-        return _legible(value)[:_LONGEST_WORD] if isinstance(value, str) else None
+        return _legible(value)[:_LONGEST_ID] if isinstance(value, str) else None
 
     names = (notice.event_name, *notice.names) if notice.event_name else notice.names
     return {
-        "names": [_legible(name) for name in dict.fromkeys([*names, *filter(None, map(gbm_burst, names))])],
-        "refers": [_legible(name) for name in notice.refers],
-        "related": [_legible(name) for name in notice.related],
-        "cites": [_legible(f"{how} {ivorn}") for how, ivorn in notice.cites],
-        "ivorn": None if notice.ivorn is None else _legible(notice.ivorn),
+        "names": [_key(name) for name in dict.fromkeys([*names, *filter(None, map(gbm_burst, names))])],
+        "refers": [_key(name) for name in notice.refers],
+        "related": [_key(name) for name in notice.related],
+        "cites": [f"{_key(how)} {_key(ivorn)}" for how, ivorn in notice.cites],
+        "ivorn": None if notice.ivorn is None else _key(notice.ivorn),
         "issued": notice.issued,
         "serial": notice.serial if notice.serial is not None and abs(notice.serial) < 1 << 62 else None,
         "significant": notice.significant,
@@ -250,24 +251,38 @@ def _event(notice: Notice) -> dict[str, object]:
         "type": text("notice_type"),
         "search_group": text("group"),
         "search": text("search"),
-        "circular": notice.circular,
+        "circular": None if notice.circular is None else _key(notice.circular),
         "subject": text("subject") if notice.circular else None,
         "submitter": text("submitter") if notice.circular else None,
     }
 
 
-_TEXTS = ("native_id", "event_name", "mission", "instrument", "alert_type", "alert_tense", "classification", "skymap_url")
+_TEXTS = ("native_id", "event_name", "messenger", "mission", "instrument", "alert_type", "alert_tense", "classification")
 
 
 def _clean(notice: Notice) -> Notice:
-    """Notice without what JSON can write and a database or UTF-8 cannot hold: zero bytes and half surrogate pairs."""
+    """Notice without what JSON can write and a database or UTF-8 cannot hold: zero bytes, half surrogates, endless names."""
     texts = {name: getattr(notice, name) for name in _TEXTS}
-    changed: dict[str, Any] = {name: cleaned for name, text in texts.items() if text and (cleaned := _legible(text)) != text}
+    changed: dict[str, Any] = {name: cleaned for name, text in texts.items() if text and (cleaned := _key(text)) != text}
+    if notice.skymap_url and (url := _legible(notice.skymap_url)) != notice.skymap_url:
+        changed["skymap_url"] = url
     return replace(notice, **changed) if changed else notice
 
 
 def _legible(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _key(text: str) -> str:
+    return short(_legible(text))
+
+
+def short(name: str) -> str:
+    """A name itself, or its beginning and its digest if it is longer than any true one: one name stays one."""
+    data = name.encode()
+    if len(data) <= _LONGEST_ID:
+        return name
+    return f"{data[:_LONGEST_ID].decode('utf-8', 'ignore')}#{digest(data).hex()[:16]}"
 
 
 def _hpx(notices: Sequence[Notice]) -> list[int | None]:

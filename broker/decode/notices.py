@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from broker import topics
 from broker.alert import Batch, Rejection
-from broker.decode.bounds import bounded
 from broker.decode.circular import from_circular, parse_circular_mail
 from broker.decode.coincidence import from_coincidence, is_coincidence
 from broker.decode.gcn_binary import LENGTH, parse_binary
@@ -64,7 +63,7 @@ def _decode(record: Record) -> tuple[list[Notice], list[str]]:
     try:
         if data.startswith(b"Obj\x01"):
             return _decode_ocf(data)
-        return [bounded(_decode_one(data, header(record, topics.HEADER_ORIGIN)))], []
+        return [_decode_one(data, header(record, topics.HEADER_ORIGIN))], []
     except DecodeError as error:
         return [], [str(error)]
     except Exception as error:  # noqa: BLE001 - a fault of ours in one notice must not cost the others of the batch
@@ -78,7 +77,7 @@ def _decode_ocf(data: bytes) -> tuple[list[Notice], list[str]]:
     reasons = [] if reason is None else [reason]
     for alert in alerts:
         try:
-            found.append(bounded(from_igwn(alert)))
+            found.append(from_igwn(alert))
         except DecodeError as error:
             reasons.append(str(error))
     return found, reasons

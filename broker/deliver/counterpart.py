@@ -117,13 +117,13 @@ class Known:
         As the database has it, by name.
     curve
         Light curve, by the object's id.
-    level_before
-        By event and alert, the credible level before the event changed last; ``None`` where the alert was not in its map.
+    told
+        By event and alert, the credible level told last; ``None`` where nothing was, or it was taken back.
     """
 
     event: Callable[[str], Mapping[str, Any] | None]
     curve: Callable[[str], pl.DataFrame]
-    level_before: Callable[[str, str], float | None] = lambda _event, _alert: None
+    told: Callable[[str, str], float | None] = lambda _event, _alert: None
 
 
 def counterpart(
@@ -152,10 +152,12 @@ def counterpart(
     change: Change = "initial"
     if update and event:
         maps = [each for each in maps if each["event"] == event]
-        before = known.level_before(event, str(alert["alert_id"]))
+        before = known.told(event, str(alert["alert_id"]))
         if update == "retracted" or not maps:
+            if before is None:
+                return None
             change, maps = "retraction", [{"event": event, "revision": (known.event(event) or {}).get("revision")}]
-        elif before is not None and before <= level:
+        elif before is not None:
             change = "update"  # told whatever the level is now
     if change == "initial":
         maps = [each for each in maps if each["credible_level"] <= level]

@@ -1,61 +1,38 @@
 """VOEvents over TCP to subscribers: every one gets every event its filters let through, and delays nobody else.
 
-What is to go out at one time is written to a subscriber at once. Acknowledgements are counted, not parsed. One who does not
-acknowledge, does not answer, or does not read is dropped; there is no queue of its own to fill beyond the connection's buffer.
+What is to go out at one time is written at once to who has no filters; what others' filters let through follows when they have
+been asked, see `broker.deliver.vtp_filters`. Acknowledgements are counted, not parsed. One who does not acknowledge, does not
+answer, or does not read is dropped; there is no queue of its own to fill beyond the connection's buffer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from lxml import etree
-
-from broker import vtp
-from broker.errors import DecodeError
-from broker.safe_xml import parse_xml
-from broker.telemetry import VTP_SENT, VTP_SUBSCRIBERS, get_logger
-from broker.vtp import Frames, Network, Transport, pack, transport
+from broker.deliver.vtp_filters import FILTER_SECONDS, Answer, Asking, Refused
+from broker.deliver.vtp_subscriber import LINGER_SECONDS, Batch, Links, Rules, Subscriber
+from broker.telemetry import get_logger
+from broker.vtp import pack
 
 __all__ = ["Broadcaster", "Rules"]
 
 log = get_logger(__name__)
 
-ANSWER_BYTES = 65_536  # longest frame a subscriber may send
-FILTER_LENGTH, FILTERS = 1024, 16
-_NOTHING = etree.Element("VOEvent")
-FILTER_SECONDS = 1.0  # one that takes longer over an event costs its owners the connection
+ALL_SECONDS = 5.0  # of processor time, for all filters over the events of one time; less the more times wait
+TOGETHER_BYTES = 8 << 20  # of events that are asked about at one time
+WAITING_BYTES = 64 << 20  # of events that wait for filters
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a subscriber may and must.
+@dataclass(slots=True)
+class _Waiting:
+    """Events, and who gets those that its filters let through: its filters at the time, for it may change them."""
 
-    Parameters
-    ----------
-    identity
-        Our ivorn.
-    allow
-        Networks that may connect.
-    connections
-        Open at once.
-    alive_seconds
-        Between two questions whether a subscriber lives; the next finds the last one answered, or drops it.
-    unacknowledged
-        Events a subscriber may owe an acknowledgement for.
-    buffered_bytes
-        That may wait for a subscriber to read them.
-    """
-
-    identity: str
-    allow: tuple[Network, ...]
-    connections: int = 200
-    alive_seconds: float = 60.0
-    unacknowledged: int = 1000
-    buffered_bytes: int = 16 << 20
+    batch: Batch
+    wanted: dict[Subscriber, tuple[str, ...]]
 
 
 class Broadcaster:
@@ -63,24 +40,39 @@ class Broadcaster:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.subscribers: set[_Subscriber] = set()
-        self._filtering = ThreadPoolExecutor(2, "xpath")
-        self._hanging: set[str] = set()
+        self.links = Links(rules, self._trial, lambda one, batch: self._queue(batch, {one: one.filters}))
+        self._newcomers, self._known = Asking(), Asking()
+        self._refused = Refused()
+        self._waiting: deque[_Waiting] = deque()
+        self._some = asyncio.Event()
+        self._costs: dict[str, float] = {}  # seconds, the last time
+        self.filtering: asyncio.Task[None] | None = None
+
+    @property
+    def subscribers(self) -> set[Subscriber]:
+        """Those that get events."""
+        return self.links.subscribers
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
-        """Listen for subscribers."""
-        return await asyncio.get_running_loop().create_server(lambda: _Subscriber(self), host, port)
+        """Listen for subscribers, and filter for them."""
+        loop = asyncio.get_running_loop()
+        self.filtering = loop.create_task(self._filter())
+        return await loop.create_server(lambda: Subscriber(self.links), host, port)
 
     async def send(self, events: Sequence[bytes]) -> None:
-        """Hand VOEvents to whoever wants them; returns when the connections have them, not when they arrive."""
-        frames = [pack(event) for event in events]
-        everything = b"".join(frames)
-        for wanted in {each.filters for each in self.subscribers}:
-            passed = await self._passed(wanted, events) if wanted else None
-            some = everything if passed is None else b"".join(frames[number] for number in passed)
-            count = len(events) if passed is None else len(passed)
-            for subscriber in [each for each in self.subscribers if each.filters == wanted]:
-                subscriber.write(some, count)
+        """Hand VOEvents to whoever wants all; returns when the connections have them, not when they arrive."""
+        batch = Batch(tuple(events), tuple(map(pack, events)))
+        everything = b"".join(batch.frames)
+        wanted: dict[Subscriber, tuple[str, ...]] = {}
+        for subscriber in list(self.subscribers):
+            if subscriber.hold(batch):
+                continue
+            if subscriber.filters:
+                wanted[subscriber] = subscriber.filters
+            else:
+                subscriber.write(everything, len(events))
+        if wanted:
+            self._queue(batch, wanted)
         await asyncio.sleep(0)
 
     async def ask(self) -> None:
@@ -90,151 +82,85 @@ class Broadcaster:
             for subscriber in list(self.subscribers):
                 subscriber.ask()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all connections."""
         for subscriber in list(self.subscribers):
             subscriber.drop("we are going down")
-        self._filtering.shutdown(wait=False, cancel_futures=True)
+        if self.filtering is not None:
+            self.filtering.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.filtering
+        await self._known.close()
+        await self._newcomers.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self.links.open:  # noqa: ASYNC110  once, when all is over
+                    await asyncio.sleep(0.01)
+        for each in list(self.links.open):
+            each.abort()
 
-    async def _passed(self, filters: tuple[str, ...], events: Sequence[bytes]) -> list[int]:
-        """Numbers of the events that one of the filters is true for."""
-        passed: set[int] = set()
-        for text in filters:
-            if text in self._hanging:
+    async def _trial(self, filters: tuple[str, ...]) -> str:
+        """Ask filters about nothing, which shows whether they can be asked at all."""
+        if known := self._refused.reason(filters):
+            return known
+        faults = []
+        async for answer in self._newcomers.ask(filters, (), FILTER_SECONDS):
+            if answer.fault:
+                self._remember(answer)
+                faults.append(answer.fault)
+        return faults[0] if faults else ""
+
+    def _queue(self, batch: Batch, wanted: Mapping[Subscriber, tuple[str, ...]]) -> None:
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and last.wanted == wanted and last.batch.size + batch.size < TOGETHER_BYTES:
+            last.batch = Batch(last.batch.events + batch.events, last.batch.frames + batch.frames)
+        elif sum(each.batch.size for each in self._waiting) > WAITING_BYTES:
+            for subscriber in wanted:
+                subscriber.refuse("there is no time for all filters: ask for less, or come again")
+        else:
+            self._waiting.append(_Waiting(batch, dict(wanted)))
+            self._some.set()
+
+    async def _filter(self) -> None:
+        """For ever: ask the filters about what waits."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            while self._waiting:
+                await self._pass(self._waiting.popleft())
+
+    async def _pass(self, waiting: _Waiting) -> None:
+        """Write to each what its filters let through, as soon as all of them have been asked.
+
+        Those that took least the last time are asked first and newcomers in the end: who is left when the time is over is who
+        has used it up.
+        """
+        wanted = {one: filters for one, filters in waiting.wanted.items() if one in self.subscribers}
+        texts = {text for filters in wanted.values() for text in filters}
+        inverse: dict[tuple[str, ...], list[Subscriber]] = {}
+        for one, filters in wanted.items():
+            inverse.setdefault(filters, []).append(one)
+        passed: dict[str, frozenset[int]] = {}
+        order = sorted(texts, key=lambda text: (self._costs.get(text, FILTER_SECONDS), text))
+        seconds = max(FILTER_SECONDS, ALL_SECONDS / (1 + len(self._waiting)))
+        costs = {text: cost for text, cost in self._costs.items() if any(text in one.filters for one in self.subscribers)}
+        async for answer in self._known.ask(order, waiting.batch.events, seconds):
+            if answer.fault:
+                self._remember(answer)
+                for one in [each for each, filters in wanted.items() if answer.text in filters]:
+                    one.refuse(answer.fault)
                 continue
-            work = asyncio.get_running_loop().run_in_executor(self._filtering, _true_for, text, events)
-            try:
-                passed |= set(await asyncio.wait_for(asyncio.shield(work), FILTER_SECONDS * len(events)))
-            except TimeoutError:
-                self._give_up(text)
-        return sorted(passed)
+            costs[answer.text] = answer.seconds
+            passed[answer.text] = answer.passed
+            for filters in [each for each in inverse if passed.keys() >= set(each)]:
+                self._write(waiting.batch, frozenset().union(*(passed[text] for text in filters)), inverse.pop(filters))
+        self._costs = costs
 
-    def _give_up(self, text: str) -> None:
-        """The thread cannot be stopped: it is left to end by itself, and others get its place."""
-        self._hanging.add(text)
-        self._filtering.shutdown(wait=False)
-        self._filtering = ThreadPoolExecutor(2, "xpath")
-        for subscriber in [each for each in self.subscribers if text in each.filters]:
-            subscriber.refuse(f"filter {text!r} takes more than {FILTER_SECONDS:g} s over an event")
+    def _write(self, batch: Batch, numbers: frozenset[int], to: Sequence[Subscriber]) -> None:
+        some = b"".join(batch.frames[number] for number in sorted(numbers))
+        for one in to:
+            one.write(some, len(numbers))
 
-
-class _Subscriber(asyncio.Protocol):
-    """One connection."""
-
-    def __init__(self, all_of_them: Broadcaster) -> None:
-        self.filters: tuple[str, ...] = ()
-        self._all = all_of_them
-        self._rules = all_of_them.rules
-        self._frames = Frames(ANSWER_BYTES)
-        self._owed = 0  # acknowledgements
-        self._asked = False
-        self._since = time.monotonic()
-        self._address = "?"
-
-    def connection_made(self, link: asyncio.BaseTransport) -> None:
-        assert isinstance(link, asyncio.Transport)
-        self._link = link
-        self._address = str((link.get_extra_info("peername") or ("?",))[0])
-        if not vtp.allowed(self._address, self._rules.allow):
-            self.drop("not on the allow list")
-        elif len(self._all.subscribers) >= self._rules.connections:
-            self.drop("too many subscribers")
-        else:
-            self._all.subscribers.add(self)
-            VTP_SUBSCRIBERS.set(len(self._all.subscribers))
-            log.info("subscriber has come", address=self._address)
-            self._say(Transport("authenticate", self._rules.identity))
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio names it
-        if self in self._all.subscribers:
-            self._all.subscribers.discard(self)
-            VTP_SUBSCRIBERS.set(len(self._all.subscribers))
-            log.info("subscriber has gone", address=self._address, after=round(time.monotonic() - self._since, 1))
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for frame in self._frames.feed(data):
-                role = vtp.role_of(frame)
-                if role == "ack":
-                    self._owed = max(0, self._owed - 1)
-                elif role == "iamalive":
-                    self._asked = False
-                elif role == "nak":
-                    self.drop(f"it refused an event: {vtp.read_transport(frame).result or 'no reason given'}")
-                elif role == "authenticate":
-                    self._install(vtp.read_transport(frame).filters)
-                else:
-                    self.drop("it says neither an acknowledgement nor an answer")
-        except DecodeError as error:
-            self.drop(str(error))
-
-    def write(self, frames: bytes, count: int) -> None:
-        """Hand over so many events."""
-        if not count:
-            return
-        if self._owed >= self._rules.unacknowledged:
-            self.drop(f"{self._owed} events are unacknowledged")
-        elif self._link.get_write_buffer_size() > self._rules.buffered_bytes:
-            self.drop("it does not read")
-        else:
-            self._link.write(frames)
-            self._owed += count
-            VTP_SENT.inc(count)
-
-    def ask(self) -> None:
-        """Ask whether it lives; one that has not answered the last time is gone."""
-        if self._asked:
-            self.drop("it does not answer")
-        else:
-            self._asked = True
-            self._say(Transport("iamalive", self._rules.identity))
-
-    def refuse(self, reason: str) -> None:
-        """Tell why, and end."""
-        self._say(Transport("nak", self._rules.identity, result=reason))
-        self.drop(reason)
-
-    def drop(self, reason: str) -> None:
-        """End the connection."""
-        log.info("subscriber is dropped", address=self._address, reason=reason)
-        self._all.subscribers.discard(self)
-        VTP_SUBSCRIBERS.set(len(self._all.subscribers))
-        # What waits in the buffer of one that does not read would keep the connection for ever.
-        if self._link.get_write_buffer_size() > ANSWER_BYTES:
-            self._link.abort()
-        else:
-            self._link.close()
-
-    def _install(self, filters: tuple[str, ...]) -> None:
-        if len(filters) > FILTERS or any(len(each) > FILTER_LENGTH for each in filters):
-            self.refuse(f"at most {FILTERS} filters of {FILTER_LENGTH} characters")
-            return
-        for each in filters:
-            try:
-                etree.XPath(each)(_NOTHING)  # much that is wrong shows only when it is asked
-            except etree.XPathError as error:
-                self.refuse(f"filter {each!r} is not XPath: {error}")
-                return
-        self.filters = filters
-        if filters:
-            log.info("subscriber has filters", address=self._address, filters=filters)
-
-    def _say(self, message: Transport) -> None:
-        self._link.write(pack(transport(message)))
-
-
-def _true_for(text: str, events: Sequence[bytes]) -> list[int]:
-    """Numbers of the events an XPath expression is true for; one it cannot be asked of is not."""
-    test = etree.XPath(text)
-    passed = []
-    for number, event in enumerate(events):
-        try:
-            if _truth(test(parse_xml(event))):
-                passed.append(number)
-        except (etree.XPathError, DecodeError):
-            continue
-    return passed
-
-
-def _truth(found: object) -> bool:
-    return found == found and bool(found)  # noqa: PLR0124 - XPath's NaN is false
+    def _remember(self, answer: Answer) -> None:
+        if answer.lasting:
+            self._refused.add(answer.text, answer.fault)

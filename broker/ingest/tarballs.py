@@ -47,8 +47,10 @@ class _Header(tarfile.TarInfo):
             archive.ahead += self.size
             if self.type == tarfile.XGLTYPE:
                 archive.everywhere += self.size
-            if not 0 <= self.size <= HEADERS_KEPT or max(archive.ahead, archive.everywhere) > HEADERS_KEPT:
-                raise _RefusedError(f"more than {HEADERS_KEPT} bytes of headers before a member")
+            if not 0 <= self.size <= HEADERS_KEPT:
+                raise _RefusedError(f"a header of {self.size:,} bytes: names have up to {HEADERS_KEPT:,}")
+            if max(archive.ahead, archive.everywhere) > HEADERS_KEPT:
+                raise _RefusedError(f"more than {HEADERS_KEPT:,} bytes of headers before a member")
         elif self.type == tarfile.GNUTYPE_SPARSE and self._sparse_structs[1]:
             raise _RefusedError("a sparse file of many pieces: unpack it")
         found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]

@@ -51,11 +51,13 @@ async def author_server(host: str, port: int, authors: Authors, into: Intake) ->
             try:
                 await _author(reader, writer, address, authors, into)
             except (OSError, asyncio.IncompleteReadError) as error:
-                log.info("author has gone", address=address, error=str(error))
+                log.info("author has gone, or does not read", address=address, error=str(error))
             finally:
+                await close(writer)  # its place is taken until it has gone
                 here[address] -= 1
                 if not here[address]:
                     del here[address]
+            return
         await close(writer)
 
     return await asyncio.start_server(handle, host, port, limit=READ)
@@ -80,28 +82,32 @@ async def _author(
             return
         try:
             for frame in frames.feed(data):
-                await _answer(frame, writer, address, identity, into)
+                answer = await _answer(frame, address, identity, into)
+                if answer is not None:
+                    await _say(writer, answer, limits)
                 deadline = asyncio.get_running_loop().time() + limits.patience
         except DecodeError as error:
             log.warning("author's connection is ended", address=address, reason=str(error))
-            await say(writer, Transport("nak", "", identity, result=str(error)))
+            await _say(writer, Transport("nak", "", identity, result=str(error)), limits)
             return
 
 
-async def _answer(frame: bytes, writer: asyncio.StreamWriter, address: str, identity: str, into: Intake) -> None:
-    if vtp.role_of(frame) is not None:
-        if vtp.role_of(frame) == "iamalive":
-            await say(writer, Transport("iamalive", vtp.read_transport(frame).origin, identity))
-        return
+async def _say(writer: asyncio.StreamWriter, answer: Transport, limits: Limits) -> None:
+    async with asyncio.timeout(limits.patience):  # one who does not read holds no place
+        await say(writer, answer)
+
+
+async def _answer(frame: bytes, address: str, identity: str, into: Intake) -> Transport | None:
+    role = vtp.role_of(frame)
+    if role is not None:
+        return Transport("iamalive", vtp.read_transport(frame).origin, identity) if role == "iamalive" else None
     try:
         ivorn = vtp.ivorn_of(frame)
     except DecodeError as error:
         log.warning("refused an author's event", address=address, reason=str(error))
-        await say(writer, Transport("nak", "", identity, result=str(error)))
-        return
+        return Transport("nak", "", identity, result=str(error))
     try:
         await into.put(Received(frame, f"vtp://{address}/{ivorn}"))
     except TransientError as error:
-        await say(writer, Transport("nak", ivorn, identity, result=f"not kept, send it again: {error}"))
-    else:
-        await say(writer, Transport("ack", ivorn, identity))
+        return Transport("nak", ivorn, identity, result=f"not kept, send it again: {error}")
+    return Transport("ack", ivorn, identity)

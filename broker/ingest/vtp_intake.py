@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 
 from broker.errors import TransientError
 from broker.ingest.raw import Received
@@ -21,9 +22,12 @@ __all__ = ["READ", "Intake", "Limits", "close", "intake", "say"]
 log = get_logger(__name__)
 
 Take = Callable[[list[Received]], None]
+_Waiting = tuple[Received, asyncio.Future[None]]
 
 READ = 65_536
 TRIES = 5  # at putting an event into our log, before its author is told to come again
+LONGEST_WAIT = 5.0  # seconds between two of them
+LINGER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,22 @@ class Limits:
 
 
 class Intake:
-    """Hands received events to the log, those that wait together as one batch."""
+    """Hands received events to the log, those that wait together as one batch.
 
-    def __init__(self, take: Take) -> None:
+    Parameters
+    ----------
+    take
+        Puts them into the log.
+    tries
+        Before somebody is told that the log is away; ``None`` for ever.
+    """
+
+    def __init__(self, take: Take, tries: int | None) -> None:
         self._take = take
-        self._waiting: list[tuple[Received, asyncio.Future[None]]] = []
+        self._tries = tries
+        self._waiting: list[_Waiting] = []
         self._some = asyncio.Event()
+        self.task = asyncio.create_task(self._run())  # ends with a fault that waiting does not mend
 
     async def put(self, received: Received) -> None:
         """Return when our log has it.
@@ -60,53 +74,62 @@ class Intake:
         Raises
         ------
         TransientError
-            The log is away.
+            The log does not take it.
         """
+        if self.task.done():
+            raise TransientError("our log takes nothing any more: we are going down")
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((received, done))
         self._some.set()
         await done
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def _run(self) -> None:
         while True:
             await self._some.wait()
             self._some.clear()
             batch, self._waiting = self._waiting, []
-            error = await self._taken([received for received, _ in batch])
-            for _, done in batch:
-                if done.done():
-                    continue
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(error)
+            try:
+                error = await self._taken([received for received, _ in batch])
+            except Exception as fault:
+                # Whoever waits is told at once, and not left to wait for an answer that never comes.
+                _tell([*batch, *self._waiting], TransientError(f"our log does not take it ({fault})"))
+                raise
+            _tell(batch, error)
 
     async def _taken(self, received: list[Received]) -> TransientError | None:
-        for attempt in range(TRIES):
+        for attempt in count(1):
             try:
                 await asyncio.to_thread(self._take, received)
             except TransientError as error:
-                if attempt == TRIES - 1:
+                if attempt == self._tries:
                     return error
-                log.warning("waiting for our log", error=str(error), attempt=attempt + 1)
-                await asyncio.sleep(0.2 * 2**attempt)
+                log.warning("waiting for our log", error=str(error), attempt=attempt)
+                await asyncio.sleep(min(0.1 * 2 ** min(attempt, 10), LONGEST_WAIT))
             else:
-                return None
+                break
         return None
 
 
+def _tell(batch: list[_Waiting], error: TransientError | None) -> None:
+    for _, done in batch:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+
 @asynccontextmanager
-async def intake(take: Take) -> AsyncIterator[Intake]:
-    """An `Intake` at work while the block runs."""
-    made = Intake(take)
-    task = asyncio.create_task(made.run())
+async def intake(take: Take, tries: int | None = TRIES) -> AsyncIterator[Intake]:
+    """An `Intake` at work while the block runs, which is to end when its task does; raises in the end what that ended with."""
+    made = Intake(take, tries)
     try:
         yield made
     finally:
-        task.cancel()
+        made.task.cancel()
         with suppress(asyncio.CancelledError):
-            await task
+            await made.task
 
 
 async def say(writer: asyncio.StreamWriter, message: Transport) -> None:
@@ -116,7 +139,12 @@ async def say(writer: asyncio.StreamWriter, message: Transport) -> None:
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection that may be gone already."""
+    """Close a connection that may be gone already; what the other side does not read within a second is let go."""
     writer.close()
-    with suppress(OSError, asyncio.CancelledError):
-        await writer.wait_closed()
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            await writer.wait_closed()
+    except OSError:  # of which time that is over is one
+        pass
+    finally:
+        writer.transport.abort()

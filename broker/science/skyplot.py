@@ -15,6 +15,7 @@ import numpy.typing as npt
 from broker.errors import SkyMapError
 from broker.science.projection import AzimuthalEqualArea, Mollweide, Projection, galactic_plane
 from broker.science.sky import radec_to_hpx, separation
+from broker.science.skygrid import draw_grid
 from broker.science.skymap import SkyMap, area, distance_moments, levels_at, region
 from broker.science.solar import moon, sun
 
@@ -25,18 +26,10 @@ Format = Literal["png", "svg"]
 
 _CONTOURS: Final = ((0.5, "#7a1f1f", "solid"), (0.9, "#c44e4e", "solid"))
 _PIXELS: Final = 1000  # across a picture's map
-_LABELLED: Final = 25  # candidates that are named
+_LABELLED: Final = 40  # candidates that are named at most
 _SMALLEST: Final = 1e-3  # degrees: half the width of the closest view
 _WIDEST: Final = 90.0
 _SEEN: Final = 30.0  # square degrees: a smaller 90 % region gets a ring in a picture of the whole sky
-_STEPS: Final = (
-    *(lead * 10.0**power for power in range(-6, 1) for lead in (1.0, 2.0, 5.0)),
-    10.0,
-    15.0,
-    30.0,
-    45.0,
-    90.0,
-)  # degrees
 _TINT: Final = ["#ffffff", "#fde0c5", "#f7a889", "#e2654f", "#a31e3f", "#4f0a33"]
 
 
@@ -62,7 +55,7 @@ class View:
     time
         For which the Sun and the Moon are drawn, UTC; neither where not given.
     candidates
-        Positions to mark.
+        Positions to mark; the last ones lie over the others and are named first.
     title
         Above the picture.
     """
@@ -117,13 +110,15 @@ def draw(skymap: SkyMap, fmt: Format, view: View = View()) -> bytes:
     tall = 5.9 if high < wide else 10.6
     figure = Figure(figsize=(10.0, tall), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.03, 0.4 / tall, 0.94, 1.0 - 0.85 / tall))
+    side = 0.07 if view.zoom else 0.04  # for degrees of many digits
+    axes = figure.add_axes((side, 0.5 / tall, 1.0 - 2.0 * side, 1.0 - 0.95 / tall))
     axes.set_axis_off()
     axes.set_aspect("equal")
     axes.set_xlim(-1.02 * wide, 1.02 * wide)
     axes.set_ylim(-1.02 * high, 1.02 * high)
+    axes.apply_aspect()  # so that names know where they are
     _paint(axes, skymap, projection)
-    _grid(axes, projection)
+    draw_grid(axes, projection)
     _line(axes, projection, *galactic_plane(), color="#3b6ea8", linestyle="--", linewidth=1.0, label="galactic plane")
     _bodies(axes, projection, view.time)
     _candidates(axes, projection, view.candidates)
@@ -177,35 +172,9 @@ def _line(axes: Any, projection: Projection, ra: npt.ArrayLike, dec: npt.ArrayLi
     wide, high = projection.extent
     if not ((np.abs(x) <= wide) & (np.abs(y) <= high)).any():
         return
+    x = np.where((np.abs(x) <= wide) & (np.abs(y) <= high), x, np.nan)
     leap = np.flatnonzero(~(np.hypot(np.diff(x), np.diff(y)) < 0.3 * wide)) + 1
     axes.plot(np.insert(x, leap, np.nan), np.insert(y, leap, np.nan), **style)
-
-
-def _grid(axes: Any, projection: Projection) -> None:
-    """Rim, parallels and meridians with their degrees."""
-    wide, high = projection.extent
-    if isinstance(projection, Mollweide):
-        edge = np.linspace(0.0, 2.0 * np.pi, 361)
-        axes.plot(wide * np.cos(edge), high * np.sin(edge), color="#444444", linewidth=0.8)
-        step, turn = 30.0, 30.0
-    else:
-        axes.plot(wide * np.array([-1, 1, 1, -1, -1]), high * np.array([-1, -1, 1, 1, -1]), color="#444444", linewidth=0.8)
-        step = next(value for value in _STEPS if value >= projection.radius / 3.0)
-        turn = next(value for value in _STEPS if value >= min(step / max(np.cos(np.radians(projection.dec)), 0.02), 30.0))
-    x, y = np.linspace(-wide, wide, 300), np.linspace(-high, high, 300)
-    ra, dec = projection.backward(x[None, :], y[:, None])
-    east = (ra - projection.ra + 180.0) % 360.0 - 180.0  # without a leap in the middle of the picture
-    east = np.where((np.abs(east) > 179.0) | (np.abs(dec) > 89.9), np.nan, east)
-    meridians = np.sort((np.arange(0.0, 360.0, turn) - projection.ra + 180.0) % 360.0 - 180.0)
-    parallels = np.arange(1, round(180.0 / step)) * step - 90.0
-    for surface, levels, shift in ((east, meridians, projection.ra), (dec, parallels, 0.0)):
-        seen = np.ma.masked_invalid(surface)
-        inside = [float(value) for value in levels if seen.min() < value < seen.max() and abs(value) < 179.0]
-        if inside:
-            lines = axes.contour(x, y, seen, levels=inside, colors="#888888", linewidths=0.4, linestyles="solid")
-            turned = 360.0 if shift else np.inf
-            names = {value: f"{(value + shift) % turned if shift else value:.6g}°" for value in lines.levels}
-            axes.clabel(lines, fmt=names, fontsize=7, inline=False, colors="#555555")
 
 
 def _bodies(axes: Any, projection: Projection, time: datetime | None) -> None:
@@ -224,10 +193,35 @@ def _candidates(axes: Any, projection: Projection, candidates: Sequence[Candidat
     axes.plot(
         x[seen], y[seen], "D", markersize=4, color="#1b7f5c", markeredgecolor="white", label="candidates", linestyle="none"
     )
-    if seen.sum() <= _LABELLED:
-        for number in np.flatnonzero(seen).tolist():
-            text = candidates[number].name.replace("$", r"\$")
-            axes.annotate(text, (x[number], y[number]), (5, 4), textcoords="offset points", fontsize=7, color="#0d4a35")
+    _names(axes, [(candidates[number].name, x[number], y[number]) for number in reversed(np.flatnonzero(seen).tolist())])
+
+
+def _names(axes: Any, wanted: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, the first ones first, none over another: each where there is room for it, or nowhere."""
+    taken: list[Any] = []
+    for name, x, y in wanted:
+        if len(taken) == _LABELLED or not name:
+            break
+        for right, up in ((5, 3), (-5, 3), (5, -10), (-5, -10)):
+            text = axes.annotate(
+                name.replace("$", r"\$"),
+                (x, y),
+                (right, up),
+                textcoords="offset points",
+                ha="left" if right > 0 else "right",
+                fontsize=7,
+                color="#0d4a35",
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.6},
+            )
+            box = text.get_window_extent()
+            if (
+                axes.bbox.fully_contains(box.x0, box.y0)
+                and axes.bbox.fully_contains(box.x1, box.y1)
+                and not box.count_overlaps(taken)
+            ):
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _mark(axes: Any, projection: Projection, place: tuple[float, float], name: str, **style: Any) -> None:

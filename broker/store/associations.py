@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Connection, delete, select, update
 
-from broker.store import tables
+from broker.store import relayed, tables
 from broker.store.bulk import clean, upsert
 from broker.store.engine import Store, connection
 from broker.store.revisions import RENAMED
@@ -121,6 +121,7 @@ def renamed(conn: Connection, old: str, new: str) -> None:
     mine = association.c.event_name == old
     conn.execute(delete(association).where(mine, association.c.alert_id.in_(both)))
     conn.execute(update(association).where(mine).values(event_name=new))
+    relayed.renamed(conn, old, new)
 
 
 RENAMED.append(renamed)
@@ -153,15 +154,6 @@ def told(conn: Connection, event_name: str, filters: Collection[str]) -> pl.Data
     rows = conn.execute(wanted).all()
     schema = {"filter": pl.String, "version": pl.String, "alert_id": pl.String}
     return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
-
-
-def previous_level(store: Store, event_name: str, alert_id: str) -> float | None:
-    """Credible level of an alert before the notice that changed it last; ``None`` where it was not in the map before."""
-    table = tables.associations.c
-    asked = select(table.previous_level).where(table.event_name == event_name, table.alert_id == alert_id)
-    with connection(store) as conn:
-        found: float | None = conn.execute(asked).scalar_one_or_none()
-    return found
 
 
 def present(conn: Connection, alert_ids: Sequence[str]) -> set[str]:

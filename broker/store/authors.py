@@ -96,7 +96,7 @@ def _of_lvk(notice: Notice) -> bool:
     """Whether it is LVK's own, not a counterpart's place that it passes on; a bare map of no known sender is taken for it."""
     if notice["messenger"] not in {None, "GW"}:
         return False
-    return notice["mission"] == LVK or (notice["mission"] is None and notice["stream"] == "skymap")
+    return notice["mission"] == LVK or (notice["mission"] is None and notice["stream"] in {LVK.lower(), "skymap"})
 
 
 def _withdrawn(others: Sequence[Notice]) -> set[str]:

@@ -5,7 +5,6 @@ A coincidence has an id of its own, which stays when an event is renamed. A revi
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,8 +34,6 @@ __all__ = [
 ]
 
 LIVE, DISJOINT, RETRACTED = "live", "disjoint", "retracted"
-
-_LONGEST, _READABLE = 480, 80  # bytes of an id, of 512 that one may have with its numbers; characters of a longer one that stay
 
 Pair = tuple[str, str, str]
 """Names of the event, of the external event, and of what within the latter it is (its own name but for follow-ups)."""
@@ -248,10 +245,7 @@ def _same(last: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def _id(conn: Connection, pair: Pair) -> str:
     """Readable, and the same whoever finds it first: ``S240422ed+GRB_240422A``; with a number where events of before had it."""
-    name = f"{pair[0]}+{pair[2]}".replace(" ", "_")
-    if len(name.encode()) > _LONGEST:  # two names may each be as long as an id may be
-        name = f"{name[:_READABLE]}~{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
-    found = name
+    name = found = f"{pair[0]}+{pair[2]}".replace(" ", "_")
     number, column = 1, tables.coincidences.c.id
     while conn.execute(select(column).where(column == found).limit(1)).first() is not None:
         number += 1

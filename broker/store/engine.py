@@ -29,9 +29,8 @@ Synchronous = Literal["off", "normal", "full"]
 _WRITES = "nuncius_writes"
 # Primary SQLite codes that waiting can mend: busy, locked, I/O error, full disk, cannot open, locking protocol.
 _SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
-# Classes of PostgreSQL's codes: connection, rolled back for others' sake, out of space or memory, held by others, stopped, I/O.
-# Not 54 among them, though the driver calls it operational: a row too large for an index is so for ever.
-_POSTGRES_PASSING = frozenset({"08", "40", "53", "55", "57", "58"})
+# Classes of SQLSTATE: connection, rollback (deadlock), resources, state, operator, system (files), internal.
+_POSTGRES_PASSING = frozenset({"08", "40", "53", "55", "57", "58", "XX"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +162,16 @@ def _unavailable(error: BaseException) -> StoreUnavailableError | None:
         code = getattr(error, "sqlite_errorcode", None)
         passing = (code or 0) & 0xFF in _SQLITE_PASSING
     else:
-        state = getattr(error, "sqlstate", None)  # none where the server had no say: it is not there
-        passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        passing = passing and (state is None or state[:2] in _POSTGRES_PASSING)
+        passing = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _may_pass(error.sqlstate)
     if not passing:
         return None
     text = " ".join(str(error).split()) or type(error).__name__
     return StoreUnavailableError(f"the database is away ({text}): it will be tried again")
+
+
+def _may_pass(state: str | None) -> bool:
+    """Whether waiting can mend an error of PostgreSQL, which calls operational also what exceeds its limits."""
+    return state is None or state[:2] in _POSTGRES_PASSING
 
 
 def _handle_error(context: ExceptionContext) -> None:

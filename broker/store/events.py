@@ -85,15 +85,15 @@ def list_events(
     event = tables.events.c
     wanted = select(tables.events).order_by(event.updated.desc(), event.event_name.desc()).limit(limit + 1)
     if cursor is not None:
-        value, name = read_cursor(cursor, "event")
-        wanted = wanted.where(tuple_(event.updated, event.event_name) < tuple_(int(value), name))
+        updated, last = read_cursor(cursor, "event")
+        wanted = wanted.where(tuple_(event.updated, event.event_name) < tuple_(int(updated), last))
     if real_only:
         wanted = wanted.where(real())
     if tests_only:
         wanted = wanted.where(event.real.is_(False))
-    for column, value in ((event.state, state), (event.stream, stream), (event.messenger, messenger)):
-        if value is not None:
-            wanted = wanted.where(column == value)
+    for column, wished in ((event.state, state), (event.stream, stream), (event.messenger, messenger)):
+        if wished is not None:
+            wanted = wanted.where(column == wished)
     if start is not None:
         wanted = wanted.where(event.time >= to_micros(start))
     if end is not None:

@@ -44,6 +44,7 @@ __all__ = [
     "ledger",
     "matches",
     "metadata",
+    "relayed",
     "schemas_seen",
 ]
 
@@ -327,6 +328,19 @@ associations = Table(
     Column("computed", BigInteger, nullable=False),
     PrimaryKeyConstraint("event_name", "alert_id"),
     Index("ix_associations_alert_id", "alert_id"),
+    sqlite_with_rowid=False,
+)
+
+# What other networks were told of: the credible level they were told last.
+relayed = Table(
+    "relayed",
+    metadata,
+    Column("relay", Id, nullable=False),
+    Column("event_name", Id, nullable=False),
+    Column("alert_id", Id, nullable=False),
+    Column("level", Float(53), nullable=False),
+    PrimaryKeyConstraint("relay", "event_name", "alert_id"),
+    Index("ix_relayed_event_name", "event_name"),
     sqlite_with_rowid=False,
 )
 

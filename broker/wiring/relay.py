@@ -30,7 +30,7 @@ from broker.errors import DecodeError, NotFoundError, NunciusError, TransientErr
 from broker.paths import shipped
 from broker.record import Message, Record, TopicPartition, header
 from broker.settings import Relay
-from broker.store import associations, events
+from broker.store import events, relayed
 from broker.store.tables import NOT_REAL
 from broker.stream.log import Consumer
 from broker.telemetry import RELAYED, get_logger
@@ -119,7 +119,7 @@ class _Relay:
         return counterpart(
             self.read(record.value),
             when,
-            Known(self.describe, self.curve, partial(associations.previous_level, self.parts.store)),
+            Known(self.describe, self.curve, partial(relayed.told, self.parts.store, self.name)),
             level=self.table.level,
             update=update,
             event=event,
@@ -170,6 +170,9 @@ class _Relay:
         except UsageError as error:
             log.warning("match is refused, and not sent on", **place, reason=str(error))
             return "refused"
+        taken_back = found.change == "retraction"
+        levels = {event.name: None if taken_back else event.level for event in found.events}
+        relayed.note(self.parts.store, self.name, str(found.alert["alert_id"]), levels)
         self.told[found.id.bytes] = None
         if len(self.told) > REMEMBERED:
             self.told.popitem(last=False)

@@ -31,7 +31,7 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
-from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp
+from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
 from broker.wiring.checks import check_names
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
@@ -64,7 +64,7 @@ def services(parts: Parts) -> Services:
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
         candidates=lambda event: _candidates(parts, event),
-        voevent=lambda event: event_voevent({"change": None, **event}, vtp.sender(parts)),
+        voevent=lambda event: event_voevent({"change": None, **event}, vtp_out.sender(parts)),
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
         alarms=lambda: heartbeats.alarms(parts),

@@ -1,46 +1,31 @@
-"""VOEvents over TCP, both ways: authors into raw topics; events, matches and relayed VOEvents out of topics."""
+"""VOEvents over TCP, both ways: authors and other brokers into raw topics; out of topics, see `broker.wiring.vtp_out`."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack
 from ipaddress import ip_network
 from typing import Any
 
-import fastavro
-from lxml import etree
-
-from broker import topics
-from broker.deliver.schema import load_published
-from broker.deliver.voevent import Sender, event_voevent, match_voevent
 from broker.deliver.vtp import Broadcaster, Rules
-from broker.errors import SettingsError, TransientError, UsageError
+from broker.errors import SettingsError, UsageError
 from broker.ingest.raw import Received
 from broker.ingest.vtp_authors import Authors, author_server
 from broker.ingest.vtp_client import Remote, follow
 from broker.ingest.vtp_intake import Limits, intake
-from broker.paths import shipped
-from broker.record import Record, TopicPartition, header
-from broker.safe_xml import root_name
 from broker.settings import Source
-from broker.stream.log import Consumer, subscribes
 from broker.telemetry import get_logger
 from broker.vtp import Network
 from broker.wiring.checks import check_names
+from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
+from broker.wiring.vtp_out import begin, broadcast, group_of
 
-__all__ = ["enabled", "follow_broker", "run", "sender"]
+__all__ = ["enabled", "follow_broker", "run"]
 
 log = get_logger(__name__)
-
-GROUP = "nuncius-vtp"
-POLL_RECORDS, POLL_BYTES, POLL_SECONDS = 500, 8 << 20, 0.2
-AWAY_SECONDS = 1.0
-ASSIGNED_SECONDS = 10.0  # another of the group may hold them, and has passed over what there was
 
 
 def enabled(parts: Parts) -> bool:
@@ -89,26 +74,32 @@ async def _run(
     table = parts.settings.vtp
     ports: dict[str, int] = {}
     tasks: list[asyncio.Task[None]] = []
+    watched: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
         if table.author_port is not None:
             into = await stack.enter_async_context(intake(take))
+            watched.append(into.task)
             authors = Authors(_identity(parts), _networks("allow", table.allow), _limits(parts))
             ports["author"] = await _listening(stack, author_server(table.host, table.author_port, authors, into))
         if table.subscriber_port is not None:
             broadcaster = Broadcaster(_rules(parts))
-            stack.callback(broadcaster.close)
+            stack.push_async_callback(broadcaster.close)
             ports["subscriber"] = await _listening(stack, broadcaster.serve(table.host, table.subscriber_port))
-            await asyncio.to_thread(_begin, parts)
-            tasks += [asyncio.create_task(broadcaster.ask()), asyncio.create_task(_broadcast(parts, broadcaster, stop))]
+            # A numbering of its own: of the places of all processes it might get another's after a restart, with its offsets.
+            group = group_of(stack.enter_context(instance_name(parts.data / "vtp")))
+            await asyncio.to_thread(begin, parts, group)
+            tasks += [asyncio.create_task(broadcaster.ask())]
+            tasks += [asyncio.create_task(broadcast(parts, broadcaster, group, stop))]
+            tasks += [broadcaster.filtering] if broadcaster.filtering else []
         log.info("VOEvent transport listens", host=table.host, **ports)
         on_ready(ports)
-        while not stop.is_set() and not any(task.done() for task in tasks):  # noqa: ASYNC110  the event is a thread's
+        while not stop.is_set() and not any(task.done() for task in [*tasks, *watched]):  # noqa: ASYNC110  the event is a thread's
             await asyncio.sleep(0.1)
         for task in tasks:
-            if not task.done():
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def _listening(stack: AsyncExitStack, starting: Any) -> int:
@@ -120,87 +111,10 @@ async def _listening(stack: AsyncExitStack, starting: Any) -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
-async def _broadcast(parts: Parts, broadcaster: Broadcaster, stop: threading.Event) -> None:
-    packet_of = _packets(parts)
-    with closing(parts.log.consumer(GROUP, _topics(parts))) as consumer:
-        while not stop.is_set():
-            try:
-                records = await asyncio.to_thread(consumer.poll, POLL_RECORDS, POLL_BYTES, POLL_SECONDS)
-                events = [event for record in records if (event := packet_of(record)) is not None]
-                if events:
-                    await broadcaster.send(events)
-                if records:
-                    await asyncio.to_thread(_commit, consumer, records)
-            except TransientError as error:
-                log.warning("waiting for our log", error=str(error))
-                await asyncio.sleep(AWAY_SECONDS)
-
-
-def _begin(parts: Parts) -> None:
-    """Pass over what topics hold that this group has never read; those that appear later are read whole."""
-    patterns = _topics(parts)
-    there = [name for name in parts.log.topics() if subscribes(patterns, name)]
-    ends = {place: end for name in there for place, (_, end) in parts.log.bounds(name).items()}
-    with closing(parts.log.consumer(GROUP, there, "latest")) as consumer:
-        deadline = time.monotonic() + ASSIGNED_SECONDS
-        while there and not ends.keys() <= consumer.assignment() and time.monotonic() < deadline:
-            consumer.poll(1, 1, POLL_SECONDS)
-        held = consumer.assignment() & ends.keys()
-        known = consumer.committed(held)
-        consumer.commit({place: ends[place] for place in held if place not in known})
-
-
-def _commit(consumer: Consumer, records: Sequence[Record]) -> None:
-    """Keep how far we are: a restart goes on there, and repeats at most what was sent last."""
-    ends: dict[TopicPartition, int] = {record.place: record.offset + 1 for record in records}
-    held = consumer.assignment()
-    consumer.commit({place: offset for place, offset in ends.items() if place in held})
-
-
-def _topics(parts: Parts) -> list[str]:
-    table = parts.settings.vtp
-    named = [topics.EVENTS] if table.events else []
-    named += [topics.TEST_EVENTS] if table.test_events else []
-    named += [topics.matched(name) for name in table.filters]
-    return named + ([topics.RAW_PATTERN] if table.relay else [])
-
-
-def sender(parts: Parts) -> Sender:
-    """Who our VOEvents are from."""
-    table = parts.settings.vtp
-    return Sender(table.authority, table.title, table.api)
-
-
-def _packets(parts: Parts) -> Callable[[Record], bytes | None]:
-    """What to send for a record; ``None`` for nothing."""
-    schemas = {one.id: fastavro.parse_schema(one.schema) for one in load_published(shipped("schemas"))}
-    who = sender(parts)
-
-    def decoded(record: Record) -> dict[str, Any]:
-        schema = schemas[int.from_bytes(record.value[1:5], "big")]
-        read = fastavro.schemaless_reader(io.BytesIO(record.value[5:]), schema, None)
-        assert isinstance(read, dict)
-        return read
-
-    def packet_of(record: Record) -> bytes | None:
-        try:
-            if record.topic.startswith("raw."):
-                return record.value if root_name(record.value[:4096]) == "VOEvent" else None
-            if record.topic in {topics.EVENTS, topics.TEST_EVENTS}:
-                return event_voevent(decoded(record), who)
-            name, version = header(record, topics.HEADER_FILTER) or "", header(record, topics.HEADER_FILTER_VERSION) or ""
-            return match_voevent(decoded(record), name, version, header(record, topics.HEADER_UPDATE), who)
-        except (KeyError, ValueError, etree.LxmlError):
-            log.exception("no VOEvent could be made", topic=record.topic, offset=record.offset)
-            return None
-
-    return packet_of
-
-
 def _rules(parts: Parts) -> Rules:
     table = parts.settings.vtp
     allow = _networks("allow_subscribers", table.allow_subscribers)
-    return Rules(_identity(parts), allow, table.connections, table.alive_seconds, table.unacknowledged)
+    return Rules(_identity(parts), allow, table.connections, table.alive_seconds, table.unacknowledged, table.patience)
 
 
 def _limits(parts: Parts) -> Limits:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.api.world import IVORN, World, served, survey_alert, world
+from tests.browser.opening import opened
 
 pytestmark = pytest.mark.browser
 
@@ -20,21 +19,6 @@ pytestmark = pytest.mark.browser
 def here(tmp_path: Path) -> Iterator[World]:
     with world(tmp_path) as made:
         yield made
-
-
-@contextmanager
-def opened(browser: Browser, url: str, path: str = "/", **options: Any) -> Iterator[Page]:
-    """A page on which nothing goes wrong, and nothing is fetched from anywhere else."""
-    wrong: list[str] = []
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, **options)
-    page = context.new_page()
-    page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith((url, "data:")) else None)
-    page.goto(url + path)
-    yield page
-    context.close()
-    assert wrong == []
 
 
 def test_matches_appear_as_they_are_published(browser: Browser, here: World) -> None:
@@ -127,7 +111,7 @@ def test_a_filter_can_be_hidden_and_the_table_held(browser: Browser, here: World
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("path", ["/", "/objects/ZTF24aa00001", "/api"])
+@pytest.mark.parametrize("path", ["/", "/objects/ZTF24aa00001", "/events", "/events/S240422ed", "/search", "/api"])
 def test_text_stands_out(browser: Browser, here: World, scheme: str, path: str) -> None:
     with served(here.services) as url, opened(browser, url, path, color_scheme=scheme) as page:
         expect(page.locator("main h1")).to_be_attached()

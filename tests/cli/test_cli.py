@@ -84,6 +84,7 @@ READING = [
     ["event", "alerts", "S190814bv"],
     ["event", "coincidences", "S190814bv"],
     ["event", "galaxies", "S190814bv"],
+    ["catalog", "list"],
 ]
 
 
@@ -94,16 +95,20 @@ def test_who_only_reads_makes_no_folder(tmp_path: Path, arguments: list[str], ca
     assert not (tmp_path / "mistyped").exists()
 
 
-def test_examples_name_filters_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    there = {path.stem for path in (ROOT / "filters").glob("*.toml")}
-    assert run(["listen", "--help"]) == 0
-    named = re.search(r"nuncius listen (\S+)", capsys.readouterr().out)
-    assert named
-    assert named[1] in there
-    assert run(["filter", "check", "--help"]) == 0
-    file = re.search(r"filters/(\S+)\.toml", capsys.readouterr().out)
-    assert file
-    assert file[1] in there
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_examples_name_what_there_is(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Filters and shipped files that help shows, and verbs; files of the user's own it may name as it likes."""
+    filters = {path.stem for path in (ROOT / "filters").glob("*.toml")}
+    assert run([*verb, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    examples = re.findall(r"nuncius [^·│]*?(?= · | ╭| Usage|$)", shown.partition("Example")[2])
+    assert examples
+    for example in examples:
+        words = [word for word in example.split() if not word.startswith(("-", "╭", "─"))]
+        assert any(words[at : at + len(verb)] == verb for at in range(len(words))), example
+    named = re.findall(r"(?:nuncius listen|--filter) (\w+)", shown)
+    assert set(named) <= filters
+    assert not [name for name in re.findall(r"(?:filters|schemas|docs|infra)/[\w/.-]+\w", shown) if not (ROOT / name).exists()]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_event_and_file_say_the_same(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    common = ["--catalog", "grid", "--limit", "5"]
+    common = ["--catalog", "grid", "--limit", "5", "--format", "json"]
     assert run(["--data", str(data / "data"), "event", "galaxies", (data / "name").read_text(), *common]) == 0
     event = json.loads(capsys.readouterr().out)
     assert run(["--data", str(data / "data"), "skymap", "galaxies", str(data / "map.fits"), *common]) == 0
@@ -48,6 +48,20 @@ def test_event_and_file_say_the_same(data: Path, capsys: pytest.CaptureFixture[s
     assert event["event"] == (data / "name").read_text()
     assert file["weight"] == "luminosity"
     assert all(row["ranking"] == "3D" for row in file["items"])
+
+
+def test_a_table_unless_told_otherwise(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    common = ["--catalog", "grid", "--limit", "3"]
+    assert run(["--data", str(data / "data"), "event", "galaxies", (data / "name").read_text(), *common]) == 0
+    told = capsys.readouterr()
+    assert "of grid, weight luminosity" in told.out
+    assert "sky alone" not in told.out
+    assert "completeness" in told.err
+    assert run(["--data", str(data / "data"), "skymap", "galaxies", str(data / "map.fits"), *common, "--format", "json"]) == 0
+    first = json.loads(capsys.readouterr().out)["items"][0]
+    assert first["name"] in told.out
+    assert f"{first['probability']:.3f}" in told.out
 
 
 def test_as_csv_and_without_weights(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import threading
+import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+
+import pytest
 
 from broker.cli.app import run
 from tests.running import install, wait_for
 from tests.vtp_peers import answers, free_port, voevent
+
+GUIDE = Path(__file__).parents[2] / "docs" / "voevent.md"
 
 
 def test_an_event_sent_by_hand_is_processed(tmp_path: Path) -> None:
@@ -33,3 +42,32 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 def test_no_port_is_set(tmp_path: Path) -> None:
     assert run(["--data", str(tmp_path), "vtp"]) == 2
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["resets", "ends"])
+def test_who_is_hung_up_on_is_told_why_that_may_be(tmp_path: Path, reads: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "event.xml"
+    file.write_bytes(voevent(7))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            there, _ = server.accept()
+            with there:
+                there.recv(65_536 if reads else 1)  # bytes left unread make a reset of the end
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        assert run(["voevent", "send", str(file), "--port", str(server.getsockname()[1])]) == 1
+        thread.join()
+    told = capsys.readouterr().err
+    assert "vtp.allow" in told
+    assert "no VOEvent broker answers" not in told
+
+
+def test_the_settings_of_the_guide_take_the_event_of_its_next_lines(tmp_path: Path) -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)[0]
+    (tmp_path / "nuncius.toml").write_text(shown)
+    assert run(["--data", str(tmp_path), "config", "check"]) == 0
+    host = re.search(r"nuncius voevent send \S+ --host (\S+)", GUIDE.read_text("utf-8"))
+    assert host
+    assert any(ip_address(host[1]) in ip_network(allowed) for allowed in tomllib.loads(shown)["vtp"]["allow"])

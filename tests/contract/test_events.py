@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from alembic import command
+from sqlalchemy import func, select, update
 
 from broker.errors import NotFoundError, TransientError
-from broker.store import events, tables
+from broker.store import events, live_events, tables
 from broker.store.authors import stage_of
-from broker.store.engine import Store, connection
+from broker.store.engine import Store, connection, transaction
 from broker.store.events import get_event
+from broker.store.migrate import migrate, migration_config
 from tests.notices import circular, igwn, tell, unified, voevent
 
 GBM = {"mission": "Fermi", "instrument": "GBM", "messenger": "EM"}
@@ -446,6 +448,24 @@ class TestWhoseWordCounts:
         event = get_event(store, "MS181101abc")
         assert (event["state"], told(event, "state")) == ("retracted", ["preliminary", "retracted"])
 
+    def test_a_retraction_kept_as_something_else_is_one_after_an_upgrade(self, store: Store) -> None:
+        ivorn = "ivo://gwnet/gcn_sender#S260523{}-1"
+        for number, letters in enumerate(("ab", "cd")):
+            said = {"GraceID": f"S260523{letters}", "Packet_Type": 150, "Retraction": 1 - number}
+            tell(store, voevent(ivorn.format(letters), **said), stream="lvk", first=number)  # type: ignore[arg-type]
+        before = live_events.version(store)
+        with transaction(store) as conn:
+            command.downgrade(migration_config(conn), "r0005")
+            conn.execute(update(tables.event_notices).values(stage="preliminary"))
+            conn.execute(update(tables.events).values(state="preliminary"))
+        migrate(store)
+        states = {name: get_event(store, f"S260523{name}") for name in ("ab", "cd")}
+        assert {name: (event["state"], told(event, "state")) for name, event in states.items()} == {
+            "ab": ("retracted", ["retracted"]),
+            "cd": ("preliminary", ["preliminary"]),
+        }
+        assert live_events.version(store) > before
+
     def test_a_stage_kept_before_does_not_hide_a_retraction(self) -> None:
         assert stage_of({"alert_type": "retraction", "stage": "preliminary"}) == "retracted"
 
@@ -523,7 +543,7 @@ def test_nothing_by_that_name(store: Store) -> None:
 
 def test_no_name_is_too_long_for_an_index(store: Store) -> None:
     # Characters that folding makes three of, and nothing that can be pressed.
-    longest = "".join(random.Random(3).choices("ΐΰ", k=256))
+    longest = "".join(random.Random(3).choices("ΐΰ", k=200))
     stranger = "ivo://a/" + "".join(random.Random(4).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000))
     tell(
         store,
@@ -531,5 +551,5 @@ def test_no_name_is_too_long_for_an_index(store: Store) -> None:
         voevent("ivo://a/short#1", cites=[("followup", stranger)]),
         unified(**GBM, id="2", event_name="GRB 260523A", ref_ID=stranger),
     )
-    assert names(store) == sorted([longest, "GRB 260523A", "ivo://a/short#1"])
+    assert names(store) == ["GRB 260523A", longest]  # what cites the same long name is of one event
     assert get_event(store, longest)["event_name"] == longest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
@@ -373,6 +375,16 @@ class TestClaims:
         with connection(store) as conn:
             rows = conn.execute(select(tables.claims.c.alert_id, tables.claims.c.topic))
             assert {row[0]: row[1] for row in rows} == owner
+
+
+class TestFaults:
+    def test_what_exceeds_the_limits_does_not_pass_by_waiting(self, store: Store) -> None:
+        """PostgreSQL calls it operational, as it does a lost connection."""
+        endless = os.urandom(20_000).hex()
+        of_postgres = f"INSERT INTO counters (name, value) VALUES ('{endless}', 1)"
+        asked = of_postgres if store.engine.dialect.name == "postgresql" else f"SELECT {'+'.join('1' * 5_000)}"
+        with pytest.raises(DBAPIError, match=r"maximum (size|depth)"), transaction(store) as conn:
+            conn.exec_driver_sql(asked)
 
 
 class TestMatches:

@@ -133,35 +133,25 @@ def test_identifiers_of_json_are_texts_and_none_is_endless() -> None:
     value = json.dumps({"id": 7, "ref_ID": 8, "n": 2**60, "k": 1, "alert_datetime": "2026-05-23T00:00:00Z"}).encode()
     frame = decode(value, wanted=frozenset({"id", "ref_ID", "n", "k"})).frame
     assert frame.select("id", "ref_ID", "n", "k").row(0) == ("7", "8", str(2**60), 1.0)
+    long = decode(json.dumps({"id": "x" * 10_000, "alert_datetime": "2026-05-23T00:00:00Z"}).encode()).frame
+    assert len(long["alert_id"][0]) < 500
 
 
-def test_names_that_no_index_holds() -> None:
-    long = "x" * 600
-    said = {"alert_datetime": "2026-05-23T00:00:00Z", "event_name": "GRB 1"}
-    values = [
-        said | {"id": long},
-        {"alert_datetime": "2026-05-23T00:00:00Z", "id": 1, "event_name": "é" * 300},
-        said | {"id": "1", "record_number": "9" * 510},
-        said | {"id": 2, "event_name": ["GRB 2", long], "ref_ID": ["y" * 600, "S260523ab"]},
-        said | {"id": 3},
-    ]
-    far = VOEVENT.replace(b"1234567-890", long.encode())
-    citing = VOEVENT.replace(
-        b"</voe:", f"<Citations><EventIVORN cite='followup'>ivo://{long}</EventIVORN></Citations></voe:".encode()
-    )
-    batch = decode(*(json.dumps(value).encode() for value in values), far, citing)
-    assert batch.frame["_record"].to_list() == [3, 4, 6]
-    reasons = {rejection.record: rejection.reason for rejection in batch.rejected}
-    assert sorted(reasons) == [0, 1, 2, 5]
-    assert "the id has 6" in reasons[0]
-    assert "the event's name has 600 bytes" in reasons[1]
-    told = batch.frame["_event"].to_list()
-    assert (told[0]["names"], told[0]["refers"], told[2]["cites"]) == (["GRB 2", "2"], ["S260523ab"], [])
-    deviations = batch.frame["_deviations"].to_list()
-    assert "1 of names left out: more than 512 bytes" in deviations[0]
-    assert "1 of refers" in deviations[0]
-    assert deviations[1] is None
-    assert "1 of cites" in deviations[2]
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f300"])
+def test_names_are_short_enough_for_any_index_and_stay_apart(letter: str) -> None:
+    def event(tail: str) -> dict[str, object]:
+        name = letter * 9_000 + tail
+        other = {"missions": [name], "event_name": [name], "ref_ID": name, "mission": name}
+        value = {"id": [name], "alert_datetime": "2026-05-23T00:00:00Z", **other}
+        return decode(json.dumps(value).encode()).frame.select("alert_id", "event_name", "_event").row(0, named=True)
+
+    one, again, another = event("1"), event("1"), event("2")
+    assert one == again
+    for column in ("alert_id", "event_name"):
+        assert one[column] != another[column]
+        assert len(str(one[column]).encode()) < 512
+    for name in ("names", "refers", "related", "cites"):
+        assert all(len(each.encode()) < 512 for each in one["_event"][name])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

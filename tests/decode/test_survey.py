@@ -62,7 +62,6 @@ def test_id_falls_back_to_the_candidates():
         ({"dec": float("nan")}, "no position"),
         ({"ra": float("inf")}, "off the sphere"),
         ({"ra": None}, "no position"),
-        ({"_objectId": "Z" * 513}, "the object's id has 513 bytes, of 512"),
     ],
 )
 def test_what_is_no_alert(changes, words):
@@ -317,6 +316,12 @@ def test_a_new_survey_is_one_file(tmp_path):
     packet = container([{"field": "F7", "number": 12, "when": 60_000.0, "where": {"lon": 1.0, "lat": 2.0}}], schema)
     batch = decode_survey(load_declarations(tmp_path)["toy"], records(packet), NONE)
     assert batch.frame["alert_id"].to_list() == ["toy:F7-12"]
+
+
+def test_an_endless_object_id_is_refused():
+    batch = decode(container([ztf(1), {**ztf(2), "objectId": "Z" * 9_000}]))
+    assert batch.frame["alert_id"].to_list() == ["ztf:1"]
+    assert "more than 400 bytes" in batch.rejected[0].reason
 
 
 def test_empty_batch():

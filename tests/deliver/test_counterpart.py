@@ -180,11 +180,14 @@ def test_updates_and_retractions(validator: Any) -> None:
     again = made(level=0.3, update="rescored", event="S261119ab")
     assert [(event.name, event.level) for event in again.events] == [("S261119ab", 0.42)]
     assert again.change == "update"
-    # the alert came before the map, or was too far out on the one before: nobody has been told
-    for before in (None, 0.7):
-        assert made(level=0.5, update="rescored", event="S261119ab", before=before).change == "initial"
-        unheard = Known(EVENTS.get, nothing, lambda _event, _alert: before)  # noqa: B023
-        assert counterpart(match(), WHEN, unheard, level=0.3, update="rescored", event="S261119ab") is None
+    # the alert came before the map, or was too far out on those before: nobody has been told, and nothing can be taken back
+    assert made(level=0.5, update="rescored", event="S261119ab", before=None).change == "initial"
+    assert counterpart(match(), WHEN, KNOWN, level=0.3, update="rescored", event="S261119ab") is None
+    for maps in ([], match()["skymaps"][1:]):
+        for update in ("retracted", "rescored"):
+            assert counterpart(match(skymaps=maps), WHEN, KNOWN, update=update, event="S261119ab") is None
+    # whoever was told is told that it has left, however far out it was meanwhile
+    assert made(level=0.3, update="rescored", event="S261119ab", before=0.97).change == "update"
     left = made(match(skymaps=match()["skymaps"][1:]), update="rescored", event="S261119ab")
     assert (left.change, [event.name for event in left.events]) == ("retraction", ["S261119ab"])
     gone = made(match(skymaps=[]), update="retracted", event="S261119ab")
@@ -193,9 +196,10 @@ def test_updates_and_retractions(validator: Any) -> None:
     assert told["alert_type"] == "retraction"
     assert told["data"]["targets"][0]["gcn_crossmatch"][0]["ref_ID"] == "S261119ab"
     assert "no candidate for S261119ab any more" in hop_message.content(gone, "t", sender="n")["message_text"]
-    assert counterpart(match(skymaps=[]), WHEN, KNOWN, update="retracted", event="MS261119c") is None
+    heard = Known(EVENTS.get, nothing, lambda _event, _alert: 0.2)
+    assert counterpart(match(skymaps=[]), WHEN, heard, update="retracted", event="MS261119c") is None
     assert left.id == gone.id
-    newer = Known({"S261119ab": EVENTS["S261119ab"] | {"revision": 5}}.get, nothing)
+    newer = Known({"S261119ab": EVENTS["S261119ab"] | {"revision": 5}}.get, nothing, lambda _event, _alert: 0.2)
     later = counterpart(match(skymaps=[]), WHEN, newer, update="retracted", event="S261119ab")
     assert later is not None
     assert later.id != gone.id  # it was in again between

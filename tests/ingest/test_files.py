@@ -6,6 +6,8 @@ import gzip
 import io
 import os
 import resource
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -159,6 +161,34 @@ def test_a_compressed_file_cut_off_at_once_is_kept(tmp_path: Path, bounds: Bound
     file = tmp_path / "a.gz"
     file.write_bytes(gzip.compress(b"x" * 5000)[:20])
     assert run([file], bounds)[1] == {"unknown": 1}
+
+
+def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+    """In a process of its own, which may not have the memory that the header claims."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
+    before = tarfile.TarInfo("first.json")
+    before.size = 2
+    with gzip.open(tmp_path / "bomb.tar.gz", "wb", compresslevel=1) as bomb:
+        bomb.write(before.tobuf() + b"{}".ljust(512, b"\0") + header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(1 << 10):
+            bomb.write(bytes(1 << 20))
+    code = """
+import resource, sys
+from pathlib import Path
+from broker.ingest.files import ingest_files
+from broker.ingest.raw import Bounds
+folder = Path(sys.argv[1])
+held = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (held + (512 << 20), held + (512 << 20)))
+batches = []
+bounds = Bounds(1 << 20, folder / "over")
+print(ingest_files([folder / "bomb.tar.gz"], batches.extend, lambda _: None, bounds).records, len(batches))
+"""
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=100, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[-1] == "{'unknown': 2} 2"  # the first member, and the tarball itself
+    assert "a header of 1,073,741,824 bytes" in told.stdout + told.stderr
 
 
 def test_a_tarball_cannot_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,6 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from hop import Stream
 from hop.io import StartPosition
-from sqlalchemy import insert
 
 from broker import topics
 from broker.alert import SKYMAPS_DTYPE, Batch
@@ -34,9 +33,8 @@ from broker.record import Message, Record
 from broker.settings import Relay, Settings
 from broker.simulate import lvk
 from broker.simulate.night import make_night
-from broker.store import events, tables
+from broker.store import events
 from broker.store.archive import Address
-from broker.store.engine import transaction
 from broker.wiring import relay as relaying
 from broker.wiring import running
 from broker.wiring.parts import Parts, open_parts
@@ -121,16 +119,6 @@ def publish(
         parts.log.append(messages)
 
 
-def changed(parts: Parts, event: str, number: int, *, before: float) -> None:
-    """What `process` keeps of an alert that another map has at another level."""
-    row = {
-        "event_name": event, "alert_id": survey_alert(number)["alert_id"], "revision": 2, "state": "live", "hpx": 0, "time": 0,
-        "credible_level": 0.95, "density": 1.0, "dt": 1.0, "previous_level": before, "version": 1, "computed": 0,
-    }  # fmt: skip
-    with transaction(parts.store) as conn:
-        conn.execute(insert(tables.associations).values(row))
-
-
 @contextmanager
 def relayed(parts: Parts, **tables: Relay) -> Iterator[threading.Event]:
     """Relays at work while the block runs."""
@@ -169,7 +157,6 @@ def test_matches_updates_and_retractions_go_to_gcn_once(kafka_bootstrap: str, pa
     publish(parts, [2], event, name="gw_counterparts")  # picked by two filters, told once
     with relayed(parts, gcn=table):
         wait_for(caught_up(parts, "nuncius-relay-gcn"), 30, "matches are not told")
-    changed(parts, event, 1, before=0.3)
     publish(parts, [1], event, update="rescored", level=0.95)
     publish(parts, [2], event, update="retracted")
     with relayed(parts, gcn=table):  # goes on where it was
@@ -255,6 +242,32 @@ def test_a_new_relay_begins_with_what_comes_after_it(parts: Parts) -> None:
     with following(parts, table, sent.extend):
         wait_for(lambda: len(sent) == 2, 30, "what came meanwhile is not told")
     assert sorted(names(sent)) == ["ZTF24aa00005", "ZTF24aa00006"]
+
+
+def test_what_was_told_decides_what_is_told_again(parts: Parts) -> None:
+    """However many revisions it was away for; and nothing is taken back that was never told."""
+    event, sent = event_of(parts), list[Message]()
+    table = gcn_table("", "t").model_copy(update={"level": 0.9})
+    publish(parts, [1], event, level=0.5)
+    publish(parts, [2], event, level=0.95)  # too far out: not told
+    with following(parts, table, sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "matches are not told")
+    assert names(sent) == ["ZTF24aa00001"]
+    sent.clear()
+    for level in (0.95, 0.97):  # two revisions while it is away
+        publish(parts, [1, 2], event, update="rescored", level=level)
+    publish(parts, [2], event, update="retracted")
+    with following(parts, table, sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "updates are not told")
+    assert [(name, json.loads(one.value)["alert_type"]) for name, one in zip(names(sent), sent, strict=True)] == [
+        ("ZTF24aa00001", "update")
+    ]
+    publish(parts, [1, 2], event, update="retracted")
+    publish(parts, [1], event, update="retracted")
+    with following(parts, table, sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "retractions are not told")
+    assert names(sent) == ["ZTF24aa00001"] * 2
+    assert json.loads(sent[-1].value)["alert_type"] == "retraction"
 
 
 def test_what_was_not_acknowledged_comes_again_under_its_id(parts: Parts) -> None:

@@ -320,12 +320,3 @@ def test_pages_and_what_is_asked_for(sky: Sky) -> None:
     assert len(asked(sky.parts.store, state=RETRACTED).coincidences) == 0
     assert len(asked(sky.parts.store, start=T0, end=T0 + timedelta(seconds=1)).coincidences) == 5
     assert len(asked(sky.parts.store, end=T0).coincidences) == 0
-
-
-def test_events_of_long_names_have_one_of_its_own_that_is_short(sky: Sky) -> None:
-    sky.gw()
-    sky.comes("GRB " + "1" * 508, "EM", 2.0)
-    (found,) = sky.now()
-    assert found["id"].startswith("S260801a+GRB_111")
-    assert len(found["id"]) < 120
-    assert coincidences.get_coincidence(sky.parts.store, found["id"])["external"] is not None

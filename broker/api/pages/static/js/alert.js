@@ -1,6 +1,6 @@
 // The page of an alert.
 
-import { api, byId, clockTime, el, eventMark, fixed, get, objectPath } from "./common.js";
+import { api, byId, clockTime, el, eventMark, eventPath, fixed, get, objectPath } from "./common.js";
 import { address, crossmatches, facts, failed, filtersOf, outside, position, stamps } from "./details.js";
 import { lightCurve } from "./lightcurve.js";
 import { skyMap } from "./sky.js";
@@ -32,9 +32,9 @@ async function show() {
   byId("where").textContent = alert.ra === null ? "" : position(alert.ra, alert.dec);
   byId("links").replaceChildren(...outside(alert.ra, alert.dec));
   facts(byId("facts"), [
-    ["Stream", alert.stream], ["Object", alert.object_id === null ? null : el("a", { href: objectPath(alert.object_id) }, alert.object_id)], ["Time (UTC)", clockTime(alert.time)],
+    ["Stream", alert.stream], ["Object", alert.object_id === null || alert.object_id === alert.event_name ? null : el("a", { href: objectPath(alert.object_id) }, alert.object_id)], ["Time (UTC)", clockTime(alert.time)],
     ["Magnitude", alert.mag === null ? null : `${alert.band ?? ""} ${fixed(alert.mag, 3)} ± ${fixed(alert.mag_err, 3)}`], ["Reliability", fixed(alert.reliability, 3)],
-    ["Error radius", alert.ra_dec_error === null ? null : `${alert.ra_dec_error.toPrecision(3)}°`], ["Messenger", alert.messenger], ["Mission", alert.mission],
+    ["Error radius", alert.ra_dec_error === null ? null : `${alert.ra_dec_error.toPrecision(3)}°`], ["Event", alert.event_name === null ? null : el("a", { href: eventPath(alert.event_name) }, alert.event_name)], ["Messenger", alert.messenger], ["Mission", alert.mission],
     ["Instrument", alert.instrument], ["Type", alert.alert_type], ["Tense", alert.alert_tense], ["False alarm rate", alert.far === null ? null : `${alert.far.toExponential(2)} Hz (one in ${(1 / alert.far / 31557600).toPrecision(3)} years)`],
     ["Class", alert.classification], ["Received", clockTime(alert.received)], ["Picked by", filtersOf(alert)],
   ]);

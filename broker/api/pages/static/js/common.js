@@ -71,6 +71,12 @@ export function filterColour(name) {
   return `--c${places.get(name) % 8}`;
 }
 
+/** Which shape its points have: eight filters share one, so that no two of the first 24 look the same. */
+export function filterShape(name) {
+  rankFilters([name]);
+  return ["disc", "square", "triangle"][Math.floor(places.get(name) / 8) % 3];
+}
+
 /** Colour of an event: one a messenger. */
 export const eventColour = (messenger) => ({ GW: "--c5", Neutrino: "--c6" })[messenger] ?? "--c7";
 
@@ -78,12 +84,35 @@ export const eventColour = (messenger) => ({ GW: "--c5", Neutrino: "--c6" })[mes
 export async function eventMark(event) {
   const region = event.has_map ? await get(api(`events/${encodeURIComponent(event.name)}/region`)).catch(() => null) : null;
   const radius = region ? null : event.ra_dec_error;
-  const size = event.area90 ? `${count(Math.round(event.area90))} deg²` : radius ? `± ${degrees(radius)}` : "";
+  const size = event.area90 ? area(event.area90) : radius ? `± ${degrees(radius)}` : "";
   return {
     kind: "event", label: event.name, path: alertPath(event.latest_alert_id), colour: eventColour(event.messenger), radius, cells: region?.cells,
     ...(event.ra === null && region ? middle(region.cells) : { ra: event.ra, dec: event.dec }),
     note: [event.mission ?? event.messenger, event.classification, size].filter(Boolean).join(" · "),
   };
+}
+
+/** Square degrees, arcminutes or arcseconds, with two digits at least. */
+export function area(value) {
+  if (value === null || value === undefined) return "";
+  const [size, unit] = value >= 0.1 ? [value, "deg²"] : value * 3600 >= 0.1 ? [value * 3600, "arcmin²"] : [value * 3600 ** 2, "arcsec²"];
+  return `${size >= 10 ? count(Math.round(size)) : Number(size.toPrecision(2))} ${unit}`;
+}
+
+/** Seconds with a sign, in the unit that suits them. */
+export function signedTime(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  const size = Math.abs(seconds);
+  const [value, unit] = size < 120 ? [size, "s"] : size < 7200 ? [size / 60, "min"] : size < 172800 ? [size / 3600, "h"] : [size / 86400, "d"];
+  return `${seconds < 0 ? "−" : "+"}${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
+}
+
+export const percent = (part) => (part === null || part === undefined ? "" : `${(100 * part).toFixed(part < 0.1 ? 2 : 1)} %`);
+
+/** A rate in Hz as people say it. */
+export function oncePer(hertz) {
+  const years = 1 / hertz / 31557600;
+  return years >= 1 ? `1 per ${years >= 1e5 ? years.toExponential(1) : count(Number(years.toPrecision(3)))} yr` : `${(1 / years).toPrecision(3)} per yr`;
 }
 
 export const degrees = (value) => (value < 0.02 ? `${(value * 3600).toFixed(1)}″` : value < 1 ? `${(value * 60).toFixed(1)}′` : `${value.toFixed(1)}°`);

@@ -1,6 +1,6 @@
 // What the pages of an alert and of an object share: cutouts, facts, crossmatches, links.
 
-import { alertPath, api, byId, clockTime, el, fixed, hours, signed } from "./common.js";
+import { alertPath, api, byId, clockTime, el, eventPath, fixed, hours, signed } from "./common.js";
 
 export const position = (ra, dec) => `${hours(ra)} ${signed(dec)}  (${fixed(ra, 5)}, ${fixed(dec, 5)})`;
 
@@ -41,7 +41,7 @@ export function crossmatches(alert) {
       [group, `${show(columns.find(([name]) => name === "sep")[1])}″ away`],
       ...columns.filter(([name]) => name !== "sep").map(([name, value]) => ["", `${name} ${show(value)}`]),
     ]),
-    ...alert.skymaps.map((map) => [map.event, `inside ${((map.credible_level ?? 0) * 100).toFixed(1)} % of its sky map`]),
+    ...alert.skymaps.map((map) => [el("a", { href: eventPath(map.event) }, map.event), `inside ${((map.credible_level ?? 0) * 100).toFixed(1)} % of its sky map`]),
   ]);
   byId("no-near").hidden = near.length > 0 || alert.skymaps.length > 0;
   return new Map([...groups].filter(([group]) => !near.some(([name]) => name === group)));

@@ -1,6 +1,6 @@
 // The front page: sky, live table, events; ledger and lag are status.js.
 
-import { alertPath, api, byId, clockTime, count, el, eventColour, eventMark, eventPath, filterColour, fixed, get, objectPath, rankFilters } from "./common.js";
+import { alertPath, api, byId, clockTime, count, el, eventColour, eventMark, eventPath, filterColour, filterShape, fixed, get, objectPath, rankFilters } from "./common.js";
 import { watchMatches } from "./live.js";
 import { skyMap } from "./sky.js";
 import { watchStatus } from "./status.js";
@@ -26,7 +26,7 @@ function note(alert) {
   return parts.filter(Boolean).join(" · ");
 }
 
-const chip = (name) => el("span", { class: "chip" }, el("span", { class: "swatch", style: { "--swatch": `var(${filterColour(name)})` } }), name);
+const chip = (name) => el("span", { class: "chip" }, el("span", { class: `swatch ${filterShape(name)}`, style: { "--swatch": `var(${filterColour(name)})` } }), name);
 
 function describe(mark) {
   if (mark.kind === "event") {
@@ -76,7 +76,7 @@ function take(match, fresh) {
   const key = `${match.filter} ${match.alert.alert_id}`;
   if (known.has(key)) return;
   known.add(key);
-  match.mark = { ra: match.alert.ra, dec: match.alert.dec, path: pathOf(match.alert), colour: filterColour(match.filter), fresh: fresh ? performance.now() : null, match };
+  match.mark = { ra: match.alert.ra, dec: match.alert.dec, path: pathOf(match.alert), colour: filterColour(match.filter), shape: filterShape(match.filter), fresh: fresh ? performance.now() : null, match };
   matches.push(match);
   if (matches.length > 5000) {
     for (const old of matches.splice(0, 1000)) known.delete(`${old.filter} ${old.alert.alert_id}`);
@@ -116,7 +116,8 @@ function toggle(name, button) {
 
 function eventRow(event, mark) {
   const name = el("span", { class: "chip" }, el("span", { class: "swatch diamond", style: { "--swatch": `var(${eventColour(event.messenger)})` } }), el("a", { href: eventPath(event.name) }, event.name));
-  return el("tr", {}, el("td", {}, name, el("div", { class: event.retracted ? "warned" : "quiet" }, event.state.replace("_", " "), event.test ? " · test" : "")), el("td", { class: "quiet" }, mark.note), el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)));
+  const state = `${event.state.replace("_", " ")}${event.test ? " · test" : ""}`;
+  return el("tr", {}, el("td", {}, name, el("div", { class: "quiet" }, el("span", { class: event.retracted ? "warned" : null }, state), mark.note ? ` · ${mark.note}` : "")), el("td", { class: "num quiet" }, clockTime(event.time).slice(5, 16)));
 }
 
 async function loadEvents() {

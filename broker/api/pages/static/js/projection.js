@@ -37,6 +37,13 @@ export function offset(ra, dec, distance, angle) {
   return [(((ra + turn / RAD) % 360) + 360) % 360, there / RAD];
 }
 
+/** Degrees between two positions. */
+export function separation(ra, dec, otherRa, otherDec) {
+  const [a, b, turn] = [dec * RAD, otherDec * RAD, (otherRa - ra) * RAD];
+  const half = Math.sin((b - a) / 2) ** 2 + Math.cos(a) * Math.cos(b) * Math.sin(turn / 2) ** 2;
+  return (2 * Math.asin(Math.min(1, Math.sqrt(half)))) / RAD;
+}
+
 /** Closed line of positions at `radius` degrees around a position. */
 export function circle(ra, dec, radius, steps = 96) {
   return Array.from({ length: steps + 1 }, (_, step) => offset(ra, dec, radius, (360 * step) / steps));

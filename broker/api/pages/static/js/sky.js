@@ -1,41 +1,31 @@
 // The sky map: a canvas that draws points, error circles and map regions, and tells what is under the pointer.
 
 import { byId, colour } from "./common.js";
-import { circle, fromEcliptic, fromGalactic, mollweide, moon, phase, sun, unmollweide } from "./projection.js";
+import { room, writeNames } from "./labels.js";
+import { circle, moon, phase, sun } from "./projection.js";
+import { shape, told } from "./shapes.js";
+import { pieces, wholeSky } from "./view.js";
 
 const MARGIN = 10;
 const REACH = 14; // pixels from a point that still count as on it
-const span = (from, to, step) => Array.from({ length: Math.round((to - from) / step) + 1 }, (_, index) => from + index * step);
-
-/** Pieces of a line of positions, cut where it leaves one edge of the map and comes in at the other. */
-function pieces(line) {
-  const all = [];
-  let last = null;
-  for (const [ra, dec] of line) {
-    const point = mollweide(ra, dec);
-    if (last === null || Math.abs(point[0] - last[0]) > 1.2) all.push([]);
-    all.at(-1).push(point);
-    last = point;
-  }
-  return all;
-}
-
-const GRID = [...span(-60, 60, 30).map((dec) => span(0.001, 359.999, 3).map((ra) => [ra + 180, dec])), ...span(30, 330, 30).map((ra) => span(-90, 90, 3).map((dec) => [ra, dec]))].flatMap(pieces);
-const GALAXY = pieces(span(0, 360, 2).map((l) => fromGalactic(l, 0)));
-const ECLIPTIC = pieces(span(0, 360, 2).map((longitude) => fromEcliptic(longitude)));
+const NAMED = 30; // candidates that are named at most
+const FAINT = 0.32;
 
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {(mark: object) => Node[]} describe what the tip says of a mark
- * A mark has: ra, dec, path, label, colour (name of a custom property), radius (degrees) or cells (corners), fresh (ms), kind.
+ * A mark has: ra, dec, path, label, colour (name of a custom property), radius (degrees), cells (corners) or contours (closed
+ * lines of each level, the widest first), fresh (ms), kind (event, candidate or none), shape (disc, square, triangle).
  */
 export function skyMap(canvas, describe) {
+  let view = wholeSky();
   const tip = byId("tip");
   const spoken = byId("spoken");
   let marks = [];
   let chosen = null;
   let scale = 1;
   let asked = false;
+  let space = room(0, 0);
   const place = ([x, y]) => [canvas.clientWidth / 2 + x * scale, canvas.clientHeight / 2 - y * scale];
 
   function stroke(context, lines, style, width, dash = []) {
@@ -48,42 +38,57 @@ export function skyMap(canvas, describe) {
     context.setLineDash([]);
   }
 
-  function ground(context) {
+  const seen = (point) => (point !== null && (view.whole || (Math.abs(point[0]) <= 2 && Math.abs(point[1]) <= view.high)) ? point : null);
+  const where = (mark) => (mark.ra === null || mark.ra === undefined ? null : seen(view.forward(mark.ra, mark.dec)));
+
+  function rim(context) {
     const [x, y] = place([0, 0]);
     context.beginPath();
-    context.ellipse(x, y, 2 * scale, scale, 0, 0, 2 * Math.PI);
+    if (view.whole) context.ellipse(x, y, 2 * scale, scale, 0, 0, 2 * Math.PI);
+    else context.rect(x - 2 * scale, y - view.high * scale, 4 * scale, 2 * view.high * scale);
+  }
+
+  function ground(context) {
+    rim(context);
     context.fillStyle = colour("--sky");
     context.fill();
-    stroke(context, GRID, colour("--grid"), 1);
-    stroke(context, GALAXY, colour("--galactic"), 1.5);
-    stroke(context, ECLIPTIC, colour("--ecliptic"), 1.25, [5, 4]);
-    context.beginPath();
-    context.ellipse(x, y, 2 * scale, scale, 0, 0, 2 * Math.PI);
+    stroke(context, view.grid, colour("--grid"), 1);
+    stroke(context, view.galaxy, colour("--galactic"), 1.5);
+    stroke(context, view.ecliptic, colour("--ecliptic"), 1.25, [5, 4]);
+  }
+
+  function frame(context) {
+    rim(context);
     context.strokeStyle = colour("--sky-edge");
     context.lineWidth = 1.25;
     context.stroke();
-    labels(context);
+  }
+
+  function written(context, text, x, y) {
+    const wide = context.measureText(text).width;
+    const left = x - { left: 0, center: wide / 2, right: wide }[context.textAlign];
+    space.take([left, y - 11, left + wide, y + 3]);
+    context.fillText(text, x, y);
   }
 
   function labels(context) {
     context.font = `${scale > 150 ? 12 : 10}px ${colour("--sans")}`;
     context.fillStyle = colour("--quiet");
+    for (const { text, at, shift, align } of view.labels(scale)) {
+      const [x, y] = place(at);
+      context.textAlign = align ?? "center";
+      written(context, text, x + shift[0], y + shift[1]);
+    }
     context.textAlign = "center";
-    for (const hour of scale > 150 ? [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22] : [6, 12, 18]) {
-      const [x, y] = place(mollweide(hour * 15, 0));
-      context.fillText(`${hour}h`, x, y + 14);
-    }
-    for (const dec of [-60, -30, 30, 60]) {
-      const [x, y] = place(mollweide(180, dec));
-      context.fillText(`${dec > 0 ? "+" : "−"}${Math.abs(dec)}°`, x + 17, y - 4);
-    }
     const now = new Date();
     body(context, sun(now), "Sun", "--ecliptic");
     body(context, moon(now), `Moon ${Math.round(phase(now) * 100)} %`, "--quiet");
   }
 
-  function body(context, where, name, paint) {
-    const [x, y] = place(mollweide(...where));
+  function body(context, [ra, dec], name, paint) {
+    const point = seen(view.forward(ra, dec));
+    if (point === null) return;
+    const [x, y] = place(point);
     context.strokeStyle = colour(paint);
     context.fillStyle = colour(paint);
     context.lineWidth = 1.5;
@@ -95,42 +100,58 @@ export function skyMap(canvas, describe) {
       context.arc(x, y, 1.6, 0, 2 * Math.PI);
       context.fill();
     }
-    context.fillText(name, x, y - 10);
+    written(context, name, x, y - 10);
+    space.take([x - 7, y - 7, x + 7, y + 7]);
+  }
+
+  function trace(context, points) {
+    points.forEach((point, index) => (index ? context.lineTo(...place(point)) : context.moveTo(...place(point))));
+    context.closePath();
+  }
+
+  function fillCells(context, cells) {
+    context.globalAlpha = FAINT;
+    context.beginPath();
+    for (const corners of cells) {
+      const points = corners.map(([ra, dec]) => view.forward(ra, dec));
+      if (points.includes(null)) continue;
+      const xs = points.map(([x]) => x);
+      if (Math.max(...xs) - Math.min(...xs) <= view.leap) trace(context, points); // else on the seam of the map
+    }
+    context.fill();
+    context.globalAlpha = 1;
+  }
+
+  /** Inside of closed lines, holes left out, where none of them is cut. */
+  function fillLines(context, lines, alpha) {
+    if (lines.some((line) => line.length !== 1)) return;
+    context.globalAlpha = alpha;
+    context.beginPath();
+    for (const [line] of lines) trace(context, line);
+    context.fill("evenodd");
+    context.globalAlpha = 1;
   }
 
   function region(context, mark) {
     const paint = colour(mark.colour);
     context.fillStyle = paint;
-    context.strokeStyle = paint;
-    context.globalAlpha = 0.32;
-    if (mark.cells) {
-      context.beginPath();
-      for (const corners of mark.cells) {
-        const points = corners.map(([ra, dec]) => mollweide(ra, dec));
-        const xs = points.map(([x]) => x);
-        if (Math.max(...xs) - Math.min(...xs) > 1.2) continue; // on the seam of the map
-        points.forEach((point, index) => (index ? context.lineTo(...place(point)) : context.moveTo(...place(point))));
-        context.closePath();
-      }
-      context.fill();
+    if (mark.cells && (view.whole || !mark.contours)) fillCells(context, mark.cells);
+    for (const contour of mark.contours ?? []) {
+      const lines = contour.lines.map((line) => pieces(view, line));
+      if (!view.whole) fillLines(context, lines, 0.22);
+      stroke(context, lines.flat(), paint, view.whole ? 1 : 1.5);
     }
-    context.globalAlpha = 1;
     if (mark.radius) {
-      const lines = pieces(circle(mark.ra, mark.dec, Math.min(mark.radius, 89)));
-      if (lines.length === 1) {
-        context.globalAlpha = 0.16;
-        context.beginPath();
-        lines[0].forEach((point, index) => (index ? context.lineTo(...place(point)) : context.moveTo(...place(point))));
-        context.fill();
-        context.globalAlpha = 1;
-      }
+      const lines = pieces(view, circle(mark.ra, mark.dec, Math.min(mark.radius, 89)));
+      fillLines(context, [lines], FAINT / 2);
       stroke(context, lines, paint, 1.5);
     }
   }
 
   function point(context, mark, now) {
-    if (mark.ra === null || mark.ra === undefined) return;
-    const [x, y] = place(mollweide(mark.ra, mark.dec));
+    const at = where(mark);
+    if (at === null) return;
+    const [x, y] = place(at);
     const paint = colour(mark.colour);
     const age = (now - (mark.fresh ?? -1e9)) / 1600;
     if (age < 1) {
@@ -146,19 +167,11 @@ export function skyMap(canvas, describe) {
     context.strokeStyle = colour("--sky");
     context.lineWidth = 1;
     context.beginPath();
-    if (mark.kind === "event") {
-      context.moveTo(x, y - 6.5); context.lineTo(x + 5.5, y); context.lineTo(x, y + 6.5); context.lineTo(x - 5.5, y);
-      context.closePath();
-    } else context.arc(x, y, 3.6, 0, 2 * Math.PI);
+    shape(context, mark, x, y);
     context.fill();
     context.stroke();
-    if (mark.kind === "event" && scale > 150) {
-      context.font = `600 12px ${colour("--sans")}`;
-      context.textAlign = x > canvas.clientWidth - 120 ? "right" : "left";
-      context.lineWidth = 3;
-      context.strokeText(mark.label, x + (context.textAlign === "left" ? 9 : -9), y - 7);
-      context.fillText(mark.label, x + (context.textAlign === "left" ? 9 : -9), y - 7);
-    }
+    const reach = { event: 6, candidate: 2 }[mark.kind];
+    if (reach) space.take([x - reach, y - reach, x + reach, y + reach]);
     if (mark === chosen) {
       context.strokeStyle = colour("--text");
       context.lineWidth = 2;
@@ -168,10 +181,24 @@ export function skyMap(canvas, describe) {
     }
   }
 
+  /** Names of events, the last ones first; in a close-up those of candidates, the last ones first. */
+  function names(context) {
+    const wanted = scale > 150 ? ["event"] : [];
+    if (!view.whole) wanted.push("candidate");
+    for (const kind of wanted) {
+      context.font = `${kind === "event" ? 600 : 400} ${kind === "event" ? 12 : 11}px ${colour("--sans")}`;
+      const named = marks.filter((mark) => mark.kind === kind && where(mark) !== null).toReversed().map((mark) => {
+        const [x, y] = place(where(mark));
+        return { text: mark.label, x, y, paint: colour(kind === "event" ? mark.colour : "--text") };
+      });
+      writeNames(context, named, space, colour("--sky"), kind === "event" ? Infinity : NAMED);
+    }
+  }
+
   function draw() {
     asked = false;
     const width = canvas.clientWidth;
-    const height = Math.round((width - 2 * MARGIN) / 2 + 2 * MARGIN);
+    const height = Math.round(((width - 2 * MARGIN) / 2) * view.high + 2 * MARGIN);
     const ratio = devicePixelRatio || 1;
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.style.height = `${height}px`;
@@ -182,11 +209,19 @@ export function skyMap(canvas, describe) {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    ground(context);
+    space = room(width, height);
     const now = performance.now();
+    context.save();
+    rim(context);
+    context.clip();
+    ground(context);
     for (const mark of marks) region(context, mark);
+    context.restore();
+    frame(context);
+    labels(context);
     for (const mark of marks) if (mark.kind !== "event") point(context, mark, now);
     for (const mark of marks) if (mark.kind === "event") point(context, mark, now);
+    names(context);
     if (marks.some((mark) => now - (mark.fresh ?? -1e9) < 1600) && !matchMedia("(prefers-reduced-motion: reduce)").matches) refresh();
   }
 
@@ -198,8 +233,9 @@ export function skyMap(canvas, describe) {
     let best = null;
     let least = REACH ** 2;
     for (const mark of marks) {
-      if (mark.ra === null || mark.ra === undefined) continue;
-      const [px, py] = place(mollweide(mark.ra, mark.dec));
+      const at = where(mark);
+      if (at === null) continue;
+      const [px, py] = place(at);
       const distance = (px - x) ** 2 + (py - y) ** 2;
       if (distance <= least) { least = distance; best = mark; }
     }
@@ -222,10 +258,10 @@ export function skyMap(canvas, describe) {
   canvas.addEventListener("pointermove", (event) => {
     const mark = nearest(event.offsetX, event.offsetY);
     canvas.style.cursor = mark ? "pointer" : "crosshair";
-    const where = unmollweide((event.offsetX - canvas.clientWidth / 2) / scale, (canvas.clientHeight / 2 - event.offsetY) / scale);
+    const under = view.backward((event.offsetX - canvas.clientWidth / 2) / scale, (canvas.clientHeight / 2 - event.offsetY) / scale);
     if (mark) choose(mark, event.offsetX, event.offsetY);
-    else if (where) {
-      tip.replaceChildren(`${(where[0] / 15).toFixed(1)}h  ${where[1] < 0 ? "−" : "+"}${Math.abs(where[1]).toFixed(0)}°`);
+    else if (under) {
+      tip.replaceChildren(told(view, under));
       choose(null, event.offsetX, event.offsetY);
     } else choose(null, null, null);
   });
@@ -235,13 +271,13 @@ export function skyMap(canvas, describe) {
     if (mark?.path) location.href = mark.path;
   });
   canvas.addEventListener("keydown", (event) => {
-    const placed = marks.filter((mark) => mark.ra !== null && mark.ra !== undefined);
+    const placed = marks.filter((mark) => where(mark) !== null);
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (step && placed.length) {
       event.preventDefault();
       const at = placed.indexOf(chosen);
       const mark = placed[at < 0 ? placed.length - 1 : (at + step + placed.length) % placed.length];
-      choose(mark, ...place(mollweide(mark.ra, mark.dec)), true);
+      choose(mark, ...place(where(mark)), true);
     } else if (event.key === "Enter" && chosen?.path) location.href = chosen.path;
     else if (event.key === "Escape") choose(null, null, null);
   });
@@ -251,5 +287,6 @@ export function skyMap(canvas, describe) {
   return {
     show(shown) { marks = shown; if (chosen && !marks.includes(chosen)) chosen = null; refresh(); },
     pick(mark) { chosen = mark; refresh(); },
+    look(other) { view = other; chosen = null; tip.hidden = true; refresh(); },
   };
 }
