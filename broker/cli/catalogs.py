@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from broker.cli.context import context, err, out, progress
 from broker.cli.tables import LEAST_PROSE, show_table
-from broker.store import catalogs
 
 __all__ = ["app"]
 
@@ -20,13 +19,15 @@ app = typer.Typer(help="The catalogues alerts are matched against.", no_args_is_
 @app.command()
 def add(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(catalogs.known())}, or a name of your own with SOURCE.")],
+    name: Annotated[str, typer.Argument(help="One of ngc, glade, gaia, or a name of your own with SOURCE.")],
     source: Annotated[Path | None, typer.Argument(help="A wheel, CSV, Parquet or VOTable file to make it of.")] = None,
 ) -> None:
     """Build a catalogue once; `process` matches alerts against it from its next start on.
 
     Examples: `nuncius catalog add gaia` · `nuncius catalog add myquasars quasars.csv`
     """
+    from broker.store import catalogs
+
     options = context(ctx)
     options.settings()
     with progress() as bar:
@@ -43,6 +44,8 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius catalog list`
     """
+    from broker.store import catalogs
+
     options = context(ctx)
     built = {one.name: one for one in catalogs.open_all(options.kept() / "catalogs")}
     rows = [

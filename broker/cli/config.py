@@ -8,7 +8,6 @@ import sys
 import typer
 
 from broker.cli.context import context, out
-from broker.wiring import checks
 
 __all__ = ["app"]
 
@@ -31,6 +30,8 @@ def check(ctx: typer.Context) -> None:
 
     Example: `nuncius --config nuncius.toml config check`
     """
+    from broker.wiring import checks
+
     options = context(ctx)
     checks.check(options.settings(), options.data)
     out.print(f"settings are right ({options.file() or 'no file: defaults and environment'})")

@@ -1,24 +1,31 @@
-"""What every verb shares: the data folder, the settings, and how results and progress are shown."""
+"""What every verb shares: the data folder, the settings, and how results and progress are shown.
+
+Modules of verbs import what is heavy when a verb runs, and not before: help, and what is wrong with a command line, are told at
+once.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from broker import telemetry
 from broker.errors import UsageError
-from broker.settings import Settings, load
 
-__all__ = ["SETTINGS_FILE", "Globals", "context", "err", "out", "print_json", "progress"]
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from broker.settings import Settings
+    from broker.wiring.parts import Parts
+
+__all__ = ["SETTINGS_FILE", "Globals", "busy", "context", "err", "opened", "out", "print_json", "progress"]
 
 SETTINGS_FILE = "nuncius.toml"
 
@@ -35,12 +42,17 @@ class Globals:
 
     def settings(self) -> Settings:
         """Settings as the file and the environment have them; logs are set up on the way."""
+        from broker import telemetry
+        from broker.settings import load
+
         settings = load(self.file())
         telemetry.configure(settings.output.level, settings.output.format)
         return settings
 
     def settings_of_service(self) -> Settings:
         """The same for a verb that runs for good: its metrics are shown where the settings say."""
+        from broker import telemetry
+
         settings = self.settings()
         telemetry.show_metrics(settings.output.metrics_port)
         return settings
@@ -72,7 +84,31 @@ def print_json(value: Any) -> None:
 @contextmanager
 def progress(*, total: bool = True) -> Iterator[Progress]:
     """Progress on standard error, gone when done; nothing where nobody looks."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = [SpinnerColumn(), TextColumn("{task.description}")]
     columns += [BarColumn(), MofNCompleteColumn()] if total else []
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
         yield bar
+
+
+@contextmanager
+def busy(task: str) -> Iterator[None]:
+    """A sign on standard error that work is going on; gone when it is done."""
+    if not err.is_terminal:
+        yield
+        return
+    with progress(total=False) as bar:
+        bar.add_task(task, total=None)
+        yield
+
+
+@contextmanager
+def opened(settings: Settings, data: Path) -> Iterator[Parts]:
+    """Log, database, filters and catalogues of a data folder, with a sign of work while they are opened."""
+    with ExitStack() as stack:
+        with busy("open"):
+            from broker.wiring.parts import open_parts
+
+            parts = stack.enter_context(open_parts(settings, data))
+        yield parts

@@ -10,10 +10,8 @@ import typer
 from rich.markup import escape
 from rich.padding import Padding
 
-from broker.cli.context import context, err, out, print_json
+from broker.cli.context import context, err, opened, out, print_json
 from broker.errors import UsageError
-from broker.wiring import dead_letters
-from broker.wiring.parts import open_parts
 
 __all__ = ["app"]
 
@@ -33,8 +31,10 @@ def listing(
 
     Example: `nuncius dead-letter list --stream ztf`
     """
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         every = (letter.as_dict() for letter in dead_letters.letters(parts) if stream in (None, letter.stream))
         found = deque(every, limit or None)
     if as_document:
@@ -58,8 +58,10 @@ def show(
 
     Example: `nuncius dead-letter show 0:17 --raw > packet.avro`
     """
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         letter = dead_letters.letter(parts, place)
     if raw:
         sys.stdout.buffer.write(letter.value)
@@ -81,8 +83,10 @@ def replay(
     """
     if bool(places) == everything:
         raise UsageError("name places, or give --all")
+    from broker.wiring import dead_letters
+
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         chosen = (
             [dead_letters.letter(parts, place) for place in places]
             if places

@@ -9,22 +9,23 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 
-from broker.cli.context import context, err, out, progress
+from broker.cli.context import busy, context, err, opened, out, progress
 from broker.cli.ingest import show_totals
 from broker.cli.tables import show_table
 from broker.errors import UsageError
-from broker.simulate.night import Night
 from broker.topics import COINCIDENCE_STREAM
-from broker.wiring import demo as wiring
-from broker.wiring import running, simulating
-from broker.wiring.demo import Match, Playing
-from broker.wiring.parts import Parts, open_parts
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from broker.simulate.night import Night
+    from broker.wiring.demo import Match, Playing
+    from broker.wiring.parts import Parts
 
 __all__ = ["demo"]
 
@@ -56,7 +57,7 @@ def demo(
         raise UsageError("the demo runs on the embedded log: leave log.engine as it is")
     quiet = settings.model_copy(update={"output": settings.output.model_copy(update={"level": "warning"})})
     try:
-        with open_parts(quiet, folder) as parts:
+        with opened(quiet, folder) as parts:
             accounted = _show(parts, seed, seconds, port, leave=leave)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -65,9 +66,11 @@ def demo(
 
 
 def _show(parts: Parts, seed: int, seconds: float, port: int, *, leave: bool) -> bool:
-    state, stop, found = Playing(), threading.Event(), list[Match]()
-    with progress(total=False) as bar:
-        bar.add_task("planning a night")
+    with busy("plan a night"):
+        from broker.wiring import demo as wiring
+        from broker.wiring import running, simulating
+
+        state, stop, found = wiring.Playing(), threading.Event(), list[wiring.Match]()
         start = datetime.now(UTC) - timedelta(seconds=DURATION)
         night = simulating.night(seed, start, DURATION, RATES, simulating.nearby_galaxies(parts.data / "catalogs"))
     total = sum(night.counts.values())
@@ -121,6 +124,8 @@ def _follow(bar: Progress, state: Playing, total: int, found: list[Match]) -> No
 
 
 def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
+    from broker.wiring import running
+
     # As told last: an alert is told again when the map it lies in changes.
     found = list({(match.filter, match.alert["alert_id"]): match for match in found}.values())
     _show_matches(found)

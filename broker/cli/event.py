@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from broker.api.events import Event, EventDetail, Revision, detail, summary
 from broker.cli import event_alerts, event_coincidences, event_galaxies
-from broker.cli.context import context, out, print_json
+from broker.cli.context import context, opened, out, print_json
 from broker.cli.tables import show_table
-from broker.store import events
-from broker.store.change_words import rate_words
-from broker.wiring.parts import open_parts
+
+if TYPE_CHECKING:
+    from broker.api.events import Event, EventDetail, Revision
 
 __all__ = ["app"]
 
@@ -43,7 +42,10 @@ def listing(
     Example: `nuncius event list --no-tests`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.events import summary
+        from broker.store import events
+
         found = [summary(row) for row in events.list_events(parts.store, limit=limit, real_only=not tests, state=state).events]
     if as_document:
         print_json([each.model_dump(mode="json") for each in found])
@@ -69,7 +71,10 @@ def show(
     Example: `nuncius event show MS181101ab`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.events import detail
+        from broker.store import events
+
         found = detail(events.get_event(parts.store, name))
     if as_document:
         print_json(found.model_dump(mode="json"))
@@ -143,6 +148,8 @@ def _area(area: float | None) -> str:
 
 
 def _significance(said: Event | Revision) -> str:
+    from broker.store.change_words import rate_words
+
     words = [] if said.significant is None else ["significant" if said.significant else "not significant"]
     rate = rate_words(said.far)
     return ", ".join([*words, *([f"FAR {rate}"] if rate else [])])

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from broker.api.associations import AssociatedAlert, shown
-from broker.cli.context import context, out, print_json
+from broker.cli.context import context, opened, out, print_json
 from broker.cli.tables import show_table
-from broker.store import association_pages
-from broker.store.events import canonical_name
-from broker.wiring.parts import open_parts
+
+if TYPE_CHECKING:
+    from broker.api.associations import AssociatedAlert
 
 __all__ = ["alerts"]
 
@@ -43,7 +42,11 @@ def alerts(
     """
     options = context(ctx)
     found: list[AssociatedAlert] = []
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.associations import shown
+        from broker.store import association_pages
+        from broker.store.events import canonical_name
+
         event = canonical_name(parts.store, name)
         cursor: str | None = None
         while True:
@@ -61,6 +64,8 @@ def _write(found: list[AssociatedAlert], fmt: Format) -> None:
     if fmt is Format.json:
         print_json(rows)
     elif fmt is Format.csv:
+        from broker.api.associations import AssociatedAlert
+
         writer = csv.DictWriter(sys.stdout, list(AssociatedAlert.model_fields), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from broker.api.coincidences import Coincidence, shown
-from broker.cli.context import context, out, print_json
+from broker.cli.context import context, opened, out, print_json
 from broker.cli.tables import show_table
-from broker.store import coincidences as stored
-from broker.store.change_words import rate_words
-from broker.store.events import canonical_name
-from broker.wiring.parts import open_parts
+
+if TYPE_CHECKING:
+    from broker.api.coincidences import Coincidence
 
 __all__ = ["coincidences"]
 
@@ -28,7 +26,12 @@ def coincidences(
     Example: `nuncius event coincidences S240422ed`
     """
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
+        from broker.api.coincidences import shown
+        from broker.store import coincidences as stored
+        from broker.store.change_words import rate_words
+        from broker.store.events import canonical_name
+
         found = [shown(row) for row in stored.of_event(parts.store, canonical_name(parts.store, name))]
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])

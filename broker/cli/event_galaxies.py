@@ -5,21 +5,19 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
-from broker.api.galaxies import as_document
-from broker.api.render.table import Format as FileFormat
-from broker.api.render.table import render
-from broker.api.services import Galaxies, GalaxyQuery, Weight
-from broker.cli.context import context, err, out, print_json
+from broker.api.render.formats import Format as FileFormat
+from broker.cli.context import busy, context, err, opened, out, print_json
+from broker.cli.skymap_files import read_map
 from broker.errors import UsageError
-from broker.wiring import hosts
-from broker.wiring.maps import map_of_file
-from broker.wiring.parts import open_parts
+
+if TYPE_CHECKING:
+    from broker.api.services import Galaxies, GalaxyQuery, Weight
 
 __all__ = ["of_event", "of_file"]
 
@@ -67,7 +65,9 @@ def of_event(  # noqa: PLR0917  typer makes options of them
     """
     options = context(ctx)
     asked = _asked(limit, weight, level, catalog)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts, busy("rank galaxies"):
+        from broker.wiring import hosts
+
         found = hosts.of_event(parts, name, asked)
     _write(found, fmt)
 
@@ -88,16 +88,26 @@ def of_file(  # noqa: PLR0917  typer makes options of them
     options = context(ctx)
     options.settings()
     asked = _asked(limit, weight, level, catalog)
-    _write(hosts.of_map(map_of_file(file), options.data / "catalogs", asked), fmt)
+    skymap = read_map(file)
+    with busy("rank galaxies"):
+        from broker.wiring import hosts
+
+        found = hosts.of_map(skymap, options.data / "catalogs", asked)
+    _write(found, fmt)
 
 
 def _asked(limit: int, weight: Weigh | None, level: float, catalog: str) -> GalaxyQuery:
     if not 0.0 < level < 1.0:
         raise UsageError(f"a credible level of {level:g} is impossible: give one between 0 and 1, such as 0.99")
+    from broker.api.services import GalaxyQuery
+
     return GalaxyQuery(limit, level, _WEIGHTS[weight], catalog)
 
 
 def _write(found: Galaxies, fmt: Format) -> None:
+    from broker.api.galaxies import as_document
+    from broker.api.render.table import render
+
     if fmt is Format.json:
         print_json(as_document(found))
         return

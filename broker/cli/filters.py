@@ -10,9 +10,6 @@ from rich.markup import escape
 
 from broker.cli.context import context, err, out
 from broker.cli.tables import LEAST_PROSE, show_table
-from broker.filtering.definition import load_filter
-from broker.filtering.examples import run_examples
-from broker.wiring.parts import filters_of
 
 __all__ = ["app"]
 
@@ -25,6 +22,8 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius filter list`
     """
+    from broker.wiring.parts import filters_of
+
     options = context(ctx)
     rows = [
         (spec.name, str(spec.version), escape(", ".join(spec.streams)), escape(spec.description))
@@ -39,6 +38,9 @@ def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exis
 
     Example: `nuncius filter check filters/ztf_bright_transients.toml`
     """
+    from broker.filtering.definition import load_filter
+    from broker.filtering.examples import run_examples
+
     failed = 0
     for file in files:
         spec = load_filter(file)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from broker.cli.context import context, err, out, print_json, progress
+from broker.cli.context import context, err, opened, out, print_json, progress
 from broker.errors import NunciusError, StreamHaltedError, UsageError
-from broker.ingest.files import count_files
-from broker.store.ledger import Counts, Totals
-from broker.wiring import running
-from broker.wiring.parts import Parts, open_parts
+
+if TYPE_CHECKING:
+    from broker.store.ledger import Counts, Totals
+    from broker.wiring.parts import Parts
 
 __all__ = ["as_json", "ingest", "show_totals"]
 
@@ -38,7 +38,10 @@ def ingest(
     """
     options = context(ctx)
     settings = options.settings() if paths else options.settings_of_service()
-    with open_parts(settings, options.data) as parts:
+    with opened(settings, options.data) as parts:
+        from broker.ingest.files import count_files
+        from broker.wiring import running
+
         if not paths:
             if as_document:
                 raise UsageError("--json goes with files or folders")
@@ -69,6 +72,8 @@ def ingest(
 
 
 def _drained(parts: Parts, on_records: Callable[[int], None]) -> StreamHaltedError | None:
+    from broker.wiring import running
+
     try:
         running.drain(parts, on_records)
     except StreamHaltedError as error:
@@ -83,6 +88,8 @@ def as_json(totals: Totals) -> dict[str, Any]:
 
 def show_totals(totals: Totals) -> None:
     """The ledger as a table."""
+    from broker.store.ledger import Counts
+
     table = Table("stream", *_row(Counts()), title="Ledger: received = published + duplicate + rejected")
     for stream, counts in [*sorted(totals.by_stream.items()), ("all", totals.overall)]:
         style = "bold" if stream == "all" else None if counts.balanced else "red"

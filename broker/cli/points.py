@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from broker.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["numbers", "read_points"]
 
 
 def read_points(file: Path) -> pl.DataFrame:
     """Rows of a CSV file with columns ``ra`` and ``dec``, as text; `UsageError` where it has none."""
+    import polars as pl
+
     try:
         table = pl.read_csv(file, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
@@ -26,6 +30,8 @@ def read_points(file: Path) -> pl.DataFrame:
 
 def numbers(file: Path, table: pl.DataFrame, name: str, *, needed: bool) -> pl.Series:
     """A column as numbers; `UsageError` with the line of a value that is none, an empty one among them where it is needed."""
+    import polars as pl
+
     text = table[name].str.strip_chars().replace("", None)
     found = text.cast(pl.Float64, strict=False)
     rows = found.is_null() if needed else found.is_null() & text.is_not_null()

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from broker.api.render.table import Format, jsonable, render
-from broker.cli.context import context, print_json, progress
-from broker.wiring import reading
-from broker.wiring.parts import open_parts
+from broker.api.render.formats import Format
+from broker.cli.context import context, opened, print_json, progress
 
 __all__ = ["packet", "query"]
 
@@ -27,9 +25,12 @@ def query(  # noqa: PLR0917  typer makes options of them
 
     Example: `nuncius query "candidate.rb > 0.9 AND mag < 18" --stream ztf --columns alert_id,ra,dec,mag --format csv`
     """
+    from broker.api.render.table import jsonable, render
+    from broker.wiring import reading
+
     options = context(ctx)
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
-    with open_parts(options.settings(), options.kept()) as parts, progress() as bar:
+    with opened(options.settings(), options.kept()) as parts, progress() as bar:
         task = bar.add_task("read", total=None)
 
         def advance(done: int, total: int) -> None:
@@ -51,7 +52,9 @@ def packet(ctx: typer.Context, alert_id: Annotated[str, typer.Argument(help="Suc
 
     Example: `nuncius packet ztf:2752190655615010016 > packet.avro`
     """
+    from broker.wiring import reading
+
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         sys.stdout.buffer.write(reading.packet(parts, alert_id))
         sys.stdout.buffer.flush()

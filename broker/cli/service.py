@@ -7,11 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from broker.cli.context import context, err, out, print_json
+from broker.cli.context import context, err, opened, out, print_json
 from broker.cli.ingest import show_totals
-from broker.wiring import relay as relaying
-from broker.wiring import running, serving, standing
-from broker.wiring.parts import open_parts
 
 __all__ = ["process", "relay", "serve", "status", "up"]
 
@@ -26,8 +23,10 @@ def process(ctx: typer.Context) -> None:
 
     Example: `nuncius --data /var/lib/nuncius process`
     """
+    from broker.wiring import running
+
     options = context(ctx)
-    with open_parts(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
+    with opened(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
         running.process(parts, stop)
 
 
@@ -36,8 +35,10 @@ def serve(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
     Example: `nuncius serve --port 8000`
     """
+    from broker.wiring import serving
+
     options = context(ctx)
-    with open_parts(options.settings(), options.data) as parts:
+    with opened(options.settings(), options.data) as parts:
         serving.serve(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
 
 
@@ -46,8 +47,11 @@ def relay(ctx: typer.Context) -> None:
 
     Example: `nuncius --config nuncius.toml relay`
     """
+    from broker.wiring import relay as relaying
+    from broker.wiring import running
+
     options = context(ctx)
-    with open_parts(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
+    with opened(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
         relaying.relay(parts, stop)
 
 
@@ -56,8 +60,10 @@ def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
 
     Example: `nuncius up --port 8000`
     """
+    from broker.wiring import serving
+
     options = context(ctx)
-    with open_parts(options.settings_of_service(), options.data) as parts:
+    with opened(options.settings_of_service(), options.data) as parts:
         serving.up(parts, host, port, lambda address: err.print(f"Nuncius serves at [link]{address}[/link]"))
 
 
@@ -72,8 +78,10 @@ def status(
 
     Example: `nuncius status --json`
     """
+    from broker.wiring import running, standing
+
     options = context(ctx)
-    with open_parts(options.settings(), options.kept()) as parts:
+    with opened(options.settings(), options.kept()) as parts:
         if accept_expired:
             err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)

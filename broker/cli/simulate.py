@@ -8,17 +8,17 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker.cli.context import context, err, progress
+from broker.cli.context import busy, context, err, progress
 from broker.errors import UsageError
 from broker.record import Message
-from broker.simulate.survey import Packet
-from broker.stream.log import Log
-from broker.wiring import simulating
-from broker.wiring.parts import open_log
+
+if TYPE_CHECKING:
+    from broker.simulate.survey import Packet
+    from broker.stream.log import Log
 
 __all__ = ["simulate"]
 
@@ -45,6 +45,9 @@ def simulate(  # noqa: PLR0917  typer makes options of them
     """
     if (out is None) == (not topic):
         raise UsageError("say where to: --out FOLDER, or --topic NAME")
+    with busy("open"):
+        from broker.wiring import simulating
+        from broker.wiring.parts import open_log
     options = context(ctx)
     begin = (start or datetime.now(UTC)).replace(tzinfo=UTC)
     made = simulating.packets(stream, seed, count, begin, version=schema, cutouts=cutouts, history=history, tense=tense)

@@ -3,65 +3,29 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import polars as pl
 import typer
 
-from broker.api.params import instant
-from broker.cli import event_galaxies
-from broker.cli.context import err, out, print_json, progress
+from broker.cli import event_galaxies, skymap_make
+from broker.cli.context import busy, err, out, print_json
 from broker.cli.points import numbers, read_points
+from broker.cli.skymap_files import MapFile, Out, read_map, write_bytes
 from broker.errors import SkyMapError, UsageError
-from broker.science import moc
-from broker.science.annulus import from_annulus
-from broker.science.overlap import overlap as overlap_of
-from broker.science.sky import radec_to_hpx
-from broker.science.skymap import SkyMap, from_cone, levels_at
-from broker.science.skymap_info import info as info_of
-from broker.science.skymap_write import write_skymap
-from broker.science.skyplot import Candidate, View, draw
-from broker.science.volume import volume_levels_at
-from broker.wiring.maps import map_of_file
+
+if TYPE_CHECKING:
+    from broker.science.skyplot import Candidate
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Sky maps: what one says, its regions, pictures of it.", no_args_is_help=True)
 app.command("galaxies")(event_galaxies.of_file)
+app.command()(skymap_make.convert)
+app.command()(skymap_make.make)
 
-MapFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="FITS, flat or multi-order, gzipped or not; or a notice that brings a map or an error circle.",
-    ),
-]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write instead of standard output.", dir_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Level = Annotated[float, typer.Option(help="Probability inside.", min=1e-6, max=1.0)]
-
-
-@contextmanager
-def _busy(task: str) -> Iterator[None]:
-    """A sign on standard error that work is going on; gone when it is done."""
-    if not err.is_terminal:
-        yield
-        return
-    with progress(total=False) as bar:
-        bar.add_task(task, total=None)
-        yield
-
-
-def _read(file: Path) -> SkyMap:
-    with _busy(f"read {file.name}"):
-        return map_of_file(file)
 
 
 @app.command()
@@ -71,7 +35,10 @@ def info(file: MapFile, as_json: AsJson = False) -> None:
     Example: `nuncius skymap info bayestar.multiorder.fits --json`
     """
     try:
-        with _busy(f"measure {file.name}"):
+        with busy(f"measure {file.name}"):
+            from broker.science.skymap_info import info as info_of
+            from broker.wiring.maps import map_of_file
+
             found = info_of(map_of_file(file))
     except SkyMapError as error:
         if as_json:
@@ -104,15 +71,21 @@ def level(
     table = read_points(points)
     ra, dec = (numbers(points, table, name, needed=True).to_numpy() for name in ("ra", "dec"))
     far = numbers(points, table, "distance", needed=False) if "distance" in table.columns else None
-    skymap = _read(file)
-    with _busy(f"look up {table.height:,} points"):
+    skymap = read_map(file)
+    with busy(f"look up {table.height:,} points"):
+        import polars as pl
+
+        from broker.science.sky import radec_to_hpx
+        from broker.science.skymap import levels_at
+        from broker.science.volume import volume_levels_at
+
         hpx = radec_to_hpx(ra, dec)
         added = [pl.Series("credible_level", levels_at(skymap, hpx)[0])]
         if far is not None and skymap.is_3d:
             distance = far.fill_null(float("nan")).to_numpy()
             added.append(pl.Series("credible_level_volume", volume_levels_at(skymap, hpx, distance)))
         table = table.with_columns(column.fill_nan(None) for column in added)
-        _write(table.write_csv().encode(), target)
+        write_bytes(table.write_csv().encode(), target)
 
 
 @app.command()
@@ -121,8 +94,10 @@ def overlap(a: MapFile, b: MapFile, as_json: AsJson = False) -> None:
 
     Example: `nuncius skymap overlap bayestar.multiorder.fits glg_healpix_all.fit --json`
     """
-    first, second = _read(a), _read(b)
-    with _busy("overlap"):
+    first, second = read_map(a), read_map(b)
+    with busy("overlap"):
+        from broker.science.overlap import overlap as overlap_of
+
         found = overlap_of(first, second)
     if as_json:
         print_json({"overlap": found})
@@ -146,17 +121,21 @@ def plot(  # noqa: PLR0917  typer makes options of them
 
     Example: `nuncius skymap plot bayestar.multiorder.fits --out map.png --zoom --points candidates.csv`
     """
+    from broker.api.params import instant
+
     fmt = _ending(target)
     when = instant(time, "--time") if time else None
     candidates = _candidates(points) if points else []
-    skymap = _read(file)
+    skymap = read_map(file)
     if when is None and skymap.facts.time:
         try:
             when = instant(skymap.facts.time, "DATE-OBS")
         except UsageError as error:
             err.print(f"the map's own time is no time, so there is no Sun and no Moon: {error}", markup=False, soft_wrap=True)
-    with _busy("draw"):
-        _write(draw(skymap, fmt, View(zoom or radius is not None, radius, when, candidates, title)), target)
+    with busy("draw"):
+        from broker.science.skyplot import View, draw
+
+        write_bytes(draw(skymap, fmt, View(zoom or radius is not None, radius, when, candidates, title)), target)
 
 
 def _ending(target: Path) -> Literal["png", "svg"]:
@@ -170,6 +149,8 @@ def _ending(target: Path) -> Literal["png", "svg"]:
 
 
 def _candidates(file: Path) -> list[Candidate]:
+    from broker.science.skyplot import Candidate
+
     table = read_points(file)
     ra, dec = (numbers(file, table, name, needed=True) for name in ("ra", "dec"))
     names = table["name"].fill_null("") if "name" in table.columns else [""] * table.height
@@ -187,8 +168,10 @@ def coverage(
 
     Example: `nuncius skymap moc bayestar.multiorder.fits --level 0.9 --format fits --out region.fits`
     """
-    skymap = _read(file)
-    with _busy("region"):
+    skymap = read_map(file)
+    with busy("region"):
+        from broker.science import moc
+
         found = moc.moc_of(skymap, level)
         match fmt:
             case "fits":
@@ -197,7 +180,7 @@ def coverage(
                 body = (json.dumps(moc.to_json(found)) + "\n").encode()
             case "ascii":
                 body = moc.to_ascii(found).encode()
-    _write(body, target)
+    write_bytes(body, target)
 
 
 @app.command()
@@ -213,10 +196,12 @@ def contour(
     asked = levels or [0.5, 0.9]
     if wrong := [value for value in asked if not 0.0 < value <= 1.0]:
         raise UsageError(f"--level {wrong[0]}: a level is a probability between 0 and 1")
-    skymap = _read(file)
-    with _busy("contours"):
+    skymap = read_map(file)
+    with busy("contours"):
+        from broker.science import moc
+
         body = json.dumps(moc.to_geojson(skymap, asked)) + "\n"
-    _write(body.encode(), target)
+    write_bytes(body.encode(), target)
 
 
 @app.command()
@@ -232,8 +217,10 @@ def probability(
     """
     if (cone is None) == (not polygon):
         raise UsageError("one region is wanted: --cone RA DEC RADIUS or --polygon 'RA,DEC RA,DEC RA,DEC'")
+    with busy("region"):
+        from broker.science import moc
     ranges = moc.disc_ranges(*cone) if cone is not None else moc.polygon_ranges(_corners(polygon))
-    skymap = _read(file)
+    skymap = read_map(file)
     found = moc.contains(ranges, skymap)
     if as_json:
         print_json({"probability": found})
@@ -246,51 +233,3 @@ def _corners(text: str) -> list[tuple[float, float]]:
         return [(float(ra), float(dec)) for ra, dec in (corner.split(",") for corner in text.split())]
     except ValueError:
         raise UsageError(f"--polygon {text!r}: corners are RA,DEC in degrees, with spaces between corners") from None
-
-
-@app.command()
-def convert(file: MapFile, target: Annotated[Path, typer.Option("--out", help="FITS file to write.", dir_okay=False)]) -> None:
-    """Write a map of any kind as multi-order FITS, scaled to a sum of 1.
-
-    Example: `nuncius skymap convert bayestar.fits.gz --out bayestar.multiorder.fits`
-    """
-    skymap = _read(file)
-    with _busy("write"):
-        _write(write_skymap(skymap), target)
-
-
-@app.command()
-def make(
-    target: Annotated[Path, typer.Option("--out", help="FITS file to write, multi-order.", dir_okay=False)],
-    circle: Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees: an error circle.")] = None,
-    containment: Annotated[float, typer.Option(help="Probability the circle holds.")] = 0.9,
-    annulus: Annotated[
-        tuple[float, float, float, float] | None, typer.Option(help="RA DEC RADIUS HALF-WIDTH, degrees: an IPN annulus.")
-    ] = None,
-    sigmas: Annotated[float, typer.Option(help="Standard deviations the half-width is.")] = 3.0,
-) -> None:
-    """Make a map from a position with an error circle, or from an annulus.
-
-    Example: `nuncius skymap make --annulus 123.4 -45.6 62.1 0.35 --sigmas 3 --out annulus.fits`
-    """
-    if (circle is None) == (annulus is None):
-        raise UsageError("one of the two is wanted: --circle RA DEC RADIUS or --annulus RA DEC RADIUS HALF-WIDTH")
-    try:
-        with _busy("make"):
-            made = from_cone(*circle, containment) if circle else from_annulus(*annulus, sigmas) if annulus else None
-    except SkyMapError as error:
-        raise UsageError(str(error)) from error
-    assert made is not None
-    with _busy("write"):
-        _write(write_skymap(made), target)
-
-
-def _write(body: bytes, target: Path | None) -> None:
-    if target is None:
-        sys.stdout.buffer.write(body)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        target.write_bytes(body)
-    except OSError as error:
-        raise UsageError(f"--out {target} cannot be written: {error.strerror}") from error

@@ -9,12 +9,8 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.context import context, err, out
+from broker.cli.context import context, err, opened, out
 from broker.errors import DecodeError, NunciusError, UsageError
-from broker.ingest.vtp_client import send as send_event
-from broker.vtp import ivorn_of
-from broker.wiring import running
-from broker.wiring.parts import open_parts
 
 __all__ = ["app", "vtp"]
 
@@ -26,12 +22,14 @@ def vtp(ctx: typer.Context) -> None:
 
     Example: `NUNCIUS_VTP__AUTHOR_PORT=8098 NUNCIUS_VTP__SUBSCRIBER_PORT=8099 nuncius vtp`
     """
+    from broker.wiring import running
+
     options = context(ctx)
 
     def ready(ports: Mapping[str, int]) -> None:
         err.print("VOEvents: " + ", ".join(f"{kind}s on port {port}" for kind, port in ports.items()))
 
-    with open_parts(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
+    with opened(options.settings(), options.data) as parts, running.stop_on_signals() as stop:
         running.serve_vtp(parts, stop, ready)
 
 
@@ -45,6 +43,9 @@ def send(
 
     Example: `nuncius voevent send event.xml --host 127.0.0.1 --port 8098`
     """
+    from broker.ingest.vtp_client import send as send_event
+    from broker.vtp import ivorn_of
+
     data = file.read_bytes()
     try:
         ivorn_of(data)

@@ -441,3 +441,8 @@ def test_a_preliminary_retraction_is_a_retraction() -> None:
     notice = parse_voevent(voevent(ivorn, what + param("Retraction", "1")))
     assert (notice.alert_type, notice.stage) == ("retraction", "retracted")
     assert parse_voevent(voevent(ivorn, what)).stage == "preliminary"
+
+
+@pytest.mark.parametrize("rate", ["1e999", "-1e999", "inf", "nan"])
+def test_a_rate_past_all_bounds_is_none(rate: str) -> None:
+    assert parse_voevent(voevent(what=param("FAR", rate, unit="Hz"))).far is None

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from enum import StrEnum
 from typing import Any
 
 import polars as pl
 from fastapi import Request, Response
 
+from broker.api.render.formats import Format
 from broker.api.render.votable import votable
 from broker.api.values import plain, wide
 from broker.errors import UsageError
 
 __all__ = ["MEDIA_TYPES", "TABLES", "Format", "flat", "jsonable", "render", "wanted_format"]
-
-
-class Format(StrEnum):
-    """Shapes a table can be had in."""
-
-    json = "json"
-    csv = "csv"
-    parquet = "parquet"
-    votable = "votable"
 
 
 MEDIA_TYPES = {

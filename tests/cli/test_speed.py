@@ -1,0 +1,50 @@
+"""Help, and what is wrong with a command line, are told before anything heavy is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"astropy", "fastapi", "healpy", "lxml", "matplotlib", "mocpy", "numba", "numpy", "polars", "pyarrow", "pydantic"}
+HEAVY |= {"sqlalchemy", "structlog"}
+TOLD = f"""
+import sys
+from broker.cli.app import run
+status = run(sys.argv[1:])
+print("imported:", *sorted(set(sys.modules) & set({sorted(HEAVY)!r})))
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["ingest", "--help"], 0),
+        (["event", "--help"], 0),
+        (["skymap", "info", "--help"], 0),
+        (["catalog", "add", "--help"], 0),
+        (["nonsense"], 2),
+        (["query"], 2),
+        (["serve", "--port", "70000"], 2),
+        (["skymap", "info", "/no/such/file"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_nothing_heavy_is_imported(arguments: list[str], status: int) -> None:
+    done = subprocess.run([sys.executable, "-c", TOLD, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["imported:"]
+
+
+def test_a_map_is_measured_without_what_serves(tmp_path: Path) -> None:
+    file = tmp_path / "circle.fits"
+    arguments = ["skymap", "make", "--circle", "10", "20", "3", "--out", str(file)]
+    for words in (arguments, ["skymap", "info", str(file)]):
+        done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not {"fastapi", "sqlalchemy", "mocpy"} & set(done.stdout.splitlines()[-1].split())
