@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +14,10 @@ from broker.cli.context import context, err, opened, out, print_json, progress
 from broker.errors import NunciusError, StreamHaltedError, UsageError
 
 if TYPE_CHECKING:
+    from broker.ingest.files import Ingested
     from broker.store.ledger import Counts, Totals
     from broker.wiring.parts import Parts
+    from broker.wiring.running import Spans
 
 __all__ = ["as_json", "ingest", "show_totals"]
 
@@ -39,8 +42,8 @@ def ingest(
     options = context(ctx)
     settings = options.settings() if paths else options.settings_of_service()
     with opened(settings, options.data) as parts:
-        from broker.ingest.files import count_files
-        from broker.wiring import running
+        from broker.ingest.files import check_paths
+        from broker.wiring import running, standing
 
         if not paths:
             if as_document:
@@ -48,13 +51,13 @@ def ingest(
             with running.stop_on_signals() as stop:
                 running.follow_sources(parts, stop)
             return
-        with progress() as bar:
-            task = bar.add_task("ingest", total=count_files(paths))
-            ingested, spans = running.ingest_paths(parts, paths, lambda _origin, records: bar.advance(task, records))
+        check_paths(paths)
+        ingested, spans = _take_in(parts, paths)
         halted = None
-        if settings.log.engine == "embedded" if process is None else process:
+        process_now = settings.log.engine == "embedded" if process is None else process
+        if process_now:
             with progress() as bar:
-                task = bar.add_task("process", total=sum(ingested.records.values()))
+                task = bar.add_task("process", total=sum(standing.lag(parts).values()))  # what others left among it
                 halted = _drained(parts, lambda records: bar.advance(task, records))
             totals, others = running.totals_of(parts, spans)
             found = as_json(totals) | {"others": others}
@@ -65,10 +68,29 @@ def ingest(
             err.print(f"{found['appended']:,} records are in; `nuncius process` works them off")
     if as_document:
         print_json(found | {"skipped": len(ingested.skipped), "unread": list(ingested.unread)})
+    if process_now and (rejected := totals.overall.rejected):
+        where = f"nuncius --data {shlex.quote(str(options.data))} dead-letter list"
+        err.print(f"{rejected:,} rejected: `{where}` says why", markup=False, highlight=False, soft_wrap=True)
     if halted is not None:  # the ledger is told all the same: what was taken in before is kept
         raise halted
     if ingested.unread:
         raise NunciusError(f"could not be read, all else is in: {', '.join(ingested.unread)}")
+
+
+def _take_in(parts: Parts, paths: list[Path]) -> tuple[Ingested, Spans]:
+    """Everything below the paths; how much that is nobody knows before, for a tarball is one file and holds thousands."""
+    from broker.wiring import running
+
+    done = 0
+    with progress(total=False) as bar:
+        task = bar.add_task("take in", total=None)
+
+        def tell(_origin: str, records: int) -> None:
+            nonlocal done
+            done += records
+            bar.update(task, description=f"taken in {done:,}")
+
+        return running.ingest_paths(parts, paths, tell)
 
 
 def _drained(parts: Parts, on_records: Callable[[int], None]) -> StreamHaltedError | None:

@@ -12,6 +12,7 @@ from broker.alert import COMMON, PRIVATE, Batch, Rejection
 from broker.decode.declaration import Declaration
 from broker.decode.notices import decode_notices
 from broker.decode.schemas import SchemaSource
+from broker.decode.sniff_avro import nearest
 from broker.decode.survey import decode_survey
 from broker.record import Record, header
 from broker.topics import COINCIDENCE_STREAM, HEADER_OVERSIZE
@@ -56,9 +57,14 @@ def decode(
         return decode_survey(declarations[stream], records, schemas, wanted)
     if stream in NOTICE_STREAMS:
         return decode_notices(stream, records, wanted)
-    reasons = tuple(Rejection(number, NOTHING_KNOWN, STAGE) for number in range(len(records)))
+    reasons = tuple(Rejection(number, _why(record.value, declarations), STAGE) for number, record in enumerate(records))
     empty = pl.DataFrame(schema={**COMMON, "_record": PRIVATE["_record"], "_unit": PRIVATE["_unit"]})
     return Batch(stream, tuple(records), empty, len(records), reasons)
+
+
+def _why(data: bytes, declarations: Mapping[str, Declaration]) -> str:
+    near = nearest(data, declarations)
+    return f"{NOTHING_KNOWN} {near}" if near else NOTHING_KNOWN
 
 
 def _without_oversize(

@@ -15,7 +15,7 @@ from broker.decode.survey import decode_survey
 from broker.errors import DecodeError, SchemaUnavailableError
 from broker.record import Record
 
-__all__ = ["sniff_avro", "stream_of_schema"]
+__all__ = ["nearest", "sniff_avro", "stream_of_schema"]
 
 _TEXT = (b"{", b"[", b"<", b"SIMPLE", b"\xef\xbb\xbf")
 
@@ -67,6 +67,34 @@ def stream_of_schema(schema: Any, declarations: Mapping[str, Declaration]) -> st
 
 
 _known: dict[int, tuple[Any, Mapping[str, Declaration], str | None]] = {}
+
+
+def nearest(data: bytes, declarations: Mapping[str, Declaration]) -> str:
+    """Why an Avro container is of no declared stream: the declaration that comes nearest, and what it lacks for it.
+
+    Returns
+    -------
+    str
+        Empty for what is no container.
+    """
+    if not data.startswith(MAGIC):
+        return ""
+    try:
+        schema = header_of(data).schema
+        names = list(resolve_names(schema)) if isinstance(schema, list) else [record_name(schema)]
+        paths = frozenset[str]() if isinstance(schema, list) else field_paths(schema)
+    except (UnusualSchemaError, DecodeError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return f"it begins as an Avro container, and its schema cannot be read: {str(error)[:200]}"
+    lacking = {
+        stream: [rule for rule in one.detect.fields if not any(path in paths for path in rule.split("|"))]
+        for stream, one in declarations.items()
+    }
+    shares = {stream: 1.0 - len(rules) / len(declarations[stream].detect.fields) for stream, rules in lacking.items()}
+    called = f"it is an Avro container of {', '.join(name or 'no name' for name in names[:3])}"
+    best = max(shares, key=lambda stream: shares[stream], default="")
+    if not best or not shares[best]:
+        return f"{called}, which has none of the fields that any declaration of a stream tells its packets by (detect.fields)"
+    return f"{called}; the declaration of {best} comes nearest, but of its detect.fields it lacks {', '.join(lacking[best])}"
 
 
 def _match(schema: Any, declarations: Mapping[str, Declaration]) -> str | None:

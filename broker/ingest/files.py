@@ -14,7 +14,7 @@ from broker.record import Message
 from broker.telemetry import INGESTED, get_logger
 from broker.topics import stream_of
 
-__all__ = ["EXTENSIONS", "Ingested", "count_files", "ingest_files", "read_paths"]
+__all__ = ["EXTENSIONS", "Ingested", "check_paths", "ingest_files", "read_paths"]
 
 log = get_logger(__name__)
 
@@ -45,9 +45,16 @@ class Ingested:
     unread: tuple[str, ...] = ()
 
 
-def count_files(paths: Iterable[Path]) -> int:
-    """How many files there are below the paths; a tarball counts as one."""
-    return sum(1 for path in paths for _ in _walk(_there(path), lambda _origin, _error: None))
+def check_paths(paths: Iterable[Path]) -> None:
+    """See that all paths are there, before anything below the first of them is taken in.
+
+    Raises
+    ------
+    UsageError
+        Where one does not exist.
+    """
+    for path in paths:
+        _there(path)
 
 
 def read_paths(paths: Iterable[Path], bounds: Bounds, on_fault: Fault) -> Iterator[tuple[Received, bool]]:

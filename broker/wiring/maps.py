@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from broker.decode.notices import decode_notices
-from broker.decode.sniff import sniff_notice
 from broker.errors import SkyMapError
-from broker.process.localise import map_of
-from broker.record import Record
-from broker.science.circle import Circle
-from broker.science.skymap import SkyMap, from_cone
+from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
 
 __all__ = ["map_of_file"]
@@ -36,7 +31,18 @@ def map_of_file(path: Path) -> SkyMap:
         raise SkyMapError(
             f"neither a FITS file nor a notice: it does not begin as FITS and is longer than {LARGEST_NOTICE:,} bytes"
         )
-    data = head + rest
+    return _map_of_notice(head + rest)
+
+
+def _map_of_notice(data: bytes) -> SkyMap:
+    # A FITS file needs none of this, and whoever asks about one waits for it.
+    from broker.decode.notices import decode_notices  # noqa: PLC0415
+    from broker.decode.sniff import sniff_notice  # noqa: PLC0415
+    from broker.process.localise import map_of  # noqa: PLC0415
+    from broker.record import Record  # noqa: PLC0415
+    from broker.science.circle import Circle  # noqa: PLC0415
+    from broker.science.skymap import from_cone  # noqa: PLC0415
+
     kind = sniff_notice(data)
     if kind is None:
         raise SkyMapError(f"neither a FITS file nor a notice of any known form: it begins with {data[:24]!r}")

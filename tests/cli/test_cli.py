@@ -7,13 +7,16 @@ import json
 import os
 import re
 import sqlite3
+import tarfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import astropy.table
+import fastavro
 import polars as pl
 import pytest
+from rich.progress import Progress
 
 from broker.cli.app import app, run
 from broker.simulate import ztf
@@ -270,3 +273,36 @@ def test_the_ledger_is_told_though_a_stream_halts(
     assert counts["received"] == counts["published"] + counts["duplicate"] + counts["rejected"] == 25
     assert "ztf" in complaint
     assert "halted" in complaint
+
+
+def test_where_it_says_why_something_was_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = {"type": "record", "name": "ztf.alert", "fields": [{"name": "candid", "type": "long"}]}
+    with (tmp_path / "near.avro").open("wb") as file:
+        fastavro.writer(file, schema, [{"candid": 1}])
+    there = ["--data", str(tmp_path / "the data")]
+    assert run([*there, "ingest", str(tmp_path / "near.avro")]) == 0
+    assert f"1 rejected: `nuncius --data '{tmp_path / 'the data'}' dead-letter list` says why" in capsys.readouterr().err
+    assert run([*there, "dead-letter", "list", "--json"]) == 0
+    (letter,) = json.loads(capsys.readouterr().out)
+    assert "ztf.alert" in letter["reason"]
+    assert "detect.fields" in letter["reason"]
+
+
+def test_a_tarball_has_no_total_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = ztf.packets(2, 3, datetime(2026, 11, 21, 4, tzinfo=UTC), history=3)
+    with tarfile.open(tmp_path / "night.tar", "w") as archive:
+        for packet in packets:
+            (tmp_path / "one.avro").write_bytes(packet.data)
+            archive.add(tmp_path / "one.avro", f"{packet.name}.avro")
+    told: list[tuple[str, float | None, float]] = []
+    update, advance = Progress.update, Progress.advance
+    monkeypatch.setattr(Progress, "update", lambda bar, task, **more: (update(bar, task, **more), _note(told, bar)))
+    monkeypatch.setattr(Progress, "advance", lambda bar, task, by=1: (advance(bar, task, by), _note(told, bar)))
+    assert run(["--data", str(tmp_path / "data"), "ingest", str(tmp_path / "night.tar")]) == 0
+    assert ("taken in 3", None) in {(description, total) for description, total, _ in told}
+    assert ("process", 3.0, 3.0) in told
+    assert all(total is None or done <= total for _, total, done in told)
+
+
+def _note(told: list[tuple[str, float | None, float]], bar: Progress) -> None:
+    told += [(task.description, task.total, task.completed) for task in bar.tasks]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from broker.cli.app import run
+
 ROOT = Path(__file__).parents[2]
-HEAVY = {"astropy", "fastapi", "healpy", "lxml", "matplotlib", "mocpy", "numba", "numpy", "polars", "pyarrow", "pydantic"}
+HEAVY = {"astropy", "fastapi", "healpy", "lxml", "matplotlib", "mocpy", "numba", "numpy", "polars", "pyarrow"}
 HEAVY |= {"sqlalchemy", "structlog"}
 TOLD = f"""
 import sys
@@ -43,8 +45,8 @@ def test_nothing_heavy_is_imported(arguments: list[str], status: int) -> None:
 
 def test_a_map_is_measured_without_what_serves(tmp_path: Path) -> None:
     file = tmp_path / "circle.fits"
-    arguments = ["skymap", "make", "--circle", "10", "20", "3", "--out", str(file)]
-    for words in (arguments, ["skymap", "info", str(file)]):
-        done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert not {"fastapi", "sqlalchemy", "mocpy"} & set(done.stdout.splitlines()[-1].split())
+    assert run(["skymap", "make", "--circle", "10", "20", "3", "--out", str(file)]) == 0
+    words = ["skymap", "info", str(file)]
+    done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not {"fastapi", "sqlalchemy", "mocpy", "polars"} & set(done.stdout.splitlines()[-1].split())

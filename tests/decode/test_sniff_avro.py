@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
 from broker.decode.schemas import LsstPackage
-from broker.decode.sniff_avro import sniff_avro, stream_of_schema
+from broker.decode.sniff_avro import nearest, sniff_avro, stream_of_schema
 from tests.decode.survey_packets import STREAMS, ZTF, Schemas, bare, container, framed, ztf
 from tests.decode.test_survey import lsst
 
@@ -55,3 +56,20 @@ def test_what_is_no_packet():
         bytes(500),
     ):
         assert sniff(data) is None
+
+
+def test_what_comes_nearest_and_what_it_lacks():
+    some, packet = deepcopy(ZTF), deepcopy(ztf(1))
+    (candidate,) = (field["type"] for field in some["fields"] if field["name"] == "candidate")
+    candidate["fields"] = [field for field in candidate["fields"] if field["name"] != "rcid"]
+    del packet["candidate"]["rcid"]
+    data = container([packet], some)
+    assert sniff(data) is None
+    said = nearest(data, STREAMS)
+    assert "ztf.alert" in said
+    assert "declaration of ztf comes nearest" in said
+    assert "lacks candidate.rcid" in said
+    other = {"type": "record", "name": "my.alert", "fields": [{"name": "x", "type": "int"}]}
+    assert "none of the fields" in nearest(container([{"x": 1}], other), STREAMS)
+    assert "cannot be read" in nearest(b"Obj\x01 and no more", STREAMS)
+    assert nearest(b"name,ra,dec", STREAMS) == ""

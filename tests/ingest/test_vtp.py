@@ -38,8 +38,7 @@ def test_what_our_log_never_takes_is_refused_and_ends_the_intake_with_its_reason
         async with intake(take) as into:
             server, port = await _listening(into, Limits())
             with suppress(TimeoutError):  # what the intake ends with is raised all the same
-                for number in range(3):
-                    answers += [await send("127.0.0.1", port, voevent(number), patience=5.0)]
+                answers.extend([await send("127.0.0.1", port, voevent(number), patience=5.0) for number in range(3)])
             server.close()
 
     with pytest.raises(UsageError, match="33 MB"):
