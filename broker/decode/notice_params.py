@@ -38,7 +38,8 @@ class Param:
             return self.text.lower() == "true"
         exact = sum(map(str.isdigit, self.text)) <= _EXACT_DIGITS or not self.text.lstrip("+-").isdigit()
         if _NUMBER.fullmatch(self.text) and exact and not _LEADING_ZERO.fullmatch(self.text):
-            return float(self.text)
+            value = float(self.text)
+            return value if math.isfinite(value) else None  # 1e999 is no number that JSON or a reader has
         return self.text or None
 
 

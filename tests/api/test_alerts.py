@@ -156,6 +156,7 @@ def test_a_wrong_expression_says_where(client: httpx.Client) -> None:
         ("where=mag%3C1&cursor=abc", "cursor"),
         (f"cursor={cursor_of(chr(0xD800))}", "cursor"),
         (f"cursor={cursor_of(chr(0))}", "cursor"),
+        (f"cursor={base64.urlsafe_b64encode(b'[' * 3000).decode()}", "cursor"),
         ("format=xls", "format"),
         ("columns=mag", "columns"),
         ("id=a&stream=ztf", "id"),

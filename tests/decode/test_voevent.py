@@ -445,4 +445,7 @@ def test_a_preliminary_retraction_is_a_retraction() -> None:
 
 @pytest.mark.parametrize("rate", ["1e999", "-1e999", "inf", "nan"])
 def test_a_rate_past_all_bounds_is_none(rate: str) -> None:
-    assert parse_voevent(voevent(what=param("FAR", rate, unit="Hz"))).far is None
+    notice = parse_voevent(voevent(what=param("FAR", rate, unit="Hz")))
+    assert notice.far is None
+    assert notice.fields["FAR"] in {None, "inf", "nan"}  # words stay words, and are no numbers
+    assert "FAR is not a finite number: left out of far" in notice.deviations
