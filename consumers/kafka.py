@@ -143,7 +143,7 @@ class KafkaStream:
         return {place: self._patience.insist(partial(self._behind, place)) for place in self._assigned()}
 
     def _behind(self, place: Place) -> int:
-        part, wait, here = TopicPartition(*place), seconds(self._options), self._next.get(place)
+        part, wait, here = TopicPartition(*place), seconds(self._patience.left()), self._next.get(place)
         low, high = self._consumer.get_watermark_offsets(part, timeout=wait)
         if here is None and self._options.group is not None:
             kept = self._consumer.committed([part], timeout=wait)[0].offset
@@ -245,13 +245,13 @@ class KafkaStream:
         now = time.monotonic()
         if self._options.group is not None:
             if self._starts is None:
-                found = self._patience.insist(lambda: new_partitions(self._consumer, self._options, set(), late=False))
+                found = self._patience.insist(lambda: new_partitions(self._consumer, self._patience.left(), set(), late=False))
                 self._starts = {(part.topic, part.partition): part.offset for part in found}
             return
         if self._looked is not None and now - self._looked < _REFRESH:
             return
         fresh = self._patience.insist(
-            lambda: new_partitions(self._consumer, self._options, self._assigned(), late=self._looked is not None)
+            lambda: new_partitions(self._consumer, self._patience.left(), self._assigned(), late=self._looked is not None)
         )
         if fresh:
             self._consumer.incremental_assign(fresh)
@@ -261,7 +261,7 @@ class KafkaStream:
 
     def _on_assign(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
         starts = self._starts or {}
-        consumer.assign(self._patience.insist(lambda: group_start(consumer, self._options, parts, starts)))
+        consumer.assign(self._patience.insist(lambda: group_start(consumer, self._patience.left(), parts, starts)))
 
     def _on_revoke(self, _consumer: Consumer, parts: list[TopicPartition]) -> None:
         self._forget({(part.topic, part.partition) for part in parts})

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +21,7 @@ Answer = TypeVar("Answer")
 
 EOF = KafkaError._PARTITION_EOF
 
+_SHORTEST = 0.1  # seconds
 _AWAY = KafkaError._ALL_BROKERS_DOWN
 _PASSING = frozenset(
     {
@@ -99,11 +102,17 @@ class Patience:
         self._since, self._reason = self._since or time.monotonic(), reason or self._reason
         servers, limit = self._options.bootstrap_servers, self._options.timeout
         self._options.say(f"waiting for {servers}: {self._reason}")
-        if limit is not None and time.monotonic() - self._since > limit:
+        if limit is not None and time.monotonic() - self._since >= limit:
             raise UnavailableError(f"nothing from {servers} for {limit:g} s: {self._reason}")
 
+    def left(self) -> Options:
+        """The options with what is left of their timeout, for a question that Kafka may never answer."""
+        if self._options.timeout is None or self._since is None:
+            return self._options
+        return replace(self._options, timeout=max(_SHORTEST, self._options.timeout - (time.monotonic() - self._since)))
+
     def insist(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask until there is an answer, backing off.
+        """Ask until there is an answer, backing off. The time it takes to ask counts, too: who is away says nothing.
 
         Raises
         ------
@@ -111,12 +120,13 @@ class Patience:
             As `fault` does.
         """
         attempt = 0
+        self._since = self._since or time.monotonic()
         while True:
             try:
                 answer = ask()
             except KafkaException as error:
                 self.fault(error.args[0])
-                time.sleep(backoff(attempt))
+                time.sleep(min(backoff(attempt), self.left().timeout or math.inf))
                 attempt += 1
             else:
                 self.heard()

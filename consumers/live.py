@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import re
 import socket
@@ -45,7 +46,7 @@ class LiveStream:
         self._options = options
         self._client = httpx.Client(
             base_url=options.bootstrap_servers.rstrip("/") + "/api/v1",
-            timeout=httpx.Timeout(10.0, read=_SILENCE),
+            timeout=httpx.Timeout(min(10.0, options.timeout or 10.0), read=_SILENCE),
             follow_redirects=True,
         )
         self._queue: queue.Queue[Alert | ClientError | None] = queue.Queue(_QUEUE)
@@ -177,12 +178,13 @@ class LiveStream:
             self._tried.set()
             self._socket = None
             limit = self._options.timeout
-            if limit is not None and time.monotonic() - since > limit:
+            if limit is not None and time.monotonic() - since >= limit:
                 self._put(UnavailableError(f"nothing from {self._options.bootstrap_servers} for {limit:g} s: {reason}"))
                 return
             if not self._stop.is_set():
                 self._options.say(f"waiting for {self._options.bootstrap_servers}: {reason}")
-            self._stop.wait(backoff(attempt))
+            left = math.inf if limit is None else max(0.0, limit - (time.monotonic() - since))
+            self._stop.wait(min(backoff(attempt), left))
             attempt += 1
 
     def _read(self) -> None:

@@ -23,7 +23,7 @@ from broker.topics import COINCIDENCE_STREAM
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from broker.simulate.night import Night
+    from broker.simulate.night import Night, Truth
     from broker.wiring.demo import Match, Playing
     from broker.wiring.parts import Parts
 
@@ -133,19 +133,34 @@ def _report(parts: Parts, night: Night, total: int, found: list[Match]) -> bool:
         if truth.kind not in {"gw", "grb", "neutrino"}:
             ids = {f"{truth.stream}:{name}" for name in truth.packets}
             picked = sorted({match.filter for match in found if match.alert["alert_id"] in ids})
-            verdict = f"picked by {', '.join(picked)}" if picked else "[yellow]picked by no filter[/]"
-            out.print(f"the {truth.kind} of {truth.event} in {truth.stream}, {len(ids)} alerts: {verdict}")
+            verdict = f"picked by {', '.join(picked)}"
+            if not picked:
+                verdict = f"[yellow]picked by no filter[/]: {_why_not(parts, truth, ids)}"
+            out.print(f"the {truth.kind} of {truth.event} in {truth.stream}, {len(ids)} alerts: {verdict}", highlight=False)
     totals = running.totals(parts)
     show_totals(totals)
     # Coincidences are alerts of our own making, which nobody sent.
     made = totals.by_stream[COINCIDENCE_STREAM].received if COINCIDENCE_STREAM in totals.by_stream else 0
     accounted = totals.overall.received - made == total and totals.overall.balanced and totals.overall.rejected == 0
+    ours = f"; {made:,} more of our own making ({COINCIDENCE_STREAM})" if made else ""
     out.print(
-        f"[bold green]sent {total:,}, all accounted for[/]"
+        f"[bold green]sent {total:,}, all accounted for[/]{ours}"
         if accounted
         else f"[bold red]sent {total:,}, but the ledger has {totals.overall}[/]"
     )
     return accounted
+
+
+def _why_not(parts: Parts, truth: Truth, ids: set[str]) -> str:
+    """Why filters passed over a counterpart, as far as its place tells."""
+    from broker.store import association_pages
+    from broker.store.events import canonical_name
+
+    page = association_pages.page(parts.store, canonical_name(parts.store, truth.event), level=1.0, limit=10_000)
+    levels = [row["credible_level"] for row in page.alerts if row["alert_id"] in ids]
+    if not levels:
+        return f"none lies in a map of {truth.event}, or within its hours; alone it is not what any of them looks for"
+    return f"in the {100 * min(levels):.0f} % region of {truth.event} at best, which is not all that a filter asks for"
 
 
 def _show_matches(found: list[Match]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,20 @@ def test_ctrl_c_is_a_clean_end(kafka_bootstrap, make_topic):
         _, complaints = running.communicate(timeout=30)
     assert running.returncode == 0
     assert "Traceback" not in complaints
+
+
+@pytest.mark.parametrize("where", [("-b", "127.0.0.1:1"), ("-b", "{silent}"), ("--api", "http://127.0.0.1:1")], ids=" ".join)
+@pytest.mark.parametrize("more", [(), ("--group", "g")], ids=["alone", "group"])
+def test_the_time_to_wait_is_counted_from_the_start(where, more):
+    if where[0] == "--api" and more:
+        pytest.skip("groups are Kafka's")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        at = where[1].format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        shown = listen("bright", where[0], at, *more, "--timeout", "2")
+        assert shown.exit_code == 1
+        assert "for 2 s" in shown.output
+        assert 1.9 < time.monotonic() - begun < 3.5
 
 
 ALONE = """
