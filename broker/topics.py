@@ -57,7 +57,7 @@ HEADER_FILTER = "nuncius.filter"
 HEADER_FILTER_VERSION = "nuncius.filter_version"
 
 # On events, test.events and coincidences: the name of the event, the number of its revision, its state. On matched.*, when
-# somebody is told again: why ("rescored", "retracted"), and of which event.
+# somebody is told again: why ("rescored", "retracted"), and by which revision of which event.
 HEADER_EVENT = "nuncius.event"
 HEADER_REVISION = "nuncius.revision"
 HEADER_STATE = "nuncius.state"

@@ -22,6 +22,7 @@ from broker.store import events as stored
 
 __all__ = ["corners", "detail", "router", "summary"]
 
+_SMOOTH = 64  # cells of this NSIDE and finer are drawn with straight edges
 EventName = Annotated[str, Path(description="Event name, percent-encoded", examples=["S240422ed"])]
 _VOEVENT: dict[int | str, dict[str, Any]] = {200: {"description": "The packet", "content": {"application/xml": {}}}}
 
@@ -143,11 +144,13 @@ class Region(BaseModel):
 
     name: str
     level: float
-    cells: list[list[list[float]]] = Field(description="Corners of each HEALPix cell: right ascension and declination, degrees")
+    cells: list[list[list[float]]] = Field(
+        description="Outline of each HEALPix cell, its corners at least: right ascension and declination, degrees"
+    )
 
 
 def corners(cells: Sequence[Cell]) -> list[list[list[float]]]:
-    """Corners of HEALPix cells.
+    """Corners of HEALPix cells, and of large ones, whose edges are bent, points between.
 
     Parameters
     ----------
@@ -157,11 +160,11 @@ def corners(cells: Sequence[Cell]) -> list[list[list[float]]]:
     Returns
     -------
     list
-        For each cell four positions in degrees, ICRS, in the order given.
+        For each cell four or more positions in degrees, ICRS, in the order given.
     """
     shapes = []
     for order, index in cells:
-        vectors = hp.boundaries(1 << order, index, step=1, nest=True)
+        vectors = hp.boundaries(1 << order, index, step=max(1, _SMOOTH >> order), nest=True)
         lon, lat = hp.vec2ang(vectors.T, lonlat=True)
         shapes.append([[round(float(ra), 3), round(float(dec), 3)] for ra, dec in zip(lon, np.asarray(lat), strict=True)])
     return shapes

@@ -92,7 +92,7 @@ def _full(schema: PublishedSchema) -> dict[str, Any]:
 def _same(one: str, other: str) -> bool:
     try:
         return one == other or json.loads(one) == json.loads(other)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from broker.alert import COMMON
 from broker.decode.columns import Decoded, Ragged, to_series
 from broker.decode.declaration import Declaration
+from broker.decode.names import LONGEST, endless
 from broker.science.sky import radec_to_hpx
 from broker.science.times import to_micros
 from broker.telemetry import get_logger
@@ -37,7 +38,6 @@ Flags = npt.NDArray[np.bool_]
 
 MAG_PER_E = 2.5 / np.log(10.0)
 _R90 = float(np.sqrt(-2.0 * np.log(0.1)))  # radius of 90 % of a round Gaussian, in sigmas
-LONGEST_ID = 400  # bytes; no survey has any near it, and a database cannot index what is much longer
 _FIRST = 315_532_800_000_000  # 1980
 _LAST = 4_102_444_800_000_000  # 2100
 _UNTIMED = np.iinfo(np.int64).min
@@ -114,8 +114,8 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
     with np.errstate(invalid="ignore"):
         tests: list[tuple[npt.ArrayLike, str, Floats | None]] = [
             (words["alert_id"].is_null().to_numpy(), _lacks(frame, "id", d.id), None),
-            (_endless(words, "alert_id"), f"the id has more than {LONGEST_ID} bytes", None),
-            (_endless(words, "object_id"), f"the object's id has more than {LONGEST_ID} bytes", None),
+            (endless(words["alert_id"]), f"the id has more than {LONGEST} bytes", None),
+            (endless(words["object_id"]), f"the object's id has more than {LONGEST} bytes", None),
             (np.isnan(ra) | np.isnan(dec), _lacks(frame, "position", (*d.ra, *d.dec)), None),
             ((ra < 0.0) | (ra > 360.0), "the position is off the sphere: right ascension {} degrees", ra),
             (np.abs(dec) > 90.0, "the position is off the sphere: declination {} degrees", dec),
@@ -128,10 +128,6 @@ def check(declaration: Declaration, decoded: Decoded) -> Checked:
         for row in np.flatnonzero(wrong).tolist():
             problems.setdefault(row, say if values is None else say.format(float(values[row])))
     return Checked(frame, words, ra, dec, np.where(timed, micros, _UNTIMED), picked, problems)
-
-
-def _endless(words: pl.DataFrame, name: str) -> npt.NDArray[np.bool_]:
-    return (words[name].str.len_bytes() > LONGEST_ID).fill_null(value=False).to_numpy()
 
 
 def common_columns(declaration: Declaration, checked: Checked, keep: Flags) -> dict[str, pl.Series]:

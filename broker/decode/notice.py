@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from broker.alert import COMMON, PRIVATE
+from broker.decode.names import LONGEST, key, legible, short
 from broker.errors import DecodeError
 from broker.identifiers import gbm_burst, is_superevent_like, superevent
 from broker.science.sky import radec_to_hpx
@@ -33,15 +34,12 @@ __all__ = [
     "name_event",
     "notice_frame",
     "position",
-    "short",
 ]
 
 Scalar = str | float | int | bool | None
 
 DEFAULT_CONTAINMENT = 0.9
 """Containment of an error radius that says nothing of it, as in GCN's unified schema."""
-
-_LONGEST_ID = 400  # bytes: what databases index is short (PostgreSQL takes 2.7 kB, of two names together)
 
 PLACEHOLDERS = frozenset({"", "-1", "0", "99999", "2147483647", "4294967295", "none", "null", "unknown", "undefined", "n/a"})
 """Event identifiers that stand for none: they would join unrelated events. Leading zeros do not count."""
@@ -222,7 +220,7 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
     columns["_event"] = [_event(n) for n in notices]
     columns["_skymap"] = [n.skymap for n in notices]
     columns["_skymap_url"] = [n.skymap_url for n in notices]
-    columns["_deviations"] = [_legible("; ".join(n.deviations)) or None for n in notices]
+    columns["_deviations"] = [legible("; ".join(n.deviations)) or None for n in notices]
     schema = {**COMMON, **PRIVATE}
     nothing = [None] * len(notices)
     frame = pl.DataFrame({name: columns.get(name, nothing) for name in schema}, schema=schema)
@@ -235,15 +233,15 @@ def notice_frame(stream: str, placed: Sequence[Placed], wanted: Collection[str])
 def _event(notice: Notice) -> dict[str, object]:
     def text(name: str) -> str | None:
         value = notice.fields.get(name)
-        return _legible(value)[:_LONGEST_ID] if isinstance(value, str) else None
+        return legible(value)[:LONGEST] if isinstance(value, str) else None
 
     names = (notice.event_name, *notice.names) if notice.event_name else notice.names
     return {
-        "names": [_key(name) for name in dict.fromkeys([*names, *filter(None, map(gbm_burst, names))])],
-        "refers": [_key(name) for name in notice.refers],
-        "related": [_key(name) for name in notice.related],
-        "cites": [f"{_key(how)} {_key(ivorn)}" for how, ivorn in notice.cites],
-        "ivorn": None if notice.ivorn is None else _key(notice.ivorn),
+        "names": [key(name) for name in dict.fromkeys([*names, *filter(None, map(gbm_burst, names))])],
+        "refers": [key(name) for name in notice.refers],
+        "related": [key(name) for name in notice.related],
+        "cites": [f"{key(how)} {key(ivorn)}" for how, ivorn in notice.cites],
+        "ivorn": None if notice.ivorn is None else key(notice.ivorn),
         "issued": notice.issued,
         "serial": notice.serial if notice.serial is not None and abs(notice.serial) < 1 << 62 else None,
         "significant": notice.significant,
@@ -251,7 +249,7 @@ def _event(notice: Notice) -> dict[str, object]:
         "type": text("notice_type"),
         "search_group": text("group"),
         "search": text("search"),
-        "circular": None if notice.circular is None else _key(notice.circular),
+        "circular": None if notice.circular is None else key(notice.circular),
         "subject": text("subject") if notice.circular else None,
         "submitter": text("submitter") if notice.circular else None,
     }
@@ -263,26 +261,10 @@ _TEXTS = ("native_id", "event_name", "messenger", "mission", "instrument", "aler
 def _clean(notice: Notice) -> Notice:
     """Notice without what JSON can write and a database or UTF-8 cannot hold: zero bytes, half surrogates, endless names."""
     texts = {name: getattr(notice, name) for name in _TEXTS}
-    changed: dict[str, Any] = {name: cleaned for name, text in texts.items() if text and (cleaned := _key(text)) != text}
-    if notice.skymap_url and (url := _legible(notice.skymap_url)) != notice.skymap_url:
+    changed: dict[str, Any] = {name: cleaned for name, text in texts.items() if text and (cleaned := key(text)) != text}
+    if notice.skymap_url and (url := legible(notice.skymap_url)) != notice.skymap_url:
         changed["skymap_url"] = url
     return replace(notice, **changed) if changed else notice
-
-
-def _legible(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")
-
-
-def _key(text: str) -> str:
-    return short(_legible(text))
-
-
-def short(name: str) -> str:
-    """A name itself, or its beginning and its digest if it is longer than any true one: one name stays one."""
-    data = name.encode()
-    if len(data) <= _LONGEST_ID:
-        return name
-    return f"{data[:_LONGEST_ID].decode('utf-8', 'ignore')}#{digest(data).hex()[:16]}"
 
 
 def _hpx(notices: Sequence[Notice]) -> list[int | None]:
@@ -298,7 +280,7 @@ def _column(name: str, notices: Sequence[Notice]) -> pl.Series:
         return pl.Series(name, values, pl.Boolean)
     if kinds and kinds <= {int, float}:
         return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
-    texts = [None if value is None else _legible(value if isinstance(value, str) else _text(value)) for value in values]
+    texts = [None if value is None else legible(value if isinstance(value, str) else _text(value)) for value in values]
     return pl.Series(name, texts, pl.String)
 
 

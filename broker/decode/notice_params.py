@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Param:
             return self.text.lower() == "true"
         exact = sum(map(str.isdigit, self.text)) <= _EXACT_DIGITS or not self.text.lstrip("+-").isdigit()
         if _NUMBER.fullmatch(self.text) and exact and not _LEADING_ZERO.fullmatch(self.text):
-            return float(self.text)
+            value = float(self.text)
+            return value if math.isfinite(value) else None  # 1e999 is no number that JSON or a reader has
         return self.text or None
 
 
@@ -50,9 +52,10 @@ def read_params(what: etree._Element | None) -> dict[str, Param]:
 
 
 def number(params: Mapping[str, Param], *names: str) -> float | None:
-    """The first of these parameters that is a number."""
+    """The first of these parameters that is a number, and not one past all bounds, such as 1e999."""
     texts = (params[name].text for name in names if name in params)
-    return next((float(text) for text in texts if _NUMBER.fullmatch(text)), None)
+    found = (float(text) for text in texts if _NUMBER.fullmatch(text))
+    return next((value for value in found if math.isfinite(value)), None)
 
 
 def truth(params: Mapping[str, Param], *names: str) -> bool:

@@ -166,7 +166,7 @@ def _time(root: etree._Element, params: Mapping[str, Param]) -> tuple[datetime |
 def _tjd(day: str, seconds: str) -> datetime | None:
     try:
         return from_tjd(int(day), float(seconds))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -242,12 +242,12 @@ def _alert_tense(params: Mapping[str, Param], origin: Origin, role: str) -> str:
 
 
 def _far(params: Mapping[str, Param], origin: Origin) -> tuple[float | None, list[str]]:
+    stated = [params[name] for name in ("FAR", "far") if name in params]
     rate = number(params, "FAR", "far")
     if rate is None or rate <= 0.0:
-        return None, []
-    unit = next(params[name].unit for name in ("FAR", "far") if name in params).lower()
-    if not unit and origin.messenger == "GW":
-        unit = "hz"
+        odd = rate is None and any(param.text for param in stated)
+        return None, ["FAR is not a finite number: left out of far"] if odd else []
+    unit = stated[0].unit.lower() or ("hz" if origin.messenger == "GW" else "")
     if unit not in _RATES:
         return None, [f"false alarm rate in {unit or 'no unit'}: left out of far"]
     return rate / _RATES[unit], []

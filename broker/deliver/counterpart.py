@@ -134,6 +134,7 @@ def counterpart(
     level: float = 1.0,
     update: str | None = None,
     event: str | None = None,
+    revision: int | None = None,
     test: bool = False,
 ) -> Counterpart | None:
     """What is to be told of a match; ``None`` for one that lies in no event's map.
@@ -142,9 +143,9 @@ def counterpart(
     ----------
     level
         Credible level up to which an alert counts as in a map.
-    update, event
-        Why the match was published again (``rescored``, ``retracted``), and for the sake of which event; then others are told
-        of that one only.
+    update, event, revision
+        Why the match was published again (``rescored``, ``retracted``), and by which revision of which event; then others are
+        told of that event only.
     test
         Whether it goes out as a test; if not, events that are none are left out.
     """
@@ -156,7 +157,9 @@ def counterpart(
         if update == "retracted" or not maps:
             if before is None:
                 return None
-            change, maps = "retraction", [{"event": event, "revision": (known.event(event) or {}).get("revision")}]
+            # Not the revision of now: what is taken back twice, and was told anew between, has two ids.
+            by = revision if revision is not None else (known.event(event) or {}).get("revision")
+            change, maps = "retraction", [{"event": event, "revision": by}]
         elif before is not None:
             change = "update"  # told whatever the level is now
     if change == "initial":

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import voeventparse as vp
 from lxml import objectify
 
-__all__ = ["Sender", "event_voevent", "match_voevent"]
+__all__ = ["Sender", "Told", "event_voevent", "match_voevent"]
 
 
 class Sender(NamedTuple):
@@ -38,6 +38,23 @@ class Sender(NamedTuple):
     authority: str
     title: str = "Nuncius"
     api: str = ""
+
+
+class Told(NamedTuple):
+    """Why a match goes out.
+
+    Parameters
+    ----------
+    when
+        When it was written, UTC.
+    update
+        ``rescored`` or ``retracted`` where it was told before; and for the sake of which revision of which event.
+    """
+
+    when: datetime
+    update: str | None = None
+    event: str | None = None
+    revision: int | None = None
 
 
 _EVENT_PARAMS = (
@@ -103,22 +120,20 @@ def event_voevent(event: Mapping[str, Any], sender: Sender) -> bytes:
     return _written(packet, cited)
 
 
-def match_voevent(alert: Mapping[str, Any], filter_name: str, filter_version: str, update: str | None, sender: Sender) -> bytes:
+def match_voevent(alert: Mapping[str, Any], filter_name: str, filter_version: str, told: Told, sender: Sender) -> bytes:
     """Packet of an alert that a filter picked, or of what has changed about it since.
 
     Parameters
     ----------
     alert
         As on topic ``matched.<filter>``.
-    update
-        ``rescored`` or ``retracted`` where it was told before.
     """
     first = f"{filter_name}/{filter_version}/{quote(str(alert['alert_id']), safe=':')}"
     maps = [dict(each) for each in alert.get("skymaps") or ()]
-    told = first if update is None else f"{first};{update}-" + "-".join(_event_id(m["event"], m.get("revision")) for m in maps)
+    name = first if told.update is None else f"{first};{told.update}-{_event_id(str(told.event), told.revision)}"
     real = alert.get("alert_tense") not in {"test", "injection", "commanded"}
-    packet = vp.Voevent(f"{sender.authority}/matches", told, _REAL if real else "test")
-    _who(packet, sender, alert.get("time"))
+    packet = vp.Voevent(f"{sender.authority}/matches", name, _REAL if real else "test")
+    _who(packet, sender, told.when)
     _params(packet, alert, _ALERT_PARAMS)
     chosen = [vp.Param("filter", value=filter_name), vp.Param("filter_version", value=str(filter_version))]
     packet.What.append(vp.Group(chosen, name="filter"))
@@ -130,8 +145,8 @@ def match_voevent(alert: Mapping[str, Any], filter_name: str, filter_version: st
         packet.What.append(vp.Group(extra, name="annotations"))
     _where(packet, alert)
     cited = [(f"ivo://{sender.authority}/events#{_event_id(each['event'], each.get('revision'))}", "followup") for each in maps]
-    if update is not None:
-        how = "retraction" if update == "retracted" else "supersedes"
+    if told.update is not None:  # it lies in other maps still: what was told of those stands
+        how = "retraction" if told.update == "retracted" and not maps else "supersedes"
         cited.insert(0, (f"ivo://{sender.authority}/matches#{first}", how))
     return _written(packet, cited)
 
@@ -181,6 +196,8 @@ def _where(packet: Any, row: Mapping[str, Any]) -> None:
         obs_time=when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC),
         observatory_location=vp.definitions.observatory_location.geosurface,
     )
+    if placed and row.get("ra_dec_error") is None:  # the schema wants a number all the same
+        packet.What.append(vp.Param("ra_dec_error", value="unknown", ucd="stat.error;pos.eq", dataType="string"))
     if not placed:
         coords = packet.WhereWhen.ObsDataLocation.ObservationLocation.AstroCoords
         coords.remove(coords.Position2D)

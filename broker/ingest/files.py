@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
 
 from broker.errors import UsageError
 from broker.ingest.raw import Bounds, Received, Sniff, read_bounded, to_message
+from broker.ingest.tarballs import DAMAGE, is_tarball, members
 from broker.record import Message
 from broker.telemetry import INGESTED, get_logger
 from broker.topics import stream_of
@@ -24,13 +19,6 @@ __all__ = ["EXTENSIONS", "Ingested", "check_paths", "ingest_files", "read_paths"
 log = get_logger(__name__)
 
 EXTENSIONS = frozenset({".avro", ".xml", ".json", ".bin", ".fits", ".fit", ".fz", ".gz", ".eml"})
-COMPRESSIONS: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.GzipFile,
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-}
-LONGEST_HEADER = 1 << 20
-_LONG_HEADERS = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
 ARCHIVE_KEPT = 8 << 30  # bytes put aside of all members of a tarball
@@ -49,7 +37,7 @@ class Ingested:
     skipped
         Files passed over, because nothing in them is an alert or they could not be read.
     unread
-        Those among `skipped` that could not be read.
+        Those among `skipped` that could not be read, or not to their end.
     """
 
     records: dict[str, int]
@@ -77,7 +65,7 @@ def read_paths(paths: Iterable[Path], bounds: Bounds, on_fault: Fault) -> Iterat
     Parameters
     ----------
     on_fault
-        Told of each file or folder that cannot be read; the others are.
+        Told of each file or folder that cannot be read, and of a tarball that cannot to its end; the others are.
 
     Raises
     ------
@@ -87,8 +75,8 @@ def read_paths(paths: Iterable[Path], bounds: Bounds, on_fault: Fault) -> Iterat
     for path in paths:
         for file in _walk(_there(path), on_fault):
             try:
-                if _is_tarball(file):
-                    yield from _members(file, bounds)
+                if is_tarball(file):
+                    yield from _members(file, bounds, on_fault)
                 else:
                     yield _whole(file, bounds), file == path or _is_expected(file)
             except OSError as error:
@@ -123,7 +111,7 @@ def ingest_files(
     def on_fault(origin: str, error: OSError) -> None:
         skipped.append(origin)
         unread.append(origin)
-        log.warning("passed over: cannot be read", origin=origin, error=str(error))
+        log.warning("cannot be read", origin=origin, error=str(error))
 
     def messages() -> Iterator[Message]:
         for received, expected in read_paths(paths, bounds, on_fault):
@@ -178,58 +166,18 @@ def _walk(path: Path, on_fault: Fault) -> Iterator[Path]:
             yield from _walk(entry, on_fault)
 
 
-def _is_tarball(file: Path) -> bool:
-    with file.open("rb") as stream:
-        head = stream.read(262)
-    if not (head.startswith(tuple(COMPRESSIONS)) or head[257:] == b"ustar"):
-        return False
+def _members(file: Path, bounds: Bounds, on_fault: Fault) -> Iterator[tuple[Received, bool]]:
+    left = ARCHIVE_KEPT
     try:
-        with tarfile.open(file, tarinfo=_Member):
-            return True
-    except _EndlessHeaderError:
-        return True  # and damaged, as reading it will tell
-    except (tarfile.TarError, EOFError):  # the latter: compressed, and cut off before anything could be told
-        return False
-
-
-class _EndlessHeaderError(tarfile.ReadError):
-    """A header larger than any name."""
-
-
-class _Member(tarfile.TarInfo):
-    """Member whose name is no longer than names are: tarfile reads headers of long ones whole, whatever they claim."""
-
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _LONG_HEADERS and self.size > LONGEST_HEADER:
-            raise _EndlessHeaderError(f"a header of {self.size:,} bytes: names have up to {LONGEST_HEADER:,}")
-        found: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
-        return found
-
-
-def _members(file: Path, bounds: Bounds) -> Iterator[tuple[Received, bool]]:
-    try:
-        # Decompressed here because tarfile takes a compressed file that ends too early for one that ends.
-        left = ARCHIVE_KEPT
-        with _decompressed(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    room = replace(bounds, keep_bytes=min(bounds.keep_bytes, left))
-                    received = read_bounded(content, f"file:{file}#{member.name}", room)
-                    left -= received.kept
-                    yield received, _is_expected(Path(member.name))
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        for name, content in members(file):
+            room = replace(bounds, keep_bytes=min(bounds.keep_bytes, left))
+            received = read_bounded(content, f"file:{file}#{name}", room)
+            left -= received.kept
+            yield received, _is_expected(Path(name))
+    except DAMAGE as error:
         # What came before the damage is in; the tarball itself then goes the way of all that cannot be read.
-        log.warning("tarball is damaged: what could be read of it is in", file=str(file), error=str(error))
+        on_fault(f"file:{file}", OSError(f"the tarball is damaged ({error}): what could be read of it is in"))
         yield _whole(file, bounds), True
-
-
-def _decompressed(file: Path) -> IO[bytes]:
-    with file.open("rb") as stream:
-        head = stream.read(6)
-    opener = next((opener for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None)
-    plain: IO[bytes] = opener(file) if opener else file.open("rb")
-    return plain
 
 
 def _batches(messages: Iterator[Message]) -> Iterator[list[Message]]:

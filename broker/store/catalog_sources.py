@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import io
 import re
@@ -12,6 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -77,7 +77,7 @@ PACKAGES: Final = {
 }
 
 
-@contextlib.contextmanager
+@contextmanager
 def _file_of(name: str, source: Path | None) -> Iterator[tuple[BinaryIO, int, str]]:
     """The catalogue's file, its size, and what it came from with its version."""
     package = PACKAGES[name]
@@ -151,7 +151,7 @@ def read_ngc(source: Path | None, progress: Progress | None) -> SourceTable:
         _copied(stream, size, copy, progress)  # type: ignore[arg-type]
         copy.flush()
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{copy.name}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(f"file:{copy.name}?mode=ro", uri=True)) as connection:
                 rows = connection.execute(query).fetchall()
         except sqlite3.DatabaseError as error:
             raise UsageError(f"catalogue 'ngc': {label} is not pyongc's database: {error}") from error

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -115,16 +114,25 @@ class _Relay:
             It cannot be read.
         """
         when = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        update, event = header(record, topics.HEADER_UPDATE), header(record, topics.HEADER_EVENT)
+        revision = header(record, topics.HEADER_REVISION) or ""
         return counterpart(
             self.read(record.value),
             when,
-            Known(self.describe, self.curve, partial(relayed.told, self.parts.store, self.name)),
+            Known(self.describe, self.curve, self.level_told),
             level=self.table.level,
-            update=update,
-            event=event,
+            update=header(record, topics.HEADER_UPDATE),
+            event=header(record, topics.HEADER_EVENT),
+            revision=int(revision) if revision.isdecimal() else None,
             test=self.table.test,
         )
+
+    def level_told(self, event: str, alert_id: str) -> float | None:
+        """Credible level that the network was told last of an alert in an event's map."""
+        return relayed.told(self.parts.store, self.name, self.named(event), alert_id)
+
+    def named(self, event: str) -> str:
+        """What an event is called now: records that were waiting have the name of before."""
+        return str((self.describe(event) or {}).get("event_name", event))
 
     def describe(self, name: str) -> Mapping[str, Any] | None:
         try:
@@ -163,7 +171,8 @@ class _Relay:
             return "unreadable"
         if found is None:
             return "no event"
-        if found.id.bytes in self.told:
+        # A retraction is made of what was told and not taken back: it is no repeat, whatever its id.
+        if found.id.bytes in self.told and found.change != "retraction":
             return "repeated"
         try:
             self.send([self.message(found)])
@@ -171,7 +180,7 @@ class _Relay:
             log.warning("match is refused, and not sent on", **place, reason=str(error))
             return "refused"
         taken_back = found.change == "retraction"
-        levels = {event.name: None if taken_back else event.level for event in found.events}
+        levels = {self.named(event.name): None if taken_back else event.level for event in found.events}
         relayed.note(self.parts.store, self.name, str(found.alert["alert_id"]), levels)
         self.told[found.id.bytes] = None
         if len(self.told) > REMEMBERED:

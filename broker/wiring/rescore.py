@@ -143,8 +143,8 @@ def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Mess
     found = _capped(found, subject.name, parts.settings.associate.most_updates)
     gone = recent.by_id(parts, found.gone, live_maps, subject.filters)
     return [
-        *tell(parts, found.retracted, gone, subject.filters, event_name=subject.name, update=RETRACTED),
-        *tell(parts, found.rescored, rows, subject.filters, event_name=subject.name, update=RESCORED),
+        *tell(parts, found.retracted, gone, subject.filters, event=(subject.name, subject.revision), update=RETRACTED),
+        *tell(parts, found.rescored, rows, subject.filters, event=(subject.name, subject.revision), update=RESCORED),
     ]
 
 

@@ -8,10 +8,11 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -64,7 +65,7 @@ def services(parts: Parts) -> Services:
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
         candidates=lambda event: _candidates(parts, event),
-        voevent=lambda event: event_voevent({"change": None, **event}, vtp_out.sender(parts)),
+        voevent=lambda event: _voevent(parts, event),
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
         alarms=lambda: heartbeats.alarms(parts),
@@ -224,6 +225,12 @@ def _inside(ra: float, dec: float, radius: float) -> pl.Expr:
         return pl.Series(apart <= radius)
 
     return pl.struct("ra", "dec").map_batches(test, return_dtype=pl.Boolean)
+
+
+def _voevent(parts: Parts, event: Mapping[str, Any]) -> bytes:
+    """What subscribers got of an event's latest revision; of one that people only wrote of, number 0."""
+    change = event["revisions"][-1]["change"] if event["revisions"] else None
+    return event_voevent({**event, "change": change, "revision": event["revision"] or 0}, vtp_out.sender(parts))
 
 
 def _candidates(parts: Parts, event_name: str) -> Sequence[Candidate]:

@@ -25,7 +25,7 @@ RESCORED, RETRACTED = "rescored", "retracted"
 
 
 def tell(
-    parts: Parts, pairs: pl.DataFrame, rows: pl.DataFrame, filters: Sequence[FilterSpec], *, event_name: str, update: str
+    parts: Parts, pairs: pl.DataFrame, rows: pl.DataFrame, filters: Sequence[FilterSpec], *, event: tuple[str, int], update: str
 ) -> list[Message]:
     """Records of alerts on the topics of filters, marked as updates.
 
@@ -35,9 +35,12 @@ def tell(
         ``filter, alert_id``.
     rows
         The alerts, as `broker.wiring.recent` reads them.
+    event
+        Name and revision of the event on whose account.
     update
         `RESCORED` or `RETRACTED`.
     """
+    event_name, revision = event
     if pairs.is_empty():
         return []
     found = pairs.join(rows.with_row_index("row").select("row", "alert_id"), on="alert_id", how="left", maintain_order="left")
@@ -52,7 +55,11 @@ def tell(
     used = sorted({row for numbers in told.values() for row in numbers})
     place = {row: number for number, row in enumerate(used)}
     matches = {name: np.array([place[row] for row in numbers], np.int64) for name, numbers in told.items()}
-    headers: Headers = ((topics.HEADER_UPDATE, update.encode()), (topics.HEADER_EVENT, event_name.encode()))
+    headers: Headers = (
+        (topics.HEADER_UPDATE, update.encode()),
+        (topics.HEADER_EVENT, event_name.encode()),
+        (topics.HEADER_REVISION, str(revision).encode()),
+    )
     for name, numbers in told.items():
         UPDATES.labels(name, update).inc(len(numbers))
     batch, addresses = _batch(parts, rows[used], matches, specs)

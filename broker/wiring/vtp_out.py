@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import fastavro
@@ -21,7 +22,7 @@ from lxml import etree
 
 from broker import topics
 from broker.deliver.schema import load_published
-from broker.deliver.voevent import Sender, event_voevent, match_voevent
+from broker.deliver.voevent import Sender, Told, event_voevent, match_voevent
 from broker.deliver.vtp import Broadcaster
 from broker.errors import DecodeError, TransientError
 from broker.paths import shipped
@@ -157,12 +158,22 @@ def _packets(parts: Parts) -> Packet:
             if record.topic in {topics.EVENTS, topics.TEST_EVENTS}:
                 return event_voevent(decoded(record), who)
             name, version = header(record, topics.HEADER_FILTER) or "", header(record, topics.HEADER_FILTER_VERSION) or ""
-            return match_voevent(decoded(record), name, version, header(record, topics.HEADER_UPDATE), who)
+            return match_voevent(decoded(record), name, version, _told(record), who)
         except (KeyError, ValueError, etree.LxmlError):
             log.exception("no VOEvent could be made", topic=record.topic, offset=record.offset)
             return None
 
     return packet_of
+
+
+def _told(record: Record) -> Told:
+    revision = header(record, topics.HEADER_REVISION) or ""
+    return Told(
+        datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        header(record, topics.HEADER_UPDATE),
+        header(record, topics.HEADER_EVENT),
+        int(revision) if revision.isdigit() else None,
+    )
 
 
 def _relayed(data: bytes, *, test: bool) -> bool:

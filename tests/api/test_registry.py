@@ -72,6 +72,11 @@ def test_a_schema_we_do_not_have(client: httpx.Client) -> None:
     assert client.post("/subjects/nobody", json={"schema": '"string"'}).json()["error_code"] == 40401
 
 
+def test_a_schema_nested_without_end(client: httpx.Client) -> None:
+    answer = client.post("/subjects/nuncius.alert", json={"schema": "[" * 50_000})
+    assert (answer.status_code, answer.json()["error_code"]) == (404, 40403)
+
+
 def test_the_small_questions(client: httpx.Client) -> None:
     assert set(client.get("/schemas/types").json()) == {"AVRO", "JSON"}
     assert client.get("/config").json() == {"compatibilityLevel": "BACKWARD"}

@@ -35,6 +35,24 @@ def test_events_in_pages(client: httpx.Client) -> None:
     assert second["next"] is None
 
 
+def test_events_by_name_and_messenger(client: httpx.Client) -> None:
+    def names(**asked: str) -> list[str]:
+        return [event["name"] for event in client.get("/api/v1/events", params=asked).raise_for_status().json()["items"]]
+
+    assert names(name="s240422ED") == ["S240422ed"]
+    assert names(name="nobody") == []
+    assert names(messenger="EM") == ["GRB240422A"]
+    assert names(messenger="EM", name="S240422ed") == []
+
+
+def test_what_is_not_served_here_is_told(client: httpx.Client) -> None:
+    assert client.get("/api/v1/catalogs").json() == {"items": []}
+    assert client.get("/api/v1/events/S240422ed/voevent").status_code == 404
+    table = client.get("/api/v1/events/S240422ed/alerts", headers={"Accept": "text/csv"})
+    assert table.text.startswith("alert_id,object_id,stream")
+    assert len(table.text.splitlines()) == 1
+
+
 def test_event_with_its_notices(client: httpx.Client) -> None:
     event = client.get(f"{API}/events/GRB240422A").json()
     assert [notice["alert_id"] for notice in event["revisions"]] == [IVORN]
@@ -43,7 +61,7 @@ def test_event_with_its_notices(client: httpx.Client) -> None:
 def test_region_is_cells_around_the_place(client: httpx.Client) -> None:
     cells = client.get(f"{API}/events/S240422ed/region").json()["cells"]
     assert len(cells) > 50
-    assert all(len(corners) == 4 for corners in cells)
+    assert all(len(outline) == 8 for outline in cells)  # order 5: four corners, and a point between, as edges are bent
     assert all(-50 < dec < -8 and 95 < ra < 150 for corners in cells for ra, dec in corners)
     assert client.get(f"{API}/events/GRB240422A/region").status_code == 404
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -538,3 +539,17 @@ def test_nothing_by_that_name(store: Store) -> None:
         get_event(store, "S1")
     with pytest.raises(NotFoundError, match="revision 4"):
         events.events_after(store, [("S1", 4)])
+
+
+def test_no_name_is_too_long_for_an_index(store: Store) -> None:
+    # Characters that folding makes three of, and nothing that can be pressed.
+    longest = "".join(random.Random(3).choices("ΐΰ", k=200))
+    stranger = "ivo://a/" + "".join(random.Random(4).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000))
+    tell(
+        store,
+        unified(**GBM, id="1", event_name=longest),
+        voevent("ivo://a/short#1", cites=[("followup", stranger)]),
+        unified(**GBM, id="2", event_name="GRB 260523A", ref_ID=stranger),
+    )
+    assert names(store) == ["GRB 260523A", longest]  # what cites the same long name is of one event
+    assert get_event(store, longest)["event_name"] == longest

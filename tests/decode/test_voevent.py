@@ -441,3 +441,11 @@ def test_a_preliminary_retraction_is_a_retraction() -> None:
     notice = parse_voevent(voevent(ivorn, what + param("Retraction", "1")))
     assert (notice.alert_type, notice.stage) == ("retraction", "retracted")
     assert parse_voevent(voevent(ivorn, what)).stage == "preliminary"
+
+
+@pytest.mark.parametrize("rate", ["1e999", "-1e999", "inf", "nan"])
+def test_a_rate_past_all_bounds_is_none(rate: str) -> None:
+    notice = parse_voevent(voevent(what=param("FAR", rate, unit="Hz")))
+    assert notice.far is None
+    assert notice.fields["FAR"] in {None, "inf", "nan"}  # words stay words, and are no numbers
+    assert "FAR is not a finite number: left out of far" in notice.deviations

@@ -13,9 +13,10 @@ import voeventparse
 import voeventparse as vp
 
 from broker.decode.voevent import parse_voevent
-from broker.deliver.voevent import Sender, event_voevent, match_voevent
+from broker.deliver.voevent import Sender, Told, event_voevent, match_voevent
 from tests.services import missing
 
+WRITTEN = datetime(2026, 8, 2, 3, 4, 5, tzinfo=UTC)
 SENDER = Sender("org.example/nuncius", api="http://127.0.0.1:8000")
 TIME = datetime(2024, 4, 22, 21, 35, 13, 417000, tzinfo=UTC)
 EVENT: dict[str, Any] = {
@@ -109,17 +110,38 @@ def test_text_that_xml_cannot_hold() -> None:
 
 
 def test_a_match_and_what_is_told_of_it_later() -> None:
-    first = vp.loads(match_voevent(ALERT, "kilonova", "2", None, SENDER))
+    first = vp.loads(match_voevent(ALERT, "kilonova", "2", Told(WRITTEN), SENDER))
     assert vp.valid_as_v2_0(first)
     assert cited(first) == [("ivo://org.example/nuncius/events#S240422ed-3", "followup")]
     groups = {group.get("name"): {each.get("name"): each.get("value") for each in group.Param} for group in first.What.Group}
     assert groups["filter"] == {"filter": "kilonova", "filter_version": "2"}
     assert groups["skymap_S240422ed"]["credible_level"] == "0.2"
     assert groups["annotations"] == {"ngc.sep": "3.5"}
-    for update, how in (("rescored", "supersedes"), ("retracted", "retraction")):
-        later = vp.loads(match_voevent(ALERT, "kilonova", "2", update, SENDER))
-        assert later.get("ivorn") != first.get("ivorn")
+    assert first.Who.Date == "2026-08-02T03:04:05"  # when it was written, not when the alert was
+    (left,) = ALERT["skymaps"]
+    ivorns = set()
+    for told, maps, how in (
+        (Told(WRITTEN, "rescored", "S240422ed", 4), [left], "supersedes"),
+        (Told(WRITTEN, "retracted", "S240422ed", 5), [], "retraction"),
+        (Told(WRITTEN, "rescored", "S240422ed", 6), [left], "supersedes"),
+        (Told(WRITTEN, "retracted", "S240422ed", 7), [], "retraction"),
+        (Told(WRITTEN, "retracted", "GRB1", 7), [left], "supersedes"),  # of two events one is retracted
+    ):
+        later = vp.loads(match_voevent(ALERT | {"skymaps": maps}, "kilonova", "2", told, SENDER))
+        assert vp.valid_as_v2_0(later)
         assert cited(later)[0] == (first.get("ivorn"), how)
+        assert later.get("ivorn").endswith(f"{told.event}-{told.revision}")
+        ivorns.add(later.get("ivorn"))
+    assert len(ivorns) == 5
+
+
+def test_an_error_that_is_not_known_is_not_none_at_all() -> None:
+    packet = vp.loads(match_voevent(ALERT | {"ra_dec_error": None}, "kilonova", "2", Told(WRITTEN), SENDER))
+    assert vp.valid_as_v2_0(packet)
+    assert packet.find(".//Position2D") is not None
+    assert {each.get("name"): each.get("value") for each in packet.What.Param}["ra_dec_error"] == "unknown"
+    known = vp.loads(match_voevent(ALERT | {"ra_dec_error": 0.1}, "kilonova", "2", Told(WRITTEN), SENDER))
+    assert "ra_dec_error" not in {each.get("name") for each in known.What.Param}
 
 
 def test_stilts_finds_them_valid(tmp_path: Path) -> None:
@@ -130,8 +152,8 @@ def test_stilts_finds_them_valid(tmp_path: Path) -> None:
     packets = {
         "event": event_voevent(EVENT, SENDER),
         "bare": event_voevent({"event_name": "x", "revision": 1}, SENDER),
-        "match": match_voevent(ALERT, "kilonova", "2", None, SENDER),
-        "later": match_voevent(ALERT, "kilonova", "2", "retracted", SENDER),
+        "match": match_voevent(ALERT, "kilonova", "2", Told(WRITTEN), SENDER),
+        "later": match_voevent(ALERT, "kilonova", "2", Told(WRITTEN, "retracted", "S240422ed", 4), SENDER),
     }
     location = f"schemaloc=http://www.ivoa.net/xml/VOEvent/v2.0={schema}"
     for name, packet in (packets | {"wrong": packets["event"].replace(b"What>", b"Whut>")}).items():

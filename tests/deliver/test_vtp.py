@@ -260,9 +260,10 @@ def test_connections_of_the_dropped_are_counted_and_ended() -> None:
                 deaf.append(made)
             await until(lambda: len(found.broadcaster.subscribers) == 5)
             links = list(found.broadcaster.subscribers)
-            event = voevent(1, padding="x" * 30_000)
-            while not all(each._link.get_write_buffer_size() for each in links):
-                await found.broadcaster.send([event])
+            for each in links:
+                while not each._link.get_write_buffer_size():
+                    each.write(pack(voevent(1, padding="x" * 30_000)), 1)
+                    await asyncio.sleep(0)
             assert all(each._link.get_write_buffer_size() <= 65_536 for each in links)
             for each in links:
                 each.drop("for the test")

@@ -9,13 +9,14 @@ import resource
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from broker import topics
 from broker.errors import StoreUnavailableError, UsageError
-from broker.ingest import files, raw
+from broker.ingest import files, raw, tarballs
 from broker.ingest.files import check_paths, ingest_files
 from broker.ingest.raw import Bounds, Kind
 from broker.record import Message
@@ -89,10 +90,12 @@ def test_a_damaged_tarball_gives_what_can_be_read_and_is_itself_kept(tmp_path: P
             archive.addfile(info, io.BytesIO(content))
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    taken, records, _ = run([file], Bounds(1 << 20, tmp_path / "oversize"))
-    assert 0 < records["voevent"] < 50
+    taken: list[Message] = []
+    ingested = ingest_files([file], taken.extend, sniff, Bounds(1 << 20, tmp_path / "oversize"))
+    assert 0 < ingested.records["voevent"] < 50
     assert taken[-1].topic == "raw.unknown"
     assert taken[-1].value == whole[: len(whole) // 2]
+    assert ingested.unread == (f"file:{file}",)  # the verb ends with status 1
 
 
 def test_oversize_bytes_are_put_aside_whole_and_named(tmp_path: Path, bounds: Bounds) -> None:
@@ -139,14 +142,14 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_in(tmp_path: Path, bounds
 def test_a_file_that_fails_under_way_is_told(tmp_path: Path, bounds: Bounds, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.xml", "b.xml", "c.xml"):
         (tmp_path / name).write_bytes(b"<?xml")
-    is_tarball = files._is_tarball
+    is_tarball = files.is_tarball
 
     def vanish(file: Path) -> bool:
         if file.name == "b.xml":
             file.unlink()
         return is_tarball(file)
 
-    monkeypatch.setattr(files, "_is_tarball", vanish)
+    monkeypatch.setattr(files, "is_tarball", vanish)
     ingested = ingest_files([tmp_path], lambda _messages: None, sniff, bounds)
     assert ingested.records == {"voevent": 2}
     assert ingested.unread == (f"file:{tmp_path}/b.xml",)
@@ -229,6 +232,98 @@ def test_nothing_half_is_left_where_reading_fails(bounds: Bounds) -> None:
     with pytest.raises(OSError, match="damaged"):
         raw.read_bounded(Failing(bytes(5000)), "file:x", bounds)
     assert list(bounds.keep.iterdir()) == []
+
+
+def ahead(kind: bytes, size: int) -> bytes:
+    """Header of something that stands before a member, and its content."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT) + bytes(size)
+
+
+def plain(name: str, content: bytes = b"<?xml") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    return info.tobuf(tarfile.GNU_FORMAT) + content.ljust(512, b"\0")
+
+
+def sparse(pieces: int) -> bytes:
+    """A sparse file of GNU's, whose map goes on over many blocks."""
+    info = bytearray(tarfile.TarInfo("hole").tobuf(tarfile.GNU_FORMAT))
+    info[156:157], info[482:483], info[148:156] = b"S", b"\1", b" " * 8
+    info[148:156] = b"%06o\0 " % sum(info)
+    block = (b"00000000001\0" * 2) * 21
+    return bytes(info) + block.ljust(504, b"\0").ljust(512, b"\1") * pieces + block.ljust(512, b"\0")
+
+
+HEAVY = {
+    "long name": ahead(tarfile.GNUTYPE_LONGNAME, 64 << 20),
+    "long link": ahead(tarfile.GNUTYPE_LONGLINK, 64 << 20),
+    "attributes": ahead(tarfile.XHDTYPE, 64 << 20),
+    "attributes of all": ahead(tarfile.XGLTYPE, 64 << 20),
+    "many names": ahead(tarfile.GNUTYPE_LONGNAME, 1 << 18) * 200,
+    "holes": sparse(60_000),
+}
+
+
+@pytest.mark.parametrize("at", ["first", "later"])
+@pytest.mark.parametrize("kind", HEAVY)
+def test_a_tarball_cannot_fill_the_memory(tmp_path: Path, bounds: Bounds, kind: str, at: str) -> None:
+    whole = HEAVY[kind] + plain("b.xml") + bytes(1024)
+    file = tmp_path / "bomb.tar.gz"
+    file.write_bytes(gzip.compress(plain("a.xml") + whole if at == "later" else whole))
+    (tmp_path / "c.xml").write_bytes(b"<?xml c")
+    taken: list[Message] = []
+    tracemalloc.start()
+    try:
+        ingested = ingest_files([tmp_path], taken.extend, sniff, Bounds(1 << 20, tmp_path / "oversize"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20
+    assert ingested.unread == (f"file:{file}",)
+    assert ingested.records == {"voevent": 2 if at == "later" else 1, "unknown": 1}
+    assert taken[-1].value == b"<?xml c"  # the rest of the run goes on
+
+
+def test_members_of_a_tarball_are_forgotten(tmp_path: Path, bounds: Bounds) -> None:
+    file = tmp_path / "many.tar.gz"
+    file.write_bytes(gzip.compress(plain("a.md", b"no alert") * 10_000 + bytes(1024)))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in tarballs.members(file))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (count, peak < 2 << 20) == (10_000, True)
+
+
+def test_long_names_and_attributes_of_reasonable_length_are_read(tmp_path: Path, bounds: Bounds) -> None:
+    name = "a" * 300 + ".xml"
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        file = tmp_path / "month.tar.gz"
+        with tarfile.open(file, "w:gz", format=form, pax_headers={"comment": "x" * 1000}) as archive:
+            for _ in range(3):
+                info = tarfile.TarInfo(name)
+                info.size = 5
+                archive.addfile(info, io.BytesIO(b"<?xml"))
+        taken, records, _ = run([file], bounds)
+        assert records == {"voevent": 3}
+        assert headers(taken[0])[topics.HEADER_ORIGIN] == f"file:{file}#{name}"
+
+
+@pytest.mark.parametrize("damage", [b"%d path=a\n" % 10**30, b"9" * 5000 + b" path=a\n", b"30 GNU.sparse.major=x\n"])
+def test_headers_that_say_nonsense_are_damage(tmp_path: Path, bounds: Bounds, damage: bytes) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, len(damage)
+    file = tmp_path / "a.tar"
+    file.write_bytes(
+        plain("a.xml") + info.tobuf() + damage.ljust(-(-len(damage) // 512) * 512, b"\0") + plain("b.xml") + bytes(1024)
+    )
+    (tmp_path / "c.xml").write_bytes(b"<?xml c")
+    taken, records, _ = run([tmp_path], bounds)
+    assert records["voevent"] >= 2
+    assert taken[-1].value == b"<?xml c"
 
 
 def test_paths_are_seen_before_any_is_taken_in(tmp_path: Path):

@@ -32,17 +32,19 @@ def test_what_our_log_never_takes_is_refused_and_ends_the_intake_with_its_reason
     def take(_batch: list[Received]) -> None:
         raise UsageError("33 MB are too many for topic raw.gcn")
 
+    answers: list[Transport] = []
+
     async def run() -> None:
         async with intake(take) as into:
             server, port = await _listening(into, Limits())
-            answers = [await send("127.0.0.1", port, voevent(number), patience=5.0) for number in range(3)]
-            assert [each.role for each in answers] == ["nak"] * 3
-            assert "33 MB" in answers[0].result
-            assert into.task.done()
+            with suppress(TimeoutError):  # what the intake ends with is raised all the same
+                answers.extend([await send("127.0.0.1", port, voevent(number), patience=5.0) for number in range(3)])
             server.close()
 
     with pytest.raises(UsageError, match="33 MB"):
         finished(run())
+    assert [each.role for each in answers] == ["nak"] * 3
+    assert "33 MB" in answers[0].result
 
 
 def test_one_who_does_not_read_holds_no_place() -> None:
@@ -139,4 +141,4 @@ def test_an_event_is_held_for_as_long_as_our_log_is_away_and_questions_are_answe
 
 
 def test_an_event_outlives_the_connection_it_came_by() -> None:
-    assert _followed(Other([voevent(1)], hang_up=True), 1.5, seconds=20.0) == [voevent(1)]
+    assert _followed(Other([voevent(1)], hang_up=True), 5.0, seconds=20.0) == [voevent(1)]

@@ -101,20 +101,28 @@ def event_of(parts: Parts) -> str:
 
 
 def publish(
-    parts: Parts, numbers: Sequence[int], event: str | None, *, name: str = FILTER, update: str = "", level: float = 0.3
+    parts: Parts,
+    numbers: Sequence[int],
+    event: str | None,
+    *,
+    name: str = FILTER,
+    update: str = "",
+    level: float = 0.3,
+    revision: int = 1,
 ) -> None:
     """Matches as `process` publishes them."""
     for number in numbers:
         spec = next(one for one in parts.filters if one.name == name)
         record = Record("raw.ztf", 0, 0, 0, None, b"")
-        maps = [{"event": event, "revision": 1, "credible_level": level, "density": 2.0, "dt": 3600.0}]
+        maps = [{"event": event, "revision": revision, "credible_level": level, "density": 2.0, "dt": 3600.0}]
         frame = frame_of([survey_alert(number)]).with_columns(
             pl.Series("skymaps", [maps if event and update != "retracted" else []], dtype=SKYMAPS_DTYPE)
         )
         batch = Batch("ztf", (record,), frame, 1, matches={name: np.array([0])})
         messages = [one for one in encode(batch, [spec], [Address("a.avro", 0, 1)]) if one.topic == topics.matched(name)]
         if update:
-            more = ((topics.HEADER_UPDATE, update.encode()), (topics.HEADER_EVENT, str(event).encode()))
+            said = {topics.HEADER_UPDATE: update, topics.HEADER_EVENT: str(event), topics.HEADER_REVISION: str(revision)}
+            more = tuple((name, value.encode()) for name, value in said.items())
             messages = [replace(message, headers=(*message.headers, *more)) for message in messages]
         parts.log.append(messages)
 
@@ -268,6 +276,32 @@ def test_what_was_told_decides_what_is_told_again(parts: Parts) -> None:
         wait_for(caught_up(parts, "nuncius-relay-here"), 30, "retractions are not told")
     assert names(sent) == ["ZTF24aa00001"] * 2
     assert json.loads(sent[-1].value)["alert_type"] == "retraction"
+
+
+def test_what_left_twice_is_taken_back_twice(parts: Parts) -> None:
+    event, sent = event_of(parts), list[Message]()
+    publish(parts, [1], event)
+    for revision, update in ((2, "retracted"), (3, "rescored"), (4, "retracted"), (5, "rescored")):  # all while it is away
+        publish(parts, [1], event, update=update, revision=revision)
+    with following(parts, gcn_table("", "t"), sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "updates are not told")
+    said = [json.loads(one.value)["alert_type"] for one in sent]
+    assert said == ["initial", "retraction", "initial", "retraction", "initial"]
+    assert len({dict(one.headers)["nuncius.delivery_id"] for one in sent}) == 5
+
+
+def test_what_was_told_is_taken_back_under_either_name(parts: Parts) -> None:
+    event, sent = event_of(parts), list[Message]()
+    publish(parts, [1, 2], event)
+    with following(parts, gcn_table("", "t"), sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "matches are not told")
+    publish(parts, [1], event.upper(), update="retracted", revision=2)  # any name of it
+    publish(parts, [3], event.upper())
+    publish(parts, [3], event, update="retracted", revision=2)
+    with following(parts, gcn_table("", "t"), sent.extend):
+        wait_for(caught_up(parts, "nuncius-relay-here"), 30, "updates are not told")
+    said = [(name, json.loads(one.value)["alert_type"]) for name, one in zip(names(sent), sent, strict=True)]
+    assert sorted(said[2:]) == [("ZTF24aa00001", "retraction"), ("ZTF24aa00003", "initial"), ("ZTF24aa00003", "retraction")]
 
 
 def test_what_was_not_acknowledged_comes_again_under_its_id(parts: Parts) -> None:

@@ -48,6 +48,7 @@ def glade_bytes() -> bytes:
     rows = [
         "197.4488,-23.3838,33.8,12.87,1.19,0.02,0.1,0.03,8.0,0.6,0.0078,0.0023,1151336.0,  45657,NGC4993      ,NGC4993,131,,,G,1.0,   2.2,1e-1,0.0",
         "10.5,20.25,500.0,19.3,,,,,,,0.11,0.03,7.0,     ,            ,            ,00420000+2015000,J0,,G,1.0,         ,      ,",
+        "11.5,20.25,500.0,19.3,,,,,,,0.11,0.03,8.0,     ,            ,2875        ,00460000+2015000,J0,,G,1.0,         ,      ,",
     ]
     return gzip.compress("\n".join([GLADE_HEADER, *rows]).encode())
 
@@ -99,6 +100,8 @@ def test_glade_from_file_and_from_wheel(tmp_path: Path) -> None:
         assert other["name"] == "2MASX 00420000+2015000"
         assert other["stellar_mass"] is None
         assert other["major_axis"] is None
+        rows, _ = catalogs.near(found, 11.5, 20.25, 0.001)
+        assert catalogs.take(found, rows)["name"].to_list() == ["PGC002875"]  # of HyperLEDA, which gives the number alone
 
 
 def test_gaia_keeps_every_digit_of_its_ids(tmp_path: Path) -> None:

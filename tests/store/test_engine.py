@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from pathlib import Path
 
@@ -126,6 +127,21 @@ class TestPostgres:
     def test_a_fault_of_ours_stays_what_it_is(self, store: Store) -> None:
         with pytest.raises(ProgrammingError, match="no_such_table"), transaction(store) as conn:
             conn.execute(text("SELECT * FROM no_such_table"))
+        close(store)
+
+    def test_a_key_too_long_for_an_index_never_passes(self, store: Store) -> None:
+        name = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=9000))
+        with pytest.raises(OperationalError, match="index row"):
+            take(store, name)
+        close(store)
+
+    @pytest.mark.parametrize(
+        ("state", "passes"), [("40001", True), ("53100", True), ("55P03", True), ("57014", True), ("54000", False)]
+    )
+    def test_what_passes_is_told_by_its_class(self, store: Store, state: str, passes: bool) -> None:
+        fault = text(f"DO $$ BEGIN RAISE EXCEPTION 'so' USING ERRCODE = '{state}'; END $$")
+        with pytest.raises(StoreUnavailableError if passes else OperationalError), transaction(store) as conn:
+            conn.execute(fault)
         close(store)
 
     @staticmethod

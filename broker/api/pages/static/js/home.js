@@ -122,7 +122,7 @@ function eventRow(event, mark) {
 
 async function loadEvents() {
   let page;
-  try { page = await get(api("events?limit=15")); } catch { return; }
+  try { page = await get(api("events?limit=15&real=true")); } catch { return; }
   const shown = await Promise.all(page.items.map(async (event) => {
     const key = `${event.name} ${event.revision}`;
     if (!marks.has(key)) marks.set(key, await eventMark(event));

@@ -1,7 +1,7 @@
-// Names beside points, none over another: each takes the first of four places that is free, or none.
+// Names beside points, none over another: each takes the first place that is free, or none.
 
 const HIGH = 13;
-const PLACES = [[9, -5], [9, 13], [-9, -5], [-9, 13]];
+const PLACES = [[9, -5, 0], [9, 13, 0], [-9, -5, 1], [-9, 13, 1], [0, -11, 0.5], [0, 21, 0.5], [9, -19, 0], [-9, -19, 1], [9, 27, 0], [-9, 27, 1]]; // right, down, share of the text that is left of it
 
 const meet = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
@@ -30,8 +30,8 @@ export function writeNames(context, names, space, halo, most = Infinity) {
   for (const { text, x, y, paint } of names) {
     if (written >= most) return;
     const wide = context.measureText(text).width;
-    for (const [right, down] of PLACES) {
-      const [left, base] = [right > 0 ? x + right : x + right - wide, y + down];
+    for (const [right, down, share] of PLACES) {
+      const [left, base] = [x + right - share * wide, y + down];
       const box = space.free(left, base, wide);
       if (box === null) continue;
       space.take(box);

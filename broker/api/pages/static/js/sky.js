@@ -67,6 +67,7 @@ export function skyMap(canvas, describe) {
   function written(context, text, x, y) {
     const wide = context.measureText(text).width;
     const left = x - { left: 0, center: wide / 2, right: wide }[context.textAlign];
+    if (!view.whole && space.free(left, y, wide) === null) return;
     space.take([left, y - 11, left + wide, y + 3]);
     context.fillText(text, x, y);
   }
