@@ -52,11 +52,11 @@ def listing(ctx: typer.Context) -> None:
 
     Example: `nuncius catalog list`
     """
+    options = context(ctx)
+    folder = options.kept()
     with busy("open"):
         from broker.store import catalogs
-
-    options = context(ctx)
-    built = {one.name: one for one in catalogs.open_all(options.kept() / "catalogs")}
+    built = {one.name: one for one in catalogs.open_all(folder / "catalogs")}
     rows = [
         (name, f"{len(built[name]):,}", escape(", ".join(built[name].columns)))
         if name in built
