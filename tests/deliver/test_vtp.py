@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -53,8 +53,16 @@ class Reader:
                         self.refused = read_transport(frame).result
         except OSError:
             pass
-        self.ended = True
-        self.writer.close()
+        finally:
+            self.ended = True
+            self.writer.close()
+
+    async def close(self) -> None:
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+        with suppress(OSError):
+            await self.writer.wait_closed()
 
     def ask(self, *filters: str) -> None:
         self.writer.write(pack(transport(Transport("authenticate", "ivo://us", "ivo://them", filters=filters))))
@@ -63,10 +71,15 @@ class Reader:
 class Served:
     def __init__(self, broadcaster: Broadcaster, port: int) -> None:
         self.broadcaster, self.port = broadcaster, port
+        self.readers: list[Reader] = []
+
+    async def connected(self) -> Reader:
+        self.readers.append(Reader(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self.readers[-1]
 
     async def reader(self, *filters: str) -> Reader:
         before = len(self.broadcaster.subscribers)
-        made = Reader(*await asyncio.open_connection("127.0.0.1", self.port))
+        made = await self.connected()
         await until(lambda: len(self.broadcaster.subscribers) > before)
         if filters:
             made.ask(*filters)
@@ -78,11 +91,14 @@ class Served:
 async def serving(rules: Rules = RULES, **changed: Any) -> AsyncIterator[Served]:
     broadcaster = Broadcaster(replace(rules, **changed))
     server = await broadcaster.serve("127.0.0.1", 0)
+    made = Served(broadcaster, server.sockets[0].getsockname()[1])
     try:
-        yield Served(broadcaster, server.sockets[0].getsockname()[1])
+        yield made
     finally:
         server.close()
         await broadcaster.close()
+        for reader in made.readers:
+            await reader.close()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -104,7 +120,7 @@ def test_no_filter_can_stop_the_loop(text: str) -> None:
     async def run() -> None:
         async with serving() as found:
             other = await found.reader()
-            evil = Reader(*await asyncio.open_connection("127.0.0.1", found.port))
+            evil = await found.connected()
             evil.ask(text[:1024])
             worst, began = 0.0, time.monotonic()
             while time.monotonic() - began < 0.5:
@@ -244,7 +260,6 @@ def test_who_acknowledges_nothing_for_too_long_is_dropped() -> None:
             await found.broadcaster.send([voevent(7)])
             assert not found.broadcaster.subscribers
             asking.cancel()
-            reader.task.cancel()
 
     finished(run())
 

@@ -86,20 +86,24 @@ class Other:
         self.heard: list[Transport] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._talk(reader, writer)
+        finally:
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self.connections == 1:
             writer.write(b"".join(map(pack, self.events)))
             await writer.drain()
             if self.hang_up:
                 await asyncio.sleep(0.2)
-                writer.close()
                 return
         writer.write(pack(transport(Transport("iamalive", "ivo://other"))))
         frames = Frames(1 << 20)
         with suppress(OSError):
             while data := await reader.read(65_536):
                 self.heard += [read_transport(frame) for frame in frames.feed(data)]
-        writer.close()
 
 
 def _followed(other: Other, away: float, *, seconds: float) -> list[bytes]:
