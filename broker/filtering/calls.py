@@ -9,9 +9,10 @@ from sqlglot import exp
 
 from broker.filtering import skyfunctions as sky
 from broker.filtering import values
-from broker.filtering.functions import FUNCTIONS, NOT_FUNCTIONS, Function, Parameter
+from broker.filtering.functions import FUNCTIONS, NOT_FUNCTIONS
 from broker.filtering.parse import fail, nearest
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
+from broker.filtering.signature import Function, Parameter
 from broker.filtering.values import NUMBERS, Value
 
 __all__ = ["call"]

@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
 from broker.filtering import skyfunctions as sky
 from broker.filtering.like import regex_fault
-from broker.filtering.values import Kind, Value, finite, number
+from broker.filtering.observing import OBSERVING
+from broker.filtering.signature import Column, Function, Make, Parameter
+from broker.filtering.values import Value, finite, number
 
-__all__ = ["FUNCTIONS", "NOT_FUNCTIONS", "Function", "Parameter"]
-
-Column = Callable[[str], pl.Expr]
-"""A column the function needs: one of the alert's, or ``_x``, ``_y``, ``_z``, the unit vector towards it."""
-Make = Callable[[Sequence[Value], Column], pl.Expr]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """What an argument must be.
-
-    Parameters
-    ----------
-    kind
-        ``any`` takes everything.
-    literal
-        It must be written out, not taken from a column.
-    """
-
-    name: str
-    kind: Kind = "number"
-    literal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the filter language.
-
-    Parameters
-    ----------
-    signatures
-        The ways to call it, told apart by how many arguments there are.
-    result
-        Kind of its value; ``None`` for that of its arguments, which must agree.
-    make
-        Polars expression from the arguments and the columns it needs.
-    about
-        A line for people, with units.
-    columns
-        Columns it reads beside its arguments.
-    repeats
-        The last parameter may be given any number of times.
-    """
-
-    signatures: tuple[tuple[Parameter, ...], ...]
-    result: Kind | None
-    make: Make
-    about: str
-    columns: tuple[str, ...] = ()
-    repeats: bool = False
-
+__all__ = ["FUNCTIONS", "NOT_FUNCTIONS"]
 
 _X = Parameter("x")
 _TEXT = Parameter("text", "string")
@@ -70,6 +22,7 @@ _TIME = Parameter("time", "time")
 _EVENT = Parameter("event", "string", literal=True)
 _LEVEL = Parameter("level", literal=True)
 _HERE = ("ra", "dec")
+_SNR = 2.5 / math.log(10.0)  # magnitudes of an error of one part in one
 
 
 def _numeric(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
@@ -113,6 +66,10 @@ def _in_skymap(args: Sequence[Value], column: Column) -> pl.Expr:
 
 def _here(apply: Callable[[sky.Vector], pl.Expr], about: str) -> Function:
     return Function(((),), "number", lambda _, column: apply((column("_x"), column("_y"), column("_z"))), about, columns=_HERE)
+
+
+def _column(name: str, about: str) -> Function:
+    return Function(((),), "number", lambda _, column: column(name), about, columns=(name,))
 
 
 def _when(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
@@ -216,6 +173,25 @@ _SKY: dict[str, Function] = {
     ),
 }
 
+_ALERT: dict[str, Function] = {
+    "age": _column("lightcurve.age", "days since the first detection of the object"),
+    "n_det": _column("lightcurve.n_det", "detections of the object, this one included"),
+    "snr": Function(
+        ((),),
+        "number",
+        lambda _, column: finite(_SNR / column("mag_err")),
+        "signal to noise of the measurement, from the error of its magnitude",
+        columns=("mag_err",),
+    ),
+    "in_event": Function(
+        ((_EVENT, _LEVEL),),
+        "boolean",
+        lambda args, column: sky.event_level(column("skymaps"), str(args[0].literal)) <= float(args[1].literal or 0.0),
+        "whether the alert is within that credible level of the live sky map of the event of that name",
+        columns=("skymaps",),
+    ),
+}
+
 _OTHER_NAMES = {
     "separation": "sep",
     "cone": "in_cone",
@@ -225,7 +201,7 @@ _OTHER_NAMES = {
     "ceiling": "ceil",
 }
 
-_BY_NAME = {**_MATHS, **_TEXTS, **_SKY}
+_BY_NAME = {**_MATHS, **_TEXTS, **_SKY, **OBSERVING, **_ALERT}
 
 FUNCTIONS: Mapping[str, Function] = {**_BY_NAME, **{other: _BY_NAME[name] for other, name in _OTHER_NAMES.items()}}
 """Every function by name, in lower case."""

@@ -15,6 +15,7 @@ from broker.filtering.like import like_to_regex
 __all__ = [
     "Vector",
     "ecliptic_latitude",
+    "event_level",
     "galactic_latitude",
     "galactic_longitude",
     "in_cone",
@@ -98,6 +99,12 @@ def mjd(time: pl.Expr) -> pl.Expr:
 def jd(time: pl.Expr) -> pl.Expr:
     """Julian Date, UTC."""
     return mjd(time) + _JD_OF_MJD
+
+
+def event_level(maps: pl.Expr, event: str) -> pl.Expr:
+    """Credible level of the alert in the live map of the event of that name; null in none."""
+    entry = pl.element()
+    return maps.list.eval(entry.filter(entry.struct.field("event") == event).struct.field("credible_level")).list.first()
 
 
 def skymap(maps: pl.Expr, field: str, pattern: str | None = None) -> pl.Expr:
