@@ -26,7 +26,6 @@ __all__ = ["PACKAGES", "Progress", "SourceTable", "read_gaia", "read_glade", "re
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is."""
-
 Array = npt.NDArray[Any]
 
 _PIECE: Final = 1 << 22

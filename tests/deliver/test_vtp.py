@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from broker.deliver import vtp_subscriber
 from broker.deliver.vtp import Broadcaster, Rules
 from broker.deliver.vtp_filters import REFUSED, Refused, objection
 from broker.vtp import Frames, Transport, pack, read_transport, role_of, transport
@@ -264,7 +265,9 @@ def test_who_acknowledges_nothing_for_too_long_is_dropped() -> None:
     finished(run())
 
 
-def test_connections_of_the_dropped_are_counted_and_ended() -> None:
+def test_connections_of_the_dropped_are_counted_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vtp_subscriber, "LINGER_SECONDS", 6.0)  # so that a slow machine finds the places still held
+
     async def run() -> None:
         async with serving(connections=5) as found:
             deaf = []
@@ -282,11 +285,12 @@ def test_connections_of_the_dropped_are_counted_and_ended() -> None:
             assert all(each._link.get_write_buffer_size() <= 65_536 for each in links)
             for each in links:
                 each.drop("for the test")
-            late = socket.create_connection(("127.0.0.1", found.port))
-            await asyncio.sleep(0.2)
-            assert not found.broadcaster.subscribers  # the places are still held
-            await until(lambda: not found.broadcaster.links.open, 5.0)
-            for each in [*deaf, late]:
+            assert not found.broadcaster.subscribers
+            late = await found.connected()
+            await until(lambda: late.ended, 5.0)  # the places are still held
+            assert not found.broadcaster.subscribers
+            await until(lambda: not found.broadcaster.links.open, 30.0)
+            for each in deaf:
                 each.close()
 
     finished(run())
