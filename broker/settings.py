@@ -1,6 +1,8 @@
 """Settings: a TOML file, overridden by environment variables, nothing unknown let through.
 
 ``NUNCIUS_LOG__ENGINE=kafka`` is ``engine = "kafka"`` in table ``[log]``. Relative paths are taken from the data folder.
+
+Longer than 300 lines, because a list of all settings is of use only whole.
 """
 
 from __future__ import annotations
