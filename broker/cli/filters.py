@@ -9,11 +9,14 @@ import typer
 from rich.markup import escape
 
 from broker.cli.context import busy, context, err, out
+from broker.cli.explain import explain
 from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
 
 app = typer.Typer(help="The filters there are, and whether one is right.", no_args_is_help=True)
+
+app.command("explain")(explain)
 
 
 @app.command("list")

@@ -1,0 +1,142 @@
+"""Why a filter picks what it picks: how many alerts pass each of its AND-clauses, and what each clause says of one alert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from broker.alert import COMMON, NOT_REAL
+from broker.errors import NotFoundError, UsageError
+from broker.filtering.definition import FilterSpec
+from broker.filtering.expression import compile_expression
+from broker.filtering.parse import Parsed
+from broker.store import catalogs, columns
+from broker.wiring import reading
+from broker.wiring.parts import Parts
+from broker.wiring.reading import Query
+
+__all__ = ["Funnel", "Passes", "Verdict", "funnel", "verdicts"]
+
+REAL: Final = "no test, mock event, injection or command"
+"""Stands for the condition of every filter that does not say ``tests = true``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How many alerts a clause lets through: by itself, and of those that all clauses before it let through."""
+
+    text: str
+    passes_alone: int
+    passes_in_order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """What becomes of the alerts that a filter sees."""
+
+    evaluated: int
+    matched: int
+    clauses: tuple[Passes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a clause says of one alert.
+
+    Parameters
+    ----------
+    value
+        The columns it reads, by name.
+    true
+        ``None`` where it is unknown, which is not enough to be picked.
+    """
+
+    text: str
+    value: Mapping[str, Any]
+    true: bool | None
+
+
+def funnel(
+    parts: Parts,
+    spec: FilterSpec,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    on_packets: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Funnel:
+    """Count the alerts kept that pass each clause, alone and in order.
+
+    Parameters
+    ----------
+    start, end
+        Half-open window of the alerts' time.
+    on_packets
+        Told, while packets are read, how many of how many are.
+
+    Raises
+    ------
+    UsageError
+        A column is known neither to the frames nor to any packet.
+    """
+    rows = _rows(parts, spec, Query("TRUE", start=start, end=end), on_packets)
+    masks = _masks(spec, rows)
+    left = pl.Series([True] * rows.height, dtype=pl.Boolean)
+    counted = []
+    for text, mask in masks:
+        alone = mask.fill_null(value=False)
+        left &= alone
+        counted.append(Passes(text, int(alone.sum()), int(left.sum())))
+    return Funnel(rows.height, int(left.sum()), tuple(counted))
+
+
+def verdicts(parts: Parts, spec: FilterSpec, alert_id: str) -> tuple[Verdict, ...]:
+    """What each clause says of an alert.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such alert.
+    UsageError
+        The filter does not see its stream, or reads a column that nobody knows.
+    """
+    stream = alert_id.partition(":")[0]
+    if not spec.sees(stream):
+        raise UsageError(f"filter {spec.name!r} does not see stream {stream!r}: it sees {', '.join(spec.streams)}")
+    rows = _rows(parts, spec, Query("TRUE", narrow=pl.col("alert_id") == alert_id), lambda _done, _total: None)
+    if rows.is_empty():
+        raise NotFoundError(f"no alert {alert_id!r}: ids look like ztf:1234, see `nuncius query`")
+    row = rows.row(0, named=True)
+    reads = {text: compile_expression(Parsed(spec.parsed.text, ((text, tree),))).columns for text, tree in spec.parsed.clauses}
+    found = []
+    for text, mask in _masks(spec, rows):
+        names = sorted(reads.get(text, {"alert_tense"}))
+        found.append(Verdict(text, {name: row.get(name) for name in names}, mask[0]))
+    return tuple(found)
+
+
+def _rows(parts: Parts, spec: FilterSpec, asked: Query, on_packets: Callable[[int, int], None]) -> pl.DataFrame:
+    """Alerts that the filter sees, with the columns its condition reads."""
+    reads = compile_expression(spec.parsed).columns
+    # What a catalogue that is not built would say is null, as it is to live filters.
+    absent = set(catalogs.known()) - {each.name for each in parts.catalogs}
+    named = tuple(sorted(name for name in reads if name not in COMMON and name.partition(".")[0] not in absent))
+    kept = columns.scan(parts.frames, None, ["stream"]).unique().collect()["stream"].sort()
+    seen = [stream for stream in kept if spec.sees(stream)]
+    if not seen:
+        return pl.DataFrame(schema={**COMMON, **dict.fromkeys(named, pl.Null)})
+    return reading.query(parts, replace(asked, streams=tuple(seen), columns=named), on_packets)
+
+
+def _masks(spec: FilterSpec, rows: pl.DataFrame) -> list[tuple[str, pl.Series]]:
+    """Each clause with its value for every row; null where unknown."""
+    clauses = compile_expression(spec.parsed, dict(rows.schema), lenient=True).clauses
+    height = pl.int_range(pl.len()).alias("")  # gives clauses without a column the height of the frame
+    table = rows.lazy().select(height, *(clause.expr.alias(str(number)) for number, clause in enumerate(clauses))).collect()
+    found = [(clause.text, table[str(number)].cast(pl.Boolean)) for number, clause in enumerate(clauses)]
+    if spec.tests or rows["alert_tense"].null_count() == rows.height:  # surveys have no tests
+        return found
+    return [(REAL, ~rows["alert_tense"].is_in(NOT_REAL).fill_null(value=False)), *found]
