@@ -8,32 +8,24 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import busy, context, err, out
+from broker.cli import filter_life
+from broker.cli.context import busy, err, out
 from broker.cli.explain import explain
-from broker.cli.tables import LEAST_PROSE, show_table
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The filters there are, and whether one is right.", no_args_is_help=True)
+app = typer.Typer(
+    help="The filters there are, whether one is right, and their life from draft to retired.", no_args_is_help=True
+)
 
+app.command("list")(filter_life.listing)
 app.command("explain")(explain)
-
-
-@app.command("list")
-def listing(ctx: typer.Context) -> None:
-    """The filters in force.
-
-    Example: `nuncius filter list`
-    """
-    with busy("open"):
-        from broker.wiring.parts import filters_of
-
-    options = context(ctx)
-    rows = [
-        (spec.name, str(spec.version), escape(", ".join(spec.streams)), escape(spec.description))
-        for spec in filters_of(options.settings(), options.data)
-    ]
-    show_table(out, ("name", "version", "stream", "description"), rows, prose={"stream": 10, "description": LEAST_PROSE})
+app.command("add")(filter_life.add)
+app.command("show")(filter_life.show)
+app.command("versions")(filter_life.versions)
+app.command("test")(filter_life.try_out)
+app.command("live")(filter_life.live)
+app.command("retire")(filter_life.retire)
 
 
 @app.command()
