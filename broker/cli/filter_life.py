@@ -47,10 +47,10 @@ def listing(
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     table = [
-        (name, str(version), how, escape(", ".join(streams)), escape(said)) for name, version, how, streams, said, _ in rows
+        (name, f"{version} {how}" if state == "all" else str(version), escape(", ".join(streams)), escape(said))
+        for name, version, how, streams, said, _ in rows
     ]
-    columns = ("name", "version", "state", "stream", "description")
-    show_table(out, columns, table, prose={"stream": 10, "description": LEAST_PROSE})
+    show_table(out, ("name", "version", "stream", "description"), table, prose={"stream": 10, "description": LEAST_PROSE})
 
 
 _Row = tuple[str, int, str, Sequence[str], str, str]

@@ -36,7 +36,7 @@ def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exis
     """
     with busy("open"):
         from broker.filtering.definition import load_filter
-        from broker.filtering.examples import run_examples
+        from broker.filtering.examples import lacking, run_examples
 
     failed = 0
     for file in files:
@@ -48,5 +48,7 @@ def check(files: Annotated[list[Path], typer.Argument(help="Filter files.", exis
             err.print(f"[bold red]{escape(str(file))}:[/] {escape(which + failure.reason)}", highlight=False, soft_wrap=True)
         if not wrong:
             out.print(f"{file}: right; {len(spec.examples)} worked examples hold", soft_wrap=True)
+            for each in lacking(spec):
+                err.print(f"[yellow]{escape(str(file))}:[/] {each}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)

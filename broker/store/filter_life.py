@@ -68,7 +68,7 @@ def examine(store: Store, name: str, version: int, who: str, gate: Gate, *, forc
     """
     one = filters.get(store, name, version)
     spec = parse_filter(one.text, f"{name} version {version}")
-    wrong = run_examples(spec) if spec.examples else []
+    wrong = run_examples(spec)
     if wrong:
         raise FilterError(f"{spec.source}: example {wrong[0].number}: {wrong[0].reason}: mend the filter or the example")
     if not force:

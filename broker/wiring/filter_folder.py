@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from broker.errors import FilterError, TransientError, UsageError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.examples import run_examples
@@ -124,7 +126,7 @@ def _read(folder: Path) -> tuple[dict[str, _File], bool]:
 def _take(store: Store, file: _File, allow: Allow) -> None:
     try:
         spec = parse_filter(file.text, str(file.path))
-        wrong = run_examples(spec) if spec.examples else []
+        wrong = run_examples(spec)
         if wrong:
             raise FilterError(f"{file.path}: example {wrong[0].number}: {wrong[0].reason}")
         allow(spec)
@@ -137,8 +139,8 @@ def _take(store: Store, file: _File, allow: Allow) -> None:
             log.warning("a filter's text changed, its version did not: counted on", file=str(file.path), version=taken)
         if spec.active:
             put_live(conn, version, f"{FILE} {file.path.name}")
-        elif version.state != filters.RETIRED:
-            filters.set_state(conn, version.name, version.version, filters.RETIRED, f"{FILE} {file.path.name}", "not active")
+        else:
+            _put_aside(conn, file.name, f"{FILE} {file.path.name}", "not active")
         filters.keep_file(conn, file.name, file.digest)
     log.info("filter taken in", filter=file.name, version=version.version, live=spec.active)
 
@@ -147,11 +149,15 @@ def _leave(store: Store, name: str) -> None:
     with filters.editing(store) as conn:
         if name not in filters.files(conn):
             return
-        for one in filters.of(conn, name):
-            if one.state == filters.LIVE and one.author == FILE:
-                filters.set_state(conn, name, one.version, filters.RETIRED, FILE, "its file is gone")
-                log.info("filter retired: its file is gone", filter=name, version=one.version)
+        _put_aside(conn, name, FILE, "its file is gone")
         filters.keep_file(conn, name, None)
+
+
+def _put_aside(conn: Connection, name: str, who: str, why: str) -> None:
+    for one in filters.of(conn, name):
+        if one.state == filters.LIVE and one.author == FILE:
+            filters.set_state(conn, name, one.version, filters.RETIRED, who, why)
+            log.info("filter retired", filter=name, version=one.version, reason=why)
 
 
 def _refuse(path: Path, error: Exception) -> None:
