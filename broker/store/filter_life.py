@@ -42,7 +42,7 @@ def add(store: Store, text: str, who: str, *, base: int | None = None, name: str
     """
     if name is not None and name_of(text)[0] != name:
         raise FilterError(f"the text names the filter {name_of(text)[0]!r}, the address {name!r}: let them be the same")
-    spec = parse_filter(numbered(text, name_of(text)[1]))
+    spec = parse_filter(text, number=1)
     with filters.editing(store) as conn:
         return enter(conn, text, digest(spec), who, base=base)[0]
 
