@@ -9,6 +9,7 @@
     │   ├── FilterError       a filter file is wrong
     │   └── DeclarationError  a stream declaration is wrong
     ├── NotFoundError         nothing by that name                              (exit status 1, HTTP 404)
+    ├── ConflictError         somebody else changed it meanwhile                (exit status 1, HTTP 409)
     ├── PoisonError           these bytes can never be processed: dead-lettered, with stage and reason
     │   ├── DecodeError       the bytes are not what they should be
     │   └── SchemaUnavailableError  the schema the bytes were written with cannot be had
@@ -25,6 +26,7 @@ Third-party errors are mapped to these at one seam each: `broker.stream.kafka`, 
 from __future__ import annotations
 
 __all__ = [
+    "ConflictError",
     "DeclarationError",
     "DecodeError",
     "ExpressionError",
@@ -84,6 +86,10 @@ class DeclarationError(UsageError):
 
 class NotFoundError(NunciusError):
     """Nothing by that name."""
+
+
+class ConflictError(NunciusError):
+    """Somebody else changed it meanwhile."""
 
 
 class PoisonError(NunciusError):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.errors import ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
+from broker.errors import ConflictError, ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
 from broker.telemetry import get_logger
 
 __all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
@@ -84,16 +84,21 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
+_TOLD: Mapping[type[NunciusError], tuple[int, str]] = {
+    UsageError: (400, "usage"),
+    SkyMapError: (422, "sky-map"),
+    ConflictError: (409, "conflict"),
+    NotFoundError: (404, "not-found"),
+}
+
+
 def _on_known(request: Request, error: Exception) -> JSONResponse:
     match error:
         case ExpressionError():
             return problem(request, 400, "expression", str(error), line=error.line, column=error.column)
-        case UsageError():
-            return problem(request, 400, "usage", str(error))
-        case SkyMapError():
-            return problem(request, 422, "sky-map", str(error))
-        case NotFoundError():
-            return problem(request, 404, "not-found", str(error))
+        case UsageError() | SkyMapError() | ConflictError() | NotFoundError():
+            status, kind = next(told for known, told in _TOLD.items() if isinstance(error, known))
+            return problem(request, status, kind, str(error))
         case TransientError():
             _log.warning("request put off", path=request.url.path, reason=str(error))
             detail = str(error) if isinstance(error, TooBusyError) else "the database or the log cannot be reached just now"

@@ -196,6 +196,8 @@ class Services:
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
+    gate
+        Raises `FilterError` where a filter would pass more than the settings allow.
     version
         Ours.
     live_readers
@@ -223,6 +225,7 @@ class Services:
     catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
     alarms: Callable[[], Mapping[str, str]] = dict
+    gate: Callable[[FilterSpec], None] = lambda _spec: None
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

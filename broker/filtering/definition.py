@@ -148,8 +148,13 @@ def load_filter(path: Path) -> FilterSpec:
         raise FilterError(f"{path}: not UTF-8 text, from byte {error.start} on") from error
 
 
-def parse_filter(text: str, source: str = "<text>") -> FilterSpec:
+def parse_filter(text: str, source: str = "<text>", *, number: int | None = None) -> FilterSpec:
     """The filter in a TOML text.
+
+    Parameters
+    ----------
+    number
+        Its version where the text has none.
 
     Raises
     ------
@@ -160,6 +165,8 @@ def parse_filter(text: str, source: str = "<text>") -> FilterSpec:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FilterError(f"{source}: not TOML: {error}") from error
+    if number is not None:
+        table.setdefault("version", number)
     place = _Place(source, text)
     _check_keys(table, place)
     parsed, columns = _where(table["where"], place)

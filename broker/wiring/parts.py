@@ -22,8 +22,10 @@ from broker.stream.embedded import EmbeddedLog
 from broker.stream.kafka import KafkaLog
 from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
+from broker.wiring import filter_folder
+from broker.wiring.filter_book import FilterBook
 
-__all__ = ["Parts", "declarations_of", "filters_of", "open_parts"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts"]
 
 log = get_logger(__name__)
 
@@ -38,6 +40,10 @@ class Parts:
     ----------
     data
         Folder for all that is kept.
+    filters
+        Those in force when the parts were opened; `process` goes by the `book`, batch by batch.
+    book
+        Those in force now.
     """
 
     data: Path
@@ -48,6 +54,7 @@ class Parts:
     schemas: SchemaSource
     filters: tuple[FilterSpec, ...]
     catalogs: tuple[Catalog, ...]
+    book: FilterBook
 
     @property
     def archive_root(self) -> str:
@@ -79,6 +86,8 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
         migrate.migrate(store)
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
+        filter_folder.take_in(store, filter_folder_of(settings, data))
+        book = FilterBook(store)
         yield Parts(
             data,
             settings,
@@ -86,8 +95,9 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
             store,
             declarations_of(settings, data),
             schema_source(settings, store),
-            filters_of(settings, data),
+            book.now(),
             tuple(catalogs.open_all(data / "catalogs")),
+            book,
         )
 
 
@@ -134,6 +144,17 @@ def declarations_of(settings: Settings, data: Path) -> dict[str, Declaration]:
     return load_declarations(shipped("schemas") / "streams") | (load_declarations(own) if own.is_dir() else {})
 
 
+def filter_folder_of(settings: Settings, data: Path) -> Path:
+    """The folder of filters that the settings name, else of those that come with Nuncius."""
+    return data / settings.filters if settings.filters else shipped("filters")
+
+
 def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
-    """Filters of the folder the settings name, else those that come with Nuncius."""
-    return tuple(load_filters(data / settings.filters if settings.filters else shipped("filters")))
+    """Filters of that folder, whatever became of them.
+
+    Raises
+    ------
+    FilterError
+        A file is wrong.
+    """
+    return load_filters(filter_folder_of(settings, data))

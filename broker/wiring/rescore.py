@@ -187,7 +187,7 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
     _keep(conn, subject, _gone(subject, gone))
     told = associations.told(conn, subject.name, [spec.name for spec in subject.filters])
     changed = inside.filter("moved")
-    new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "version", "alert_id"], how="anti")
+    new = picked.join(changed, on="alert_id", how="semi").join(told, on=["filter", "alert_id"], how="anti")
     there = associations.present(conn, new["alert_id"].unique().to_list())
     new = new.filter(pl.col("alert_id").is_in(list(there)))  # an alert whose own batch is under way will be picked by that
     matches.write(conn, _matches(subject.filters, rows, new.sort("filter", "alert_id")))

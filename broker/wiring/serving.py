@@ -59,7 +59,7 @@ def services(parts: Parts) -> Services:
         light_curve=lambda object_id: reading.light_curve(parts, object_id),
         query=lambda asked: _query(parts, asked),
         status=lambda: standing.status(parts),
-        filters=lambda: parts.filters,
+        filters=parts.book.now,
         schemas=_schemas(parts),
         region=lambda event, level: _region(parts, event, level),
         skymap=lambda path: load_map(parts, path),
