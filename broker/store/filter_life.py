@@ -40,8 +40,9 @@ def add(store: Store, text: str, who: str, *, base: int | None = None, name: str
     ConflictError
         Somebody else's version came after `base`.
     """
-    if name is not None and name_of(text)[0] != name:
-        raise FilterError(f"the text names the filter {name_of(text)[0]!r}, the address {name!r}: let them be the same")
+    named, _ = name_of(text)
+    if name is not None and named != name:
+        raise FilterError(f"the text names the filter {named!r}, the address {name!r}: let them be the same")
     spec = parse_filter(text, number=1)
     with filters.editing(store) as conn:
         return enter(conn, text, digest(spec), who, base=base)[0]
