@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ log = get_logger(__name__)
 FILE = "file"
 """Author of versions that come from the folder."""
 LOOK_SECONDS = 0.5
+_TOLD = 8  # names of filters in one line of the log
 
 Allow = Callable[[FilterSpec], None]
 """Raises `UsageError` where a filter must not go live."""
@@ -60,13 +61,21 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all) -> None:
     found, spoiled = _read(folder)
     with connection(store) as conn:
         known = filters.files(conn)
-    for name, file in found.items():
-        if known.get(name) != file.digest:
-            _take(store, file, allow)
+    changed = [file for name, file in found.items() if known.get(name) != file.digest]
+    right = [(file, spec) for file in changed if (spec := _checked(file, allow)) is not None]
     # A file that cannot be read may be that of any filter: none is retired as long as there is one.
-    if not spoiled:
-        for name in known.keys() - found.keys():
-            _leave(store, name)
+    gone = () if spoiled else known.keys() - found.keys()
+    if not right and not gone:
+        return
+    with filters.editing(store) as conn:
+        for file, spec in right:
+            _take(conn, file, spec)
+        for name in gone:
+            _put_aside(conn, name, FILE, "its file is gone")
+            filters.keep_file(conn, name, None)
+    log.info(
+        "filters taken in from their folder", folder=str(folder), taken=_few(file.name for file, _ in right), gone=_few(gone)
+    )
 
 
 @contextmanager
@@ -123,7 +132,8 @@ def _read(folder: Path) -> tuple[dict[str, _File], bool]:
     return found, spoiled
 
 
-def _take(store: Store, file: _File, allow: Allow) -> None:
+def _checked(file: _File, allow: Allow) -> FilterSpec | None:
+    """The filter in a file, if it may go live."""
     try:
         spec = parse_filter(file.text, str(file.path))
         wrong = run_examples(spec)
@@ -132,32 +142,30 @@ def _take(store: Store, file: _File, allow: Allow) -> None:
         allow(spec)
     except UsageError as error:
         _refuse(file.path, error)
-        return
-    with filters.editing(store) as conn:
-        version, taken = enter(conn, file.text, digest(spec), FILE, str(file.path))
-        if taken != spec.version:
-            log.warning("a filter's text changed, its version did not: counted on", file=str(file.path), version=taken)
-        if spec.active:
-            put_live(conn, version, f"{FILE} {file.path.name}")
-        else:
-            _put_aside(conn, file.name, f"{FILE} {file.path.name}", "not active")
-        filters.keep_file(conn, file.name, file.digest)
-    log.info("filter taken in", filter=file.name, version=version.version, live=spec.active)
+        return None
+    return spec
 
 
-def _leave(store: Store, name: str) -> None:
-    with filters.editing(store) as conn:
-        if name not in filters.files(conn):
-            return
-        _put_aside(conn, name, FILE, "its file is gone")
-        filters.keep_file(conn, name, None)
+def _take(conn: Connection, file: _File, spec: FilterSpec) -> None:
+    version, taken = enter(conn, file.text, digest(spec), FILE, str(file.path))
+    if taken != spec.version:
+        log.warning("a filter's text changed, its version did not: counted on", file=str(file.path), version=taken)
+    if spec.active:
+        put_live(conn, version, f"{FILE} {file.path.name}")
+    else:
+        _put_aside(conn, file.name, f"{FILE} {file.path.name}", "not active")
+    filters.keep_file(conn, file.name, file.digest)
+
+
+def _few(names: Iterable[str]) -> str:
+    some = sorted(names)
+    return ", ".join(some[:_TOLD]) + (f" and {len(some) - _TOLD} more" if len(some) > _TOLD else "")
 
 
 def _put_aside(conn: Connection, name: str, who: str, why: str) -> None:
     for one in filters.of(conn, name):
         if one.state == filters.LIVE and one.author == FILE:
             filters.set_state(conn, name, one.version, filters.RETIRED, who, why)
-            log.info("filter retired", filter=name, version=one.version, reason=why)
 
 
 def _refuse(path: Path, error: Exception) -> None:
