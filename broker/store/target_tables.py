@@ -17,7 +17,7 @@ import polars as pl
 
 from broker.errors import UsageError
 
-__all__ = ["LARGEST_RADIUS", "SCHEMA", "TargetTable", "checked", "check_radius", "read_targets"]
+__all__ = ["LARGEST_RADIUS", "SCHEMA", "TargetTable", "check_radius", "checked", "read_targets"]
 
 SCHEMA: Final = {"id": pl.String, "ra": pl.Float64, "dec": pl.Float64, "radius": pl.Float64}
 """Columns of targets: degrees, ICRS, and arcseconds; a null radius is the list's own."""
@@ -28,7 +28,7 @@ _MOST: Final = 10_000_000
 _LARGEST: Final = 1 << 31  # bytes, unpacked
 _HEAD: Final = 1 << 16
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "ra": ("ra", "ra_deg", "radeg", "raj2000", "_raj2000", "ra_icrs", "ra_j2000", "rajd", "right_ascension", "meanra", "ramean"),
+    "ra": ("ra", "ra_deg", "radeg", "raj2000", "_raj2000", "ra_icrs", "ra_j2000", "right_ascension", "meanra", "ramean"),
     "dec": ("dec", "dec_deg", "decdeg", "dedeg", "dej2000", "_dej2000", "decj2000", "de_icrs", "dec_icrs", "dec_j2000", "decl",
             "de", "declination", "meandec", "decmean"),
     "id": ("id", "name", "target", "target_id", "target_name", "source_id", "objid", "object_id", "objectid", "object",
@@ -124,7 +124,9 @@ def checked(table: pl.DataFrame, called: Mapping[str, str] | None = None) -> pl.
         f"arcseconds, above 0 and up to {LARGEST_RADIUS:g} (10 degrees); larger ones are regions, `nuncius region add`",
     )
     numbers = pl.int_range(1, table.height + 1, eager=True).cast(pl.String)
-    ids = table["id"].str.strip_chars().replace("", None).fill_null(numbers) if "id" in table.columns else numbers
+    ids = (
+        table["id"].cast(pl.String).str.strip_chars().replace("", None).fill_null(numbers) if "id" in table.columns else numbers
+    )
     return pl.DataFrame(
         {"id": ids, "ra": table["ra"] % 360.0, "dec": table["dec"], "radius": radius}, schema_overrides=SCHEMA
     ).select(SCHEMA)
@@ -141,9 +143,9 @@ def _refuse(wrong: np.ndarray[Any, np.dtype[np.bool_]], column: pl.Series, calle
     rows = np.flatnonzero(wrong)
     if rows.size:
         value = column[int(rows[0])]
-        more = f", nor do {rows.size - 1:,} rows more" if rows.size > 1 else ""
-        said = "is empty" if value is None else f"is {value}"
-        raise UsageError(f"row {rows[0] + 1}, column {called!r} {said}, which cannot be{more}: wanted are {wanted}")
+        more = f" ({rows.size:,} rows are like that)" if rows.size > 1 else ""
+        said = "empty" if value is None else str(value)
+        raise UsageError(f"row {rows[0] + 1}, column {called!r} is {said}, which cannot be{more}: wanted are {wanted}")
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -232,7 +234,7 @@ def _chosen(columns: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _meant(columns: Iterable[str], kind: str) -> str | None:
     """A column whose name is nearly one of a kind."""
-    cutoff = 0.8 if kind in {"radius", "id"} else 0.6
+    cutoff = {"radius": 0.8, "id": 0.85}.get(kind, 0.6)
     return next((column for column in columns if get_close_matches(column.lower(), _NAMES[kind], 1, cutoff)), None)
 
 
