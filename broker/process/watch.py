@@ -14,7 +14,7 @@ from broker.alert import Batch, Step
 from broker.science.sky import in_ranges
 from broker.science.targets import TargetIndex, match
 
-__all__ = ["LIST_COLUMNS", "REGION_PREFIX", "WATCHLIST_PREFIX", "Asked", "Held", "OpenList", "asked_of", "watch"]
+__all__ = ["LIST_COLUMNS", "REGION_PREFIX", "WATCHLIST_PREFIX", "Asked", "Held", "OpenList", "asked_of", "columns_of", "watch"]
 
 WATCHLIST_PREFIX: Final = "watchlist."
 REGION_PREFIX: Final = "moc."
@@ -60,6 +60,11 @@ class Held:
 
     watchlists: Mapping[str, OpenList]
     regions: Mapping[str, npt.NDArray[np.int64]]
+
+
+def columns_of(watchlist: str) -> list[str]:
+    """Columns of a watchlist."""
+    return [f"{WATCHLIST_PREFIX}{watchlist}.{kind}" for kind in LIST_COLUMNS]
 
 
 def asked_of(columns: Collection[str]) -> Asked:

@@ -13,12 +13,13 @@ from broker.errors import UsageError
 from broker.store import tables
 from broker.store.engine import Store, connection
 
-__all__ = ["VISIBILITIES", "Visibility", "check_name", "check_visibility", "note_change", "state", "unknown"]
+__all__ = ["VISIBILITIES", "Visibility", "check_name", "check_text", "check_visibility", "note_change", "state", "unknown"]
 
 Visibility = Literal["private", "team", "public"]
 
 VISIBILITIES: Final[tuple[str, ...]] = get_args(Visibility)
 
+_LONGEST: Final = 2_000
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -29,6 +30,13 @@ def check_name(kind: str, name: str) -> str:
             f"{kind} {name[:80]!r}: a name is a lower-case letter, then up to 63 of a-z, 0-9 and _: columns are called by it"
         )
     return name
+
+
+def check_text(what: str, text: str) -> str:
+    """A text that the database can keep, without blanks around it; `UsageError` where it cannot."""
+    if len(text) > _LONGEST or any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError(f"{what}: up to {_LONGEST:,} letters, none of them NUL or half of a pair")
+    return text.strip()
 
 
 def check_visibility(visibility: str) -> str:

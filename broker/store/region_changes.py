@@ -17,7 +17,7 @@ from broker.science.sky import NPIX29
 from broker.store import tables
 from broker.store.engine import Store, transaction
 from broker.store.events import canonical_name
-from broker.store.lists import check_name, check_visibility, note_change
+from broker.store.lists import check_name, check_text, check_visibility, note_change
 from broker.store.regions import Region, get, newest, no_region
 from broker.store.times import now
 
@@ -130,9 +130,9 @@ def _check(name: str, inside: IntArray) -> None:
 def _row(name: str, description: str, visibility: str, owner: str | None, who: str | None) -> dict[str, Any]:
     return {
         "name": check_name("region", name),
-        "owner": owner,
+        "owner": owner and check_text("owner", owner),
         "visibility": check_visibility(visibility),
-        "description": description.strip(),
+        "description": check_text("description", description),
         "created": now(),
         "who": who,
     }

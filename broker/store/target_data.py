@@ -39,7 +39,7 @@ def unpack(data: Sequence[bytes]) -> pl.DataFrame:
 def after(frame: pl.DataFrame, change: pl.DataFrame) -> pl.DataFrame:
     """Targets once they are changed as `changed` says."""
     kept = frame.filter(~pl.col("id").is_in(change["id"].implode()))
-    return pl.concat([kept, change.filter(~pl.col(_GONE)).select(SCHEMA)])
+    return pl.concat([kept, change.filter(~pl.col(_GONE)).select(*SCHEMA)])
 
 
 def changed(put: pl.DataFrame, removed: Sequence[str] = ()) -> pl.DataFrame:

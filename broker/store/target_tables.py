@@ -37,6 +37,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """What each column may be called, without regard to case; of several that are there the first is taken."""
 
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?")
 _ARCSEC: Final = {"radius_arcmin": 60.0, "radius_deg": 3600.0}
 _SEXAGESIMAL: Final = re.compile(
     r"([+-]?)(\d{1,3})(?:[:\s]\s*|[hd°]\s*)([0-5]?\d)(?:[:\s]\s*|[m'′]\s*)([0-5]?\d(?:\.\d*)?)\s*[s\"″]?"  # noqa: RUF001 - primes are what people paste
@@ -129,7 +130,7 @@ def checked(table: pl.DataFrame, called: Mapping[str, str] | None = None) -> pl.
     )
     return pl.DataFrame(
         {"id": ids, "ra": table["ra"] % 360.0, "dec": table["dec"], "radius": radius}, schema_overrides=SCHEMA
-    ).select(SCHEMA)
+    ).select(*SCHEMA)
 
 
 def check_radius(radius: float) -> float:
@@ -190,6 +191,8 @@ def _of_csv(data: bytes) -> pl.DataFrame:
     separator = max((",", "\t", ";", "|"), key=lines[0].count)
     # Not inferred: a name of digits keeps its zeros, and a number that is none is told by its row.
     table = pl.read_csv("\n".join(lines).encode(), separator=separator, infer_schema=False)
+    if any(_NUMBER.fullmatch(column.strip()) for column in table.columns):
+        raise UsageError("its first line holds numbers: write a line with the names of the columns above, such as id,ra,dec")
     return table.rename({column: column.strip() for column in table.columns})
 
 
@@ -199,7 +202,8 @@ def _of_astropy(data: bytes, kind: str) -> tuple[pl.DataFrame, dict[str, str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # astropy warns of harmless departures from the standards
         warnings.filterwarnings("error", message=".*truncated")
-        table = Table.read(io.BytesIO(data), format=kind)
+        named = {"use_names_over_ids": True} if kind == "votable" else {}
+        table = Table.read(io.BytesIO(data), format=kind, **named)
     flat = [str(column) for column in table.columns if table[column].ndim == 1]
     units = {column: str(table[column].unit) for column in flat if table[column].unit is not None}
     return pl.DataFrame({column: _series(column, table[column]) for column in flat}), units
@@ -217,9 +221,11 @@ def _series(name: str, column: Any) -> pl.Series:
 
 def _chosen(columns: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Which column stands for what, and those that stand for nothing."""
-    lower = {column.strip().lower(): column for column in reversed(list(columns))}
+    lower: dict[str, str] = {}
+    for column in columns:
+        lower.setdefault(column.strip().lower(), column)
     chosen = {kind: lower[key] for kind, names in _NAMES.items() if (key := next((n for n in names if n in lower), None))}
-    ignored = tuple(column for column in lower.values() if column not in chosen.values())[::-1]
+    ignored = tuple(column for column in lower.values() if column not in chosen.values())
     for kind, what in (("ra", "right ascension"), ("dec", "declination")):
         if kind not in chosen:
             found = ", ".join(lower.values()) or "nothing"

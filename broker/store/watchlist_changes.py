@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from broker.errors import NotFoundError, UsageError
 from broker.store import tables
 from broker.store.engine import Store, transaction
-from broker.store.lists import check_name, check_visibility, note_change
+from broker.store.lists import check_name, check_text, check_visibility, note_change
 from broker.store.target_data import FEW, LONGEST, after, changed, digest_of, pack
-from broker.store.target_tables import check_radius, checked
+from broker.store.target_tables import SCHEMA, check_radius, checked
 from broker.store.times import now
 from broker.store.watchlists import Watchlist, get, newest, targets_of
 
-__all__ = ["RADIUS", "change", "create", "put", "remove", "remove_target", "replace"]
+__all__ = ["RADIUS", "change", "create", "put_target", "remove", "remove_target", "replace"]
 
 RADIUS: Final = 2.0
 """Arcseconds around a target, unless said otherwise."""
@@ -54,9 +54,9 @@ def create(
     """
     row = {
         "name": check_name("watchlist", name),
-        "owner": owner,
+        "owner": owner and check_text("owner", owner),
         "visibility": check_visibility(visibility),
-        "description": description.strip(),
+        "description": check_text("description", description),
         "created": now(),
         "who": who,
     }
@@ -80,23 +80,33 @@ def replace(store: Store, name: str, table: pl.DataFrame, *, radius: float | Non
     return get(store, name)
 
 
-def put(store: Store, name: str, table: pl.DataFrame, *, who: str | None = None) -> Watchlist:
-    """Add targets to a list, in place of those that have their ids.
+def put_target(
+    store: Store, name: str, ident: str, *, ra: float, dec: float, radius: float | None = None, who: str | None = None
+) -> Watchlist:
+    """Add a target to a list, in place of those of its id.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees, ICRS.
+    radius
+        Arcseconds; the list's own unless given.
 
     Raises
     ------
     UsageError
-        A target cannot be.
+        The target cannot be.
     """
-    frame = checked(table).unique("id", keep="last", maintain_order=True)
+    if not (called := check_text("id", ident)):
+        raise UsageError("a target has an id, by which it can be found again")
+    frame = checked(pl.DataFrame([{"id": called, "ra": ra, "dec": dec, "radius": radius}], schema=SCHEMA))
     with transaction(store) as conn:
         before = _held(conn, name)
         there = targets_of(conn, name, before)
-        frame = frame.join(there, on=frame.columns, how="anti", nulls_equal=True)
-        words = f"target {frame['id'][0]} put" if frame.height == 1 else f"{frame.height:,} targets put"
-        delta = changed(frame)
-        left = after(there, delta)
-        _write(conn, name, left, before, radius=before.radius, words=words, who=who, delta=delta)
+        if not there.filter(pl.col("id") == called).equals(frame):
+            delta = changed(frame)
+            words = f"target {called} put"
+            _write(conn, name, after(there, delta), before, radius=before.radius, words=words, who=who, delta=delta)
     return get(store, name)
 
 
@@ -119,7 +129,16 @@ def remove_target(store: Store, name: str, ident: str, *, who: str | None = None
         if left.is_empty():
             raise UsageError(f"{ident!r} is the only target of watchlist {name!r}: `nuncius watchlist remove {name}`")
         delta = changed(there.clear(), [ident])
-        _write(conn, name, left, before, radius=before.radius, words=f"target {ident} removed", who=who, delta=delta)
+        _write(
+            conn,
+            name,
+            left,
+            before,
+            radius=before.radius,
+            words=f"target {check_text('id', ident)} removed",
+            who=who,
+            delta=delta,
+        )
     return get(store, name)
 
 
@@ -134,9 +153,11 @@ def change(
     who: str | None = None,
 ) -> Watchlist:
     """Change what is given; another radius makes a version."""
-    given = {"description": description, "visibility": visibility, "owner": owner}
-    if visibility is not None:
-        check_visibility(visibility)
+    given = {
+        "description": description and check_text("description", description),
+        "visibility": visibility and check_visibility(visibility),
+        "owner": owner and check_text("owner", owner),
+    }
     with transaction(store) as conn:
         before = _held(conn, name)
         if values := {key: value for key, value in given.items() if value is not None}:

@@ -12,7 +12,7 @@ from broker.decode.common import paths_of
 from broker.decode.program import UnusualSchemaError, field_paths
 from broker.errors import UsageError
 from broker.process import associate, features, localise
-from broker.process.watch import LIST_COLUMNS, REGION_PREFIX, WATCHLIST_PREFIX
+from broker.process.watch import REGION_PREFIX, columns_of
 from broker.store import regions, schemas_seen, watchlists
 from broker.wiring.parts import Parts
 
@@ -22,7 +22,7 @@ __all__ = ["added", "sources_of", "suggestion"]
 def added(parts: Parts) -> frozenset[str]:
     """Columns that our own steps add: null for an alert that was worked on before they were wanted."""
     catalogs = (f"{each.name}.{name}" for each in parts.catalogs for name in ("sep", "id", *each.columns))
-    lists = (f"{WATCHLIST_PREFIX}{each.name}.{kind}" for each in watchlists.listing(parts.store) for kind in LIST_COLUMNS)
+    lists = (column for each in watchlists.listing(parts.store) for column in columns_of(each.name))
     mocs = (f"{REGION_PREFIX}{each.name}" for each in regions.listing(parts.store))
     return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS, *lists, *mocs])
 
