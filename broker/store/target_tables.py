@@ -261,10 +261,8 @@ def _numbers(column: pl.Series, called: str, wanted: str) -> pl.Series:
 def _degrees(column: pl.Series, kind: str, called: str, unit: str) -> pl.Series:
     if column.dtype == pl.String:
         written = column.str.strip_chars().replace("", None)
-        angles = [_SEXAGESIMAL.fullmatch(text) for text in written.drop_nulls().head(1)]
-        if any(angles):
+        if any(_SEXAGESIMAL.fullmatch(text) for text in written.drop_nulls().head(1)):
             return _sexagesimal(written, kind, called)
-        return _numbers(column, called, "degrees")
     return _numbers(column, called, "degrees") * _factor(unit, "deg", called)
 
 
