@@ -23,9 +23,11 @@ from broker.api import (
     packets,
     pages,
     problems,
+    regions,
     registry,
     skymaps,
     status,
+    watchlists,
 )
 from broker.api.services import Services
 
@@ -39,6 +41,7 @@ TAGS = [
     {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
     {"name": "coincidences", "description": "Events of different messengers that are near in time"},
     {"name": "filters", "description": "What is looked for"},
+    {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
     {"name": "matches", "description": "What was found, and what is being found"},
     {"name": "service", "description": "How we do"},
     {"name": "schema registry", "description": "The read side of the Confluent protocol; also at the root"},
@@ -62,6 +65,8 @@ def _resources(services: Services) -> list[APIRouter]:
         columns.router(services),  # before filters, which may take any name
         filters.router(services),
         catalogs.router(services),
+        watchlists.router(services),
+        regions.router(services),
         matches.router(services),
         live.router(services),
         status.router(services),

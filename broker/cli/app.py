@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, skymap, vtp
+from broker.cli import (
+    catalogs,
+    config,
+    dead_letters,
+    demo,
+    event,
+    filters,
+    ingest,
+    query,
+    region,
+    service,
+    simulate,
+    skymap,
+    vtp,
+    watchlist,
+)
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -62,6 +77,8 @@ for group, name in (
     (filters.app, "filter"),
     (event.app, "event"),
     (catalogs.app, "catalog"),
+    (watchlist.app, "watchlist"),
+    (region.app, "region"),
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),

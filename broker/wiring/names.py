@@ -13,7 +13,8 @@ from broker.decode.program import UnusualSchemaError, field_paths
 from broker.errors import UsageError
 from broker.filtering.columns import LISTS
 from broker.process import associate, features, localise
-from broker.store import schemas_seen
+from broker.process.watch import REGION_PREFIX, columns_of
+from broker.store import regions, schemas_seen, watchlists
 from broker.wiring.parts import Parts
 
 __all__ = ["added", "sources_of", "suggestion"]
@@ -22,7 +23,9 @@ __all__ = ["added", "sources_of", "suggestion"]
 def added(parts: Parts) -> frozenset[str]:
     """Columns that our own steps add: null for an alert that was worked on before they were wanted."""
     catalogs = (f"{each.name}.{name}" for each in parts.catalogs for name in ("sep", "id", *each.columns))
-    return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS])
+    lists = (column for each in watchlists.listing(parts.store) for column in columns_of(each.name))
+    mocs = (f"{REGION_PREFIX}{each.name}" for each in regions.listing(parts.store))
+    return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS, *lists, *mocs])
 
 
 def sources_of(

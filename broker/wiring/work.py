@@ -28,6 +28,7 @@ from broker.process.features import features
 from broker.process.host_distance import Distances
 from broker.process.localise import localise
 from broker.process.select import select, wanted
+from broker.process.watch import watch
 from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
@@ -44,6 +45,7 @@ from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
 from broker.wiring.parts import Parts
 from broker.wiring.rescore import rescore
+from broker.wiring.watch import ListsNow
 
 __all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
 
@@ -74,11 +76,12 @@ def steps(parts: Parts, keep: dict[str, str], live: LiveMapsNow) -> dict[str, li
     repeated = ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests)))
     near = ("crossmatch", crossmatch(parts.catalogs))
     inside = ("associate", associate(live, threshold=parts.settings.associate.level, distances=distances_of(parts)))
+    listed = ("watch", watch(asked, ListsNow(parts)))
     picked = ("select", select(parts.filters))
     return {
-        "survey": [repeated, near, inside, ("features", features(asked)), picked],
+        "survey": [repeated, near, inside, ("features", features(asked)), listed, picked],
         # Notices are not held against each other's maps: that is a coincidence of events, and has its own statistics.
-        "notice": [repeated, near, ("localise", localise(save)), picked],
+        "notice": [repeated, near, ("localise", localise(save)), listed, picked],
     }
 
 
