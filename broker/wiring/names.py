@@ -12,16 +12,23 @@ from broker.decode.common import paths_of
 from broker.decode.program import UnusualSchemaError, field_paths
 from broker.errors import UsageError
 from broker.process import associate, features, localise
-from broker.store import schemas_seen
+from broker.store import catalogs, schemas_seen
 from broker.wiring.parts import Parts
 
-__all__ = ["added", "sources_of", "suggestion"]
+__all__ = ["added", "by_steps", "sources_of", "suggestion"]
+
+_BESIDE = frozenset({*catalogs.known(), "watchlist", "moc"})
 
 
 def added(parts: Parts) -> frozenset[str]:
     """Columns that our own steps add: null for an alert that was worked on before they were wanted."""
     catalogs = (f"{each.name}.{name}" for each in parts.catalogs for name in ("sep", "id", *each.columns))
     return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS])
+
+
+def by_steps(name: str) -> bool:
+    """Whether it is a column that a step of ours makes from what lies beside the packet: catalogues, maps, people's lists."""
+    return name in associate.COLUMNS or name in localise.COLUMNS or name.partition(".")[0] in _BESIDE
 
 
 def sources_of(
