@@ -24,7 +24,7 @@ from broker.store.provenance import provenance
 from broker.store.segments import Piece, Segment, listing, night_of, resolve, write_file
 from broker.telemetry import get_logger
 
-__all__ = ["PROVENANCE", "read_pieces", "scan", "write_segment"]
+__all__ = ["PROVENANCE", "read_pieces", "scan", "timed", "write_segment"]
 
 log = get_logger(__name__)
 
@@ -142,10 +142,7 @@ def scan(
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
-    for edge, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
-        if edge is not None:
-            when = pl.col("time")
-            frame = frame.filter(keep(when, edge) | (when.is_null() & keep(pl.col("nuncius.received"), edge)))
+    frame = timed(frame, start, end)
     if columns is None:
         return frame
     known = frame.collect_schema().names()
@@ -153,6 +150,15 @@ def scan(
     if unknown:
         raise UsageError(f"no frame has a column {unknown[0]!r}: name it in a filter to have it decoded from then on")
     return frame.select(columns)
+
+
+def timed(frame: pl.LazyFrame, start: datetime | None, end: datetime | None) -> pl.LazyFrame:
+    """Rows of a half-open window of the alerts' time; one without a time counts by its receipt."""
+    for edge, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
+        if edge is not None:
+            when = pl.col("time")
+            frame = frame.filter(keep(when, edge) | (when.is_null() & keep(pl.col("nuncius.received"), edge)))
+    return frame
 
 
 def read_pieces(pieces: Sequence[Piece]) -> pl.LazyFrame:
