@@ -32,8 +32,11 @@ def from_packets(parts: Parts, archive: Archive, stream: str, rows: pl.DataFrame
     if stream in parts.declarations:
         batch = features.features(names)(batch)
     found = batch.frame.select("_record", "_unit", *(name for name in names if name in batch.frame.columns))
-    keys = rows.with_row_index("_record").with_columns(
-        pl.col("_record").cast(PRIVATE["_record"]), pl.col("nuncius.unit").cast(PRIVATE["_unit"]).alias("_unit")
+    # Rows of a merged file have columns that were made for others of its rows.
+    keys = (
+        rows.drop(*names, strict=False)
+        .with_row_index("_record")
+        .with_columns(pl.col("_record").cast(PRIVATE["_record"]), pl.col("nuncius.unit").cast(PRIVATE["_unit"]).alias("_unit"))
     )
     return keys.join(found, on=["_record", "_unit"], how="left", maintain_order="left")
 

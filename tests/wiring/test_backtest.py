@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
-from broker.filtering.definition import FilterSpec, load_filters, parse_filter
+from broker.errors import FilterError
+from broker.filtering.definition import FilterSpec, parse_filter
 from broker.ingest.raw import Kind, Received, to_message
 from broker.paths import shipped
 from broker.process.associate import COLUMNS
-from broker.settings import LogTable, ProcessTable, Settings, StoreTable
+from broker.settings import BacktestTable, LogTable, ProcessTable, Settings, StoreTable
 from broker.simulate import lvk
 from broker.simulate.survey import Packet
 from broker.store import columns, tables
@@ -54,7 +56,9 @@ def night_of_maps() -> list[Packet]:
     delays = tuple(7200.0 + delay for delay in (700.0, 1500.0, 2100.0, 2700.0, 3300.0))
     packets += lvk.notices(wrong, delays=delays, retract=True)
     mock = lvk.make_event(rng, START, place=(truth.ra, truth.dec), mock=True)
-    packets += [packet._replace(time=packet.time + timedelta(minutes=20)) for packet in lvk.notices(mock, delays=(0, 1, 2, 3, 4))]
+    packets += [
+        packet._replace(time=packet.time + timedelta(minutes=20)) for packet in lvk.notices(mock, delays=(0, 1, 2, 3, 4))
+    ]
     return sorted(packets, key=lambda packet: packet.time)
 
 
@@ -79,7 +83,7 @@ def take_in(parts: Parts, packets: Sequence[Packet], slices: int) -> None:
     bounds = running.bounds(parts)
     kinds = {".json": "application/json", ".xml": "application/xml"}
     edges = np.linspace(0, len(packets), slices + 1).astype(int)
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges.tolist()):
         parts.log.append(
             [
                 to_message(
@@ -149,3 +153,90 @@ def test_maps_of_arrival_alone_would_not_do(sky: Sky) -> None:
     spec = own("mergers")
     assert spec.columns & set(COLUMNS)
     assert len(backtest(sky.parts, spec).matches) > expected_share(sky.parts, spec).matched > 0
+
+
+def test_files_merged_say_the_same(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    packets = night_of_maps()
+    parts_of = settings(data, LIVE)
+    with open_parts(parts_of, data) as parts:
+        take_in(parts, packets, 2)  # many alerts and all notices at once: worked off in another order than they were sent
+        before = held(parts)
+        merged = compact(parts.frames, 0.0, grace=0.0, durable=False)
+        assert merged.merged > merged.into > 0
+        assert held(parts) == before
+        assert any(later(parts, spec) for spec in parts.filters)
+
+
+def test_what_nobody_kept_comes_from_the_packets(sky: Sky, tmp_path: Path) -> None:
+    """Filters that were not live find what they find where they were; of files merged from before and after too."""
+    data = tmp_path / "data"
+    survey = [packet for packet in sky.packets if packet.stream in {"ztf", "lsst"}]
+    half = len(survey) // 2
+    with open_parts(settings(data, ("kept_by_none", "risers")), data) as parts:
+        take_in(replace(parts, filters=()), survey[:half], 2)
+        take_in(parts, survey[half:], 2)
+        both = {name: backtest(parts, own(name)) for name in ("kept_by_none", "risers")}
+        for name, told in both.items():
+            there = picked(parts, own(name))
+            assert there, name
+            assert there < set(told.matches)  # what came before it was live, too
+            assert told.matches == backtest(sky.parts, own(name)).matches
+            assert told.warnings == ()
+        compact(parts.frames, 0.0, grace=0.0, durable=False)
+        assert {name: backtest(parts, own(name)) for name in both} == both
+
+
+def test_windows_are_those_of_explain(sky: Sky) -> None:
+    edges = [None, *(START + timedelta(minutes=minutes) for minutes in (10, 25, 40)), None]
+    for name in ("kept_by_none", "anywhere"):
+        whole = backtest(sky.parts, own(name))
+        found: list[str] = []
+        for start, end in pairwise(edges):
+            part = backtest(sky.parts, own(name), start, end)
+            assert part.evaluated == funnel(sky.parts, own(name), start=start, end=end).evaluated
+            found += part.matches
+        assert found == list(whole.matches)
+    assert funnel(sky.parts, own("kept_by_none")).matched == backtest(sky.parts, own("kept_by_none")).matched
+
+
+def test_what_is_told(sky: Sky) -> None:
+    told = backtest(sky.parts, own("anywhere"))
+    assert (told.filter, told.version, told.since, told.until) == ("anywhere", 2, None, None)
+    assert told.share == told.matched / told.evaluated
+    assert sum(night.matched for night in told.nights) == told.matched == told.per_night * len(told.nights)
+    assert sum(night.evaluated for night in told.nights) == told.evaluated
+    assert 0 < sum(one.matched for one in told.magnitudes) < told.matched  # of a source that fades LSST gives none
+    others = {spec.name: len(picked(sky.parts, spec) & set(told.matches)) for spec in sky.parts.filters}
+    assert told.overlap == {name: count for name, count in others.items() if count and name != "anywhere"}
+    assert {sample.alert_id for sample in told.samples} <= set(told.matches)
+    assert told.samples[0].link.startswith("/alerts/")
+    unkept = parse_filter('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "(gaia.sep < 2) IS NOT TRUE"\n')
+    (said,) = backtest(sky.parts, unkept).warnings
+    assert said == f"gaia.sep was not kept for {backtest(sky.parts, unkept).evaluated} alerts: null for them"
+    paused = backtest(sky.parts, replace(own("anywhere"), active=False))
+    assert paused.matches == told.matches
+
+
+def test_too_much_is_refused(sky: Sky) -> None:
+    everything = parse_filter('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag IS NOT NULL"\n')
+    share = expected_share(sky.parts, everything)
+    assert share.matched == share.evaluated > 100
+    with pytest.raises(FilterError, match=r"100\.0%.*backtest\.most_share allows 10\.0%.*--force"):
+        refuse(share, sky.parts.settings)
+    refuse(Share(99, 99), sky.parts.settings)
+    refuse(Share(1000, 100), sky.parts.settings)
+    refuse(share, Settings(backtest=BacktestTable(most_share=1.0)))
+    unread = expected_share(sky.parts, own("kept_by_none"))
+    assert unread == Share(*(getattr(backtest(sky.parts, own("kept_by_none")), name) for name in ("evaluated", "matched")))
+
+
+@pytest.mark.data
+def test_over_real_packets(data_dir: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    folders = [data_dir / "ztf", data_dir / "lsst", data_dir / "gcn"]
+    with open_parts(settings(data, LIVE), data) as parts:
+        running.ingest_paths(parts, [folder for folder in folders if folder.is_dir()], lambda _name, _count: None)
+        running.drain(parts, lambda _records: None)
+        found = held(parts)
+        assert sum(bool(ids) for ids in found.values()) > 5
