@@ -201,6 +201,12 @@ class VtpTable(Table):
     unacknowledged: Count = 1000
 
 
+class BacktestTable(Table):
+    """What a filter is asked before it goes live."""
+
+    most_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the alerts it sees that it may pick
+
+
 class ServeTable(Table):
     """The HTTP face."""
 
@@ -300,6 +306,7 @@ class Settings(BaseSettings):
     process: ProcessTable = ProcessTable()
     associate: AssociateTable = AssociateTable()
     coincidences: CoincidencesTable = CoincidencesTable()
+    backtest: BacktestTable = BacktestTable()
     serve: ServeTable = ServeTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()

@@ -14,10 +14,12 @@ from broker.errors import UsageError
 from broker.filtering.columns import LISTS
 from broker.process import associate, features, localise
 from broker.process.watch import REGION_PREFIX, columns_of
-from broker.store import regions, schemas_seen, watchlists
+from broker.store import catalogs, regions, schemas_seen, watchlists
 from broker.wiring.parts import Parts
 
-__all__ = ["added", "sources_of", "suggestion"]
+__all__ = ["added", "by_steps", "sources_of", "suggestion"]
+
+_BESIDE = frozenset({*catalogs.known(), "watchlist", "moc"})
 
 
 def added(parts: Parts) -> frozenset[str]:
@@ -26,6 +28,11 @@ def added(parts: Parts) -> frozenset[str]:
     lists = (column for each in watchlists.listing(parts.store) for column in columns_of(each.name))
     mocs = (f"{REGION_PREFIX}{each.name}" for each in regions.listing(parts.store))
     return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS, *lists, *mocs])
+
+
+def by_steps(name: str) -> bool:
+    """Whether it is a column that a step of ours makes from what lies beside the packet: catalogues, maps, people's lists."""
+    return name in associate.COLUMNS or name in localise.COLUMNS or name.partition(".")[0] in _BESIDE
 
 
 def sources_of(

@@ -43,6 +43,7 @@ from broker.topics import COINCIDENCE_STREAM
 from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
+from broker.wiring.names import by_steps
 from broker.wiring.parts import Parts
 from broker.wiring.rescore import rescore
 from broker.wiring.watch import ListsNow
@@ -175,7 +176,14 @@ class Worker:
         durable = self.parts.settings.store.durable
         keeping: list[Future[Any]] = [
             self.pool.submit(_timed("archive")(self.archive.write), placed),
-            self.pool.submit(_timed("frames")(columns.write_segment), self.parts.frames, batch, addresses, durable=durable),
+            self.pool.submit(
+                _timed("frames")(columns.write_segment),
+                self.parts.frames,
+                batch,
+                addresses,
+                durable=durable,
+                looked_for=self._looked_for(batch.stream),
+            ),
             self.pool.submit(_timed("database")(self._database), decoded, batch, addresses, changes),
         ]
         try:
@@ -199,6 +207,10 @@ class Worker:
             kept = (*declared.keep, *declared.redshift) if declared else ()
             known[stream] = wanted(self.parts.filters, stream) | frozenset(kept)
         return known[stream]
+
+    def _looked_for(self, stream: str) -> frozenset[str]:
+        """Packet fields that are decoded; what steps were asked for and could not make is not among them."""
+        return frozenset(name for name in self._wanted(stream) if not by_steps(name))
 
     def _place(self, batch: Batch) -> tuple[Placed, list[Address]]:
         """Addresses, one a record; records none of whose alerts are published are not kept twice and have none."""

@@ -1,0 +1,294 @@
+"""Alerts with what a filter reads, as it was when they came: from the frames where it is kept, else from the packet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from broker.alert import COMMON
+from broker.decode.dispatch import NOTICE_STREAMS
+from broker.errors import ExpressionError, UsageError
+from broker.filtering.definition import FilterSpec
+from broker.filtering.evaluate import evaluate, make_plan
+from broker.filtering.expression import compile_expression
+from broker.filtering.parse import Parsed
+from broker.process import associate, features
+from broker.process.select import real_ones
+from broker.store import columns, made
+from broker.store.archive import Archive
+from broker.store.segments import Piece, listing, resolve
+from broker.wiring.names import by_steps, sources_of
+from broker.wiring.packet_columns import from_packets
+from broker.wiring.parts import Parts
+
+__all__ = ["Faults", "Reader", "Stretch", "bare", "mask"]
+
+STRETCH: Final = 50_000  # offsets read at a time
+PACKETS: Final = 500  # decoded at a time
+_ATTEMPTS: Final = 3  # a file can be merged away between the listing and the reading
+
+Faults = Counter[str]
+"""What went wrong while a filter ran, and how many alerts it was asked about then."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Alerts alike: of one stream, with the same columns kept.
+
+    Parameters
+    ----------
+    frame
+        Common columns, where they came from, and what of the filter's columns is kept.
+    sought
+        What was not made when they came, and is to be looked for in their packets.
+    """
+
+    stream: str
+    frame: pl.DataFrame
+    sought: frozenset[str]
+    offsets: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Offsets of a piece whose rows have the same columns."""
+
+    piece: Piece
+    first: int
+    last: int
+    whole: bool
+
+
+_Groups = dict[tuple[str, str, frozenset[str], object], list[_Part]]
+"""Parts of pieces by stream, night, what they lack, and the types of what they have."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads the alerts a filter sees.
+
+    Parameters
+    ----------
+    spec
+        The filter.
+    also
+        Columns wanted beside those its condition reads.
+    absent
+        Alerts by column for which it was not kept and cannot be had any more.
+    """
+
+    parts: Parts
+    spec: FilterSpec
+    also: frozenset[str] = frozenset()
+    absent: Counter[str] = field(default_factory=Counter)
+    reads: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
+    _archive: Archive | None = None
+
+    def __post_init__(self) -> None:
+        self.reads = frozenset(compile_expression(self.spec.parsed).columns)
+        self.wanted = frozenset(name for name in self.reads | self.also if name not in COMMON)
+
+    def streams(self) -> list[str]:
+        """Streams kept that the filter sees."""
+        kept = {segment.folder.parent.name.removeprefix("stream=") for segment in listing(self.parts.frames)}
+        return sorted(stream for stream in kept if self.spec.sees(stream))
+
+    def offsets(self) -> int:
+        """About how many alerts `stretches` will go through."""
+        pieces, _ = resolve(listing(self.parts.frames, self.streams()))
+        return sum(piece.segment.last - piece.segment.first + 1 for piece in pieces)
+
+    def stretches(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        streams: Sequence[str] | None = None,
+        only: pl.Expr | None = None,
+        newest: bool = False,
+    ) -> Iterator[Stretch]:
+        """Alerts of a half-open window of time; one without a time counts by its receipt.
+
+        Parameters
+        ----------
+        streams
+            Only these.
+        only
+            What else must hold, on common columns.
+        newest
+            The nights last received first.
+
+        Raises
+        ------
+        UsageError
+            A column is known neither to the frames nor to any packet.
+        """
+        streams = self.streams() if streams is None else streams
+        groups = self._groups(streams)
+        self._check(groups, streams)
+        order = sorted(groups.items(), key=lambda item: (item[0][1], item[0][0]), reverse=newest)
+        for (stream, _, lacking, _), parts in order:
+            sought = self._sought(stream, lacking)
+            for some in _stretched(parts[::-1] if newest else parts, PACKETS * 4 if sought else STRETCH):
+                frame = self._read(some, start, end, only)
+                for name in lacking - sought:
+                    if by_steps(name) and (name not in associate.COLUMNS or stream in self.parts.declarations):
+                        self.absent[name] += frame.height
+                yield Stretch(stream, frame, sought, sum(part.last - part.first + 1 for part in some))
+
+    def filled(self, stretch: Stretch, unsure: frozenset[str] = frozenset()) -> pl.DataFrame:
+        """A stretch's alerts with all there is of the filter's columns, but for those that clauses already refuse.
+
+        A clause can refuse an alert whose packet has not been read if it reads none of what is sought there.
+
+        Parameters
+        ----------
+        unsure
+            Columns whose values are not those to go by.
+        """
+        frame = stretch.frame
+        if not stretch.sought and not unsure:
+            return frame
+        clauses = tuple(clause for clause in self.spec.parsed.clauses if not self._names(clause) & (stretch.sought | unsure))
+        if clauses and not frame.is_empty():
+            try:
+                plain = bare(frame)
+                parsed = Parsed(self.spec.parsed.text, clauses)
+                frame = frame.filter(
+                    plain.lazy()
+                    .select(pl.int_range(pl.len()).alias(""), compile_expression(parsed, plain.schema, lenient=True).expr)
+                    .collect()
+                    .to_series(1)
+                )
+            except (ExpressionError, pl.exceptions.PolarsError):
+                frame = stretch.frame  # told of where the whole filter is asked
+        if not stretch.sought or frame.is_empty():
+            return frame
+        self._archive = self._archive or Archive(self.parts.archive_root, "reader")
+        found = [
+            from_packets(self.parts, self._archive, stretch.stream, frame[at : at + PACKETS], stretch.sought)
+            for at in range(0, frame.height, PACKETS)
+        ]
+        return pl.concat(found, how="diagonal_relaxed")
+
+    def _names(self, clause: tuple[str, Any]) -> frozenset[str]:
+        return compile_expression(Parsed(self.spec.parsed.text, (clause,))).columns
+
+    def _groups(self, streams: Sequence[str]) -> _Groups:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._grouped(resolve(listing(self.parts.frames, streams))[0])
+            except FileNotFoundError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return {}
+
+    def _grouped(self, pieces: Sequence[Piece]) -> _Groups:
+        groups: _Groups = {}
+        for piece in pieces:
+            folder = piece.segment.folder
+            stream, night = folder.parent.name.removeprefix("stream="), folder.name.removeprefix("night=")
+            schema = columns.read_pieces([piece]).collect_schema()
+            kinds: object = tuple((name, schema[name]) for name in sorted(self.wanted) if name in schema)
+            # What of a notice's field is a number and what text, depends on the notices that came together.
+            kinds = piece if stream not in self.parts.declarations else kinds
+            runs = made.runs_of(piece)
+            for first, last, names in runs:
+                lacking = frozenset(self.wanted - names)
+                groups.setdefault((stream, night, lacking, kinds), []).append(_Part(piece, first, last, len(runs) == 1))
+        return groups
+
+    def _read(self, some: Sequence[_Part], start: datetime | None, end: datetime | None, only: pl.Expr | None) -> pl.DataFrame:
+        try:
+            return pl.concat([self._collected(lazy, start, end, only) for lazy in _frames(some)], how="diagonal_relaxed")
+        except FileNotFoundError:  # merged away in the meantime
+            place = [
+                (pl.col("nuncius.topic") == part.piece.segment.topic)
+                & (pl.col("nuncius.partition") == part.piece.segment.partition)
+                & pl.col("nuncius.offset").is_between(part.first, part.last)
+                for part in some
+            ]
+            streams = {part.piece.segment.folder.parent.name.removeprefix("stream=") for part in some}
+            return self._collected(columns.scan(self.parts.frames, streams).filter(pl.any_horizontal(place)), start, end, only)
+
+    def _collected(
+        self, lazy: pl.LazyFrame, start: datetime | None, end: datetime | None, only: pl.Expr | None
+    ) -> pl.DataFrame:
+        kept = lazy.collect_schema().names()
+        names = [name for name in kept if name in COMMON or name in columns.PROVENANCE or name in self.wanted]
+        rows = columns.timed(lazy, start, end)
+        return (rows if only is None else rows.filter(only)).select(names).collect()
+
+    def _check(self, groups: _Groups, streams: Sequence[str]) -> None:
+        """Refuse columns that nobody knows."""
+        lacking = frozenset.intersection(*(key[2] for key in groups)) if groups else self.wanted
+        strange = [name for name in lacking if not self._ours(name)]
+        sources_of(self.parts, strange, streams or (*self.parts.declarations, *NOTICE_STREAMS))
+
+    def _ours(self, name: str) -> bool:
+        return (
+            by_steps(name)
+            or name.startswith(features.PREFIX)
+            or name.partition(".")[0] in {catalog.name for catalog in self.parts.catalogs}
+        )
+
+    def _sought(self, stream: str, lacking: frozenset[str]) -> frozenset[str]:
+        """What of a stream's lacking columns its packets may have."""
+        found = set[str]()
+        for name in lacking:
+            if name.startswith(features.PREFIX):
+                found |= {name} if stream in self.parts.declarations else set()
+            elif not self._ours(name):
+                try:
+                    found |= sources_of(self.parts, [name], [stream])[stream]
+                except UsageError:  # other streams, or packets of other years, have it
+                    continue
+        return frozenset(found)
+
+
+def mask(spec: FilterSpec, frame: pl.DataFrame, faults: Faults) -> pl.Series:
+    """Which rows a filter picks, as `broker.process.select.select` has it."""
+    nothing = pl.Series([False] * frame.height, dtype=pl.Boolean)
+    if frame.is_empty():
+        return nothing
+
+    def fault(_name: str, message: str) -> None:
+        faults[message] += frame.height
+
+    plain = bare(frame)
+    masks = evaluate(make_plan([spec], plain.schema), plain, fault)
+    wants = frozenset({spec.name} if spec.tests else ())
+    return real_ones(masks, frame["alert_tense"], wants).get(spec.name, nothing)
+
+
+def bare(frame: pl.DataFrame) -> pl.DataFrame:
+    """What filters see of rows."""
+    return frame.drop(name for name in frame.columns if name.startswith("nuncius."))
+
+
+def _stretched(parts: Sequence[_Part], most: int) -> Iterator[list[_Part]]:
+    some: list[_Part] = []
+    size = 0
+    for part in parts:
+        some.append(part)
+        size += part.last - part.first + 1
+        if size >= most:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _frames(parts: Sequence[_Part]) -> Iterator[pl.LazyFrame]:
+    whole = [part.piece for part in parts if part.whole]
+    if whole:
+        yield columns.read_pieces(whole)
+    for part in parts:
+        if not part.whole:
+            yield columns.read_pieces([part.piece]).filter(pl.col("nuncius.offset").is_between(part.first, part.last))
