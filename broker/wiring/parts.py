@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from httpx import URL
@@ -89,19 +89,22 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
         migrate.migrate(store)
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
-        filter_folder.take_in(store, filter_folder_of(settings, data))
         book = FilterBook(store)
-        yield Parts(
+        parts = Parts(
             data,
             settings,
             stream_log,
             store,
             declarations_of(settings, data),
             schema_source(settings, store),
-            book.now(),
+            (),
             tuple(catalogs.open_all(data / "catalogs")),
             book,
         )
+        from broker.wiring.gate import lenient_gate_of  # noqa: PLC0415 - it looks at what is kept, and so imports this module
+
+        filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts))
+        yield replace(parts, filters=book.now())
 
 
 def open_log(settings: Settings, data: Path) -> Log:

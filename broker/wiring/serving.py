@@ -34,6 +34,7 @@ from broker.store import association_pages, events
 from broker.telemetry import get_logger
 from broker.wiring import column_list, filter_check, heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
 from broker.wiring.checks import check_names
+from broker.wiring.gate import gate_of
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -72,6 +73,7 @@ def services(parts: Parts) -> Services:
         check_filter=lambda text, stream: filter_check.check(text, "the filter", column_list.of_parts(parts), stream),
         check_condition=lambda where, stream: filter_check.check_where(where, column_list.of_parts(parts), stream),
         alarms=lambda: heartbeats.alarms(parts),
+        gate=gate_of(parts),
         version=version("nuncius"),
     )
 
