@@ -66,7 +66,7 @@ def read_targets(data: bytes, name: str) -> TargetTable:
     Parameters
     ----------
     name
-        What errors call the file.
+        What errors call it.
 
     Raises
     ------
@@ -78,8 +78,7 @@ def read_targets(data: bytes, name: str) -> TargetTable:
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     except Exception as error:  # each reader has errors of its own
-        text = " ".join(str(error).split())[:300]
-        raise UsageError(f"{name} cannot be read as a table: {text}") from error
+        raise UsageError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:300]}") from error
     try:
         chosen, ignored = _chosen(table.columns)
         columns = {kind: _degrees(table[column], kind, column, units.get(column, "")) for kind, column in chosen.items()
@@ -135,9 +134,9 @@ def checked(table: pl.DataFrame, called: Mapping[str, str] | None = None) -> pl.
 
 def check_radius(radius: float) -> float:
     """A list's own radius, arcseconds; `UsageError` where it cannot be."""
-    if not 0.0 < radius <= LARGEST_RADIUS:
-        raise UsageError(f"a radius of {radius:g} arcsec is impossible: give above 0 and up to {LARGEST_RADIUS:g} (10 degrees)")
-    return float(radius)
+    if 0.0 < radius <= LARGEST_RADIUS:
+        return float(radius)
+    raise UsageError(f"a radius of {radius:g} arcsec is impossible: give above 0 and up to {LARGEST_RADIUS:g} (10 degrees)")
 
 
 def _refuse(wrong: np.ndarray[Any, np.dtype[np.bool_]], column: pl.Series, called: str, wanted: str) -> None:
@@ -221,9 +220,7 @@ def _series(name: str, column: Any) -> pl.Series:
 
 def _chosen(columns: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Which column stands for what, and those that stand for nothing."""
-    lower: dict[str, str] = {}
-    for column in columns:
-        lower.setdefault(column.strip().lower(), column)
+    lower = {column.strip().lower(): column for column in columns}
     chosen = {kind: lower[key] for kind, names in _NAMES.items() if (key := next((n for n in names if n in lower), None))}
     ignored = tuple(column for column in lower.values() if column not in chosen.values())
     for kind, what in (("ra", "right ascension"), ("dec", "declination")):
@@ -272,7 +269,7 @@ def _sexagesimal(column: pl.Series, kind: str, called: str) -> pl.Series:
         found = None if text is None else _SEXAGESIMAL.fullmatch(text)
         if text is not None and found is None:
             raise UsageError(f"row {row + 1}, column {called!r} is {text!r}, which is no angle such as the first row has")
-        if found is None:
+        if text is None or found is None:
             values.append(None)
             continue
         size = int(found[2]) + int(found[3]) / 60.0 + float(found[4]) / 3600.0
@@ -288,7 +285,7 @@ def _arcseconds(column: pl.Series, called: str, unit: str) -> pl.Series:
 
 def _factor(unit: str, wanted: str, called: str) -> float:
     """How many of the wanted units a unit is; one that is not given, or not understood, is the wanted one."""
-    if not unit:
+    if unit in {"", wanted}:
         return 1.0
     from astropy import units as u  # noqa: PLC0415 - only tables that astropy has read say units
 

@@ -30,6 +30,7 @@ Ranges = npt.NDArray[np.int64]
 # version takes the place of the older one.
 _lists: dict[tuple[str, str], tuple[tuple[int, str], OpenList]] = {}
 _regions: dict[tuple[str, str], tuple[str, Ranges]] = {}
+_missed: set[tuple[str, str, str]] = set()  # told of once, until they are there
 
 
 class ListsNow:
@@ -39,7 +40,6 @@ class ListsNow:
         self._parts = parts
         self._state: tuple[int, int] | None = None
         self._held: tuple[Asked, Held] | None = None
-        self._missed: set[str] = set()  # told once
 
     def __call__(self, asked: Asked) -> Held:
         """What there is of it, in the newest versions."""
@@ -54,14 +54,19 @@ class ListsNow:
         found = {name: _open_list(store, name, key) for name, key in current.items()}
         there = regions.some(store, asked.regions) if asked.regions else []
         held = {one.name: inside for one in there if (inside := region_now(self._parts, one)) is not None}
-        self._tell("watchlist", asked.watchlists.keys() - current.keys())
-        self._tell("region", asked.regions - {one.name for one in there})
+        for name in asked.watchlists.keys() - current.keys():
+            _lists.pop((str(store.engine.url), name), None)
+        self._tell("watchlist", asked.watchlists.keys(), current.keys())
+        self._tell("region", asked.regions, {one.name for one in there})
         return Held(found, held)
 
-    def _tell(self, kind: str, absent: AbstractSet[str]) -> None:
-        for name in sorted(absent):
-            if f"{kind} {name}" not in self._missed:
-                self._missed.add(f"{kind} {name}")
+    def _tell(self, kind: str, asked: AbstractSet[str], there: AbstractSet[str]) -> None:
+        """Log what is not there, once."""
+        url = str(self._parts.store.engine.url)
+        _missed.difference_update((url, kind, name) for name in there)
+        for name in sorted(asked - there):
+            if (url, kind, name) not in _missed:
+                _missed.add((url, kind, name))
                 log.warning("a filter asks for what is not there: it is null until it is added", kind=kind, name=name)
 
 
