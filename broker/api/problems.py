@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.errors import ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
+from broker.errors import ExpressionError, NotFoundError, NunciusError, RefusedError, SkyMapError, TransientError, UsageError
 from broker.telemetry import get_logger
 
 __all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
@@ -92,8 +92,9 @@ def _on_known(request: Request, error: Exception) -> JSONResponse:
             return problem(request, 400, "usage", str(error))
         case SkyMapError():
             return problem(request, 422, "sky-map", str(error))
-        case NotFoundError():
-            return problem(request, 404, "not-found", str(error))
+        case RefusedError() | NotFoundError():
+            status, kind = (409, "refused") if isinstance(error, RefusedError) else (404, "not-found")
+            return problem(request, status, kind, str(error))
         case TransientError():
             _log.warning("request put off", path=request.url.path, reason=str(error))
             detail = str(error) if isinstance(error, TooBusyError) else "the database or the log cannot be reached just now"

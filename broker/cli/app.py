@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, skymap, vtp
+from broker.cli import (
+    catalogs,
+    config,
+    dead_letters,
+    demo,
+    event,
+    filters,
+    ingest,
+    query,
+    service,
+    simulate,
+    skymap,
+    trace,
+    vtp,
+)
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -52,6 +66,7 @@ for verb in (
     vtp.vtp,
     query.query,
     query.packet,
+    trace.trace,
     listen,
     simulate.simulate,
     demo.demo,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from broker.cli.backtest import backtest
 from broker.cli.context import busy, context, err, out
 from broker.cli.explain import explain
 from broker.cli.tables import LEAST_PROSE, show_table
@@ -17,6 +18,7 @@ __all__ = ["app"]
 app = typer.Typer(help="The filters there are, and whether one is right.", no_args_is_help=True)
 
 app.command("explain")(explain)
+app.command("backtest")(backtest)
 
 
 @app.command("list")

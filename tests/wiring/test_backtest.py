@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from broker.errors import FilterError
+from broker.errors import RefusedError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.ingest.raw import Kind, Received, to_message
 from broker.paths import shipped
@@ -222,7 +222,7 @@ def test_too_much_is_refused(sky: Sky) -> None:
     everything = parse_filter('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag IS NOT NULL"\n')
     share = expected_share(sky.parts, everything)
     assert share.matched == share.evaluated > 100
-    with pytest.raises(FilterError, match=r"100\.0%.*backtest\.most_share allows 10\.0%.*--force"):
+    with pytest.raises(RefusedError, match=r"100\.0%.*backtest\.most_share allows 10\.0%.*--force"):
         refuse(share, sky.parts.settings)
     refuse(Share(99, 99), sky.parts.settings)
     refuse(Share(1000, 100), sky.parts.settings)
