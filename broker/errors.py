@@ -8,6 +8,7 @@
     │   ├── ExpressionError   a filter expression is wrong; carries the position
     │   ├── FilterError       a filter file is wrong
     │   └── DeclarationError  a stream declaration is wrong
+    ├── RefusedError          it can be, but should not, unless forced          (exit status 1, HTTP 409)
     ├── NotFoundError         nothing by that name                              (exit status 1, HTTP 404)
     ├── ConflictError         somebody else changed it meanwhile                (exit status 1, HTTP 409)
     ├── PoisonError           these bytes can never be processed: dead-lettered, with stage and reason
@@ -36,6 +37,7 @@ __all__ = [
     "NotFoundError",
     "NunciusError",
     "PoisonError",
+    "RefusedError",
     "SchemaUnavailableError",
     "SettingsError",
     "SkyMapError",
@@ -111,6 +113,10 @@ class FilterError(UsageError):
 
 class DeclarationError(UsageError):
     """A stream declaration is wrong."""
+
+
+class RefusedError(NunciusError):
+    """What is asked for can be, and should not be unless it is forced."""
 
 
 class NotFoundError(NunciusError):

@@ -21,6 +21,7 @@ from broker.errors import (
     FilterError,
     NotFoundError,
     NunciusError,
+    RefusedError,
     SkyMapError,
     TransientError,
     UsageError,
@@ -97,6 +98,7 @@ _TOLD: Mapping[type[NunciusError], tuple[int, str]] = {
     UsageError: (400, "usage"),
     SkyMapError: (422, "sky-map"),
     ConflictError: (409, "conflict"),
+    RefusedError: (409, "refused"),
     NotFoundError: (404, "not-found"),
 }
 
@@ -106,7 +108,7 @@ def _on_known(request: Request, error: Exception) -> JSONResponse:
         case ExpressionError() | FilterError():
             place: dict[str, Any] = {name: getattr(error, name) for name in ("line", "column", "word", "nearest")}
             return problem(request, 400, "expression" if isinstance(error, ExpressionError) else "filter", str(error), **place)
-        case UsageError() | SkyMapError() | ConflictError() | NotFoundError():
+        case UsageError() | SkyMapError() | ConflictError() | RefusedError() | NotFoundError():
             status, kind = next(told for known, told in _TOLD.items() if isinstance(error, known))
             return problem(request, status, kind, str(error))
         case TransientError():

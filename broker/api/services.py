@@ -215,7 +215,7 @@ class Services:
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     gate
-        Raises `FilterError` where a filter would pass more than the settings allow.
+        Raises `RefusedError` where a filter would pass more than the settings allow.
     version
         Ours.
     live_readers

@@ -23,6 +23,7 @@ from broker.cli import (
     service,
     simulate,
     skymap,
+    trace,
     vtp,
     watchlist,
 )
@@ -67,6 +68,7 @@ for verb in (
     vtp.vtp,
     query.query,
     query.packet,
+    trace.trace,
     listen,
     simulate.simulate,
     demo.demo,

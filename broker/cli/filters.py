@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from broker.cli import filter_life
+from broker.cli.backtest import backtest
 from broker.cli.explain import explain
 from broker.cli.filter_check import check, columns
 
@@ -18,6 +19,7 @@ app.command("list")(filter_life.listing)
 app.command("check")(check)
 app.command("columns")(columns)
 app.command("explain")(explain)
+app.command("backtest")(backtest)
 app.command("add")(filter_life.add)
 app.command("show")(filter_life.show)
 app.command("versions")(filter_life.versions)

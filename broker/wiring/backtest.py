@@ -17,7 +17,7 @@ from urllib.parse import quote
 import polars as pl
 
 from broker.alert import COMMON
-from broker.errors import FilterError
+from broker.errors import RefusedError
 from broker.filtering.definition import FilterSpec
 from broker.settings import Settings
 from broker.store import matches
@@ -215,12 +215,12 @@ def refuse(share: Share | Backtest, settings: Settings) -> None:
 
     Raises
     ------
-    FilterError
+    RefusedError
         It picks a larger part than the settings allow.
     """
     most = settings.backtest.most_share
     if share.evaluated >= FEWEST and share.share > most:
-        raise FilterError(
+        raise RefusedError(
             f"the filter picks {share.share:.1%} of the alerts it sees ({share.matched:,} of {share.evaluated:,}), and "
             f"backtest.most_share allows {most:.1%}: narrow its condition, or say --force"
         )
@@ -282,4 +282,5 @@ def _warnings(reader: Reader, tally: _Tally) -> list[str]:
     told = [
         f"{name} was not kept for {count:,} alerts: null for them" for name, count in sorted(reader.absent.items()) if count
     ]
+    told += reader.unmet()
     return told + [f"the filter failed on {count:,} alerts: {reason}" for reason, count in sorted(tally.faults.items())]

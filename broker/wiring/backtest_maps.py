@@ -7,7 +7,7 @@ say, as it is for live filters.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,15 +32,6 @@ _Was = dict[str, tuple[float | None, float | None, int]]
 """Levels and revision that an event's alerts were found at, by alert id."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A change of an event for which alerts of before are held against its map."""
-
-    at: int
-    event: str
-    live: LiveMap | None
-
-
 @dataclass(slots=True)
 class _Sky:
     """Events as of a moment: `broker.process.associate.LiveMaps`."""
@@ -51,9 +42,10 @@ class _Sky:
 
     def __call__(self, start: datetime, end: datetime) -> Sequence[LiveMap]:
         found = [self._live(name, start, end) for name in sorted(self.events)]
-        return [live for live in found if live is not None]
+        return [with_map(self.parts, live) for live in found if live is not None]
 
-    def of(self, name: str) -> LiveMap | None:
+    def of(self, name: str) -> live_events.LiveMap | None:
+        """The map of one event, not loaded yet."""
         event = self.events.get(name)
         when = None if event is None else from_micros(event["time"])
         if event is None or when is None:
@@ -72,12 +64,11 @@ class _Sky:
             else:
                 self.events[name] = row
 
-    def _live(self, name: str, start: datetime, end: datetime) -> LiveMap | None:
+    def _live(self, name: str, start: datetime, end: datetime) -> live_events.LiveMap | None:
         event = self.events[name]
         if not event["real"] and not self.parts.settings.associate.tests:
             return None
-        live = live_events.of_event(event, start, end, self.windows)
-        return None if live is None else with_map(self.parts, live)
+        return live_events.of_event(event, start, end, self.windows)
 
 
 def reads_maps(reader: Reader) -> bool:
@@ -143,34 +134,28 @@ def _places(reader: Reader, streams: Sequence[str], start: datetime | None, end:
     return pl.concat(found).sort("time", "alert_id")
 
 
-def _looks(parts: Parts, played: Sequence[Moment], windows: Mapping[str, tuple[float, float]]) -> Iterator[_Look]:
-    """Every map that an event had after one of its notices."""
-    sky = _Sky(parts, windows)
-    for moment in played:
-        sky.turn(moment)
-        for name in moment.events:
-            live = sky.of(name)
-            if live is not None:
-                yield _Look(moment.at, name, live)
-
-
 def _inside(
     parts: Parts, played: Sequence[Moment], windows: Mapping[str, tuple[float, float]], places: pl.DataFrame
 ) -> pl.Series:
     """Ids of the alerts that any map holds which came after them."""
     time, received, hpx = (places[name].to_numpy() for name in ("time", "received", "hpx"))
     chosen = np.zeros(places.height, np.bool_)
-    for look in _looks(parts, played, windows):
-        assert look.live is not None
-        here = _window(time, look.live)
-        rows = np.arange(here.start, here.stop)[received[here] < look.at]
-        rows = rows[~chosen[rows]]
-        if rows.size:
-            chosen[rows[held.within(look.live, parts.settings.associate.level, hpx[rows])]] = True
+    sky = _Sky(parts, windows)
+    for moment in played:
+        sky.turn(moment)
+        for name in moment.events:
+            live = sky.of(name)
+            if live is None:
+                continue
+            here = _window(time, live)
+            rows = np.arange(here.start, here.stop)[received[here] < moment.at]
+            rows = rows[~chosen[rows]]
+            if rows.size:
+                chosen[rows[held.within(with_map(parts, live), parts.settings.associate.level, hpx[rows])]] = True
     return places["alert_id"].filter(pl.Series(chosen))
 
 
-def _window(time: npt.NDArray[np.int64], live: LiveMap) -> slice:
+def _window(time: npt.NDArray[np.int64], live: live_events.LiveMap) -> slice:
     low, high = (round((live.time + timedelta(seconds=edge)).timestamp() * 1e6) for edge in live.window)
     return slice(int(np.searchsorted(time, low)), int(np.searchsorted(time, high, "right")))
 
@@ -237,16 +222,18 @@ class _Play:
             for one in listed:
                 self._was[one["event"]][alert_id] = (one["credible_level"], one["volume_level"], one["revision"])
 
-    def _stale(self, name: str, live: LiveMap | None) -> bool:
+    def _stale(self, name: str, live: live_events.LiveMap | None) -> bool:
         return any(live is None or revision != live.revision for _, _, revision in self._was[name].values())
 
-    def _look(self, name: str, live: LiveMap | None) -> pl.DataFrame:
+    def _look(self, name: str, live: live_events.LiveMap | None) -> pl.DataFrame:
         """Rows newly picked; what they are found at is taken note of."""
         nothing = self._rows.clear()
         if live is None:
             self._was[name] = {}
             return nothing
         rows = self._annotated(live)
+        if rows.is_empty() and not self._was[name]:
+            return nothing
         here = associations.of_frame(rows, self._distances).filter(pl.col("event_name") == name)
         known = [(alert_id, level, volume) for alert_id, (level, volume, _) in self._was[name].items()]
         inside = held.compared(here, pl.DataFrame(known, schema=_WAS, orient="row"))
@@ -263,14 +250,15 @@ class _Play:
         self._had |= new
         return rows.filter(pl.col("alert_id").is_in(list(new)))
 
-    def _annotated(self, live: LiveMap) -> pl.DataFrame:
+    def _annotated(self, live: live_events.LiveMap) -> pl.DataFrame:
         """Alerts kept by now in the map and its window, as the maps are now."""
         rows = self._rows[: self._arrived]
         low, high = (live.time + timedelta(seconds=edge) for edge in live.window)
         rows = rows.filter(pl.col("time").is_between(low, high))
         if rows.is_empty():
             return rows
-        rows = rows[held.within(live, self._parts.settings.associate.level, rows["hpx"].to_numpy())].sort("alert_id")
+        inside = held.within(with_map(self._parts, live), self._parts.settings.associate.level, rows["hpx"].to_numpy())
+        rows = rows[inside].sort("alert_id")
         if rows.is_empty():
             return rows
         maps = self._sky(rows["time"].min(), rows["time"].max())  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -22,7 +22,7 @@ from broker.process.select import real_ones
 from broker.store import columns, made
 from broker.store.archive import Archive
 from broker.store.segments import Piece, listing, resolve
-from broker.wiring.names import by_steps, sources_of
+from broker.wiring.names import by_steps, sources_of, suggestion
 from broker.wiring.packet_columns import from_packets
 from broker.wiring.parts import Parts
 
@@ -80,12 +80,16 @@ class Reader:
         Columns wanted beside those its condition reads.
     absent
         Alerts by column for which it was not kept and cannot be had any more.
+    hoped, met
+        Columns looked for in the packets of notices, whose fields nobody knows beforehand, and those that were anywhere.
     """
 
     parts: Parts
     spec: FilterSpec
     also: frozenset[str] = frozenset()
     absent: Counter[str] = field(default_factory=Counter)
+    hoped: set[str] = field(default_factory=set)
+    met: set[str] = field(default_factory=set)
     reads: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
     _archive: Archive | None = None
@@ -112,6 +116,7 @@ class Reader:
         streams: Sequence[str] | None = None,
         only: pl.Expr | None = None,
         newest: bool = False,
+        pieces: Sequence[Piece] | None = None,
     ) -> Iterator[Stretch]:
         """Alerts of a half-open window of time; one without a time counts by its receipt.
 
@@ -123,6 +128,8 @@ class Reader:
             What else must hold, on common columns.
         newest
             The nights last received first.
+        pieces
+            Read these; all that hold alerts of the streams where not given.
 
         Raises
         ------
@@ -130,7 +137,7 @@ class Reader:
             A column is known neither to the frames nor to any packet.
         """
         streams = self.streams() if streams is None else streams
-        groups = self._groups(streams)
+        groups = self._groups(streams) if pieces is None else self._grouped(pieces)
         self._check(groups, streams)
         order = sorted(groups.items(), key=lambda item: (item[0][1], item[0][0]), reverse=newest)
         for (stream, _, lacking, _), parts in order:
@@ -142,7 +149,7 @@ class Reader:
                         self.absent[name] += frame.height
                 yield Stretch(stream, frame, sought, sum(part.last - part.first + 1 for part in some))
 
-    def filled(self, stretch: Stretch, unsure: frozenset[str] = frozenset()) -> pl.DataFrame:
+    def filled(self, stretch: Stretch, unsure: frozenset[str] = frozenset(), *, every: bool = False) -> pl.DataFrame:
         """A stretch's alerts with all there is of the filter's columns, but for those that clauses already refuse.
 
         A clause can refuse an alert whose packet has not been read if it reads none of what is sought there.
@@ -151,12 +158,15 @@ class Reader:
         ----------
         unsure
             Columns whose values are not those to go by.
+        every
+            Of those, too, that a clause refuses already.
         """
         frame = stretch.frame
+        self.met |= set(frame.columns)
         if not stretch.sought and not unsure:
             return frame
         clauses = tuple(clause for clause in self.spec.parsed.clauses if not self._names(clause) & (stretch.sought | unsure))
-        if clauses and not frame.is_empty():
+        if clauses and not every and not frame.is_empty():
             try:
                 plain = bare(frame)
                 parsed = Parsed(self.spec.parsed.text, clauses)
@@ -175,7 +185,37 @@ class Reader:
             from_packets(self.parts, self._archive, stretch.stream, frame[at : at + PACKETS], stretch.sought)
             for at in range(0, frame.height, PACKETS)
         ]
-        return pl.concat(found, how="diagonal_relaxed")
+        filled = pl.concat(found, how="diagonal_relaxed")
+        self.hoped |= stretch.sought if stretch.stream not in self.parts.declarations else set()
+        self.met |= set(filled.columns)
+        return filled
+
+    def one(self, row: Mapping[str, Any]) -> pl.DataFrame:
+        """One alert with all there is of the filter's columns; no row where the frames have it no longer.
+
+        Parameters
+        ----------
+        row
+            Of the database, as `broker.store.alerts.get` has it.
+        """
+        origin = row["origin"]
+        there = [
+            piece
+            for piece in resolve(listing(self.parts.frames, [row["stream"]]))[0]
+            if (piece.segment.topic, piece.segment.partition) == (origin["topic"], origin["partition"])
+            and piece.segment.first <= origin["offset"] <= piece.segment.last
+        ]
+        only = pl.col("alert_id") == row["alert_id"]
+        found = [
+            self.filled(stretch, every=True) for stretch in self.stretches(streams=[row["stream"]], only=only, pieces=there)
+        ]
+        found = [rows for rows in found if not rows.is_empty()]
+        return found[0] if found else pl.DataFrame(schema=COMMON)
+
+    def unmet(self) -> list[str]:
+        """What is wrong with columns that no notice looked at has."""
+        names = sorted(self.hoped - self.met)
+        return [f"no packet looked at has a field {name!r}{suggestion(self.parts, name, self.met)}" for name in names]
 
     def _names(self, clause: tuple[str, Any]) -> frozenset[str]:
         return compile_expression(Parsed(self.spec.parsed.text, (clause,))).columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.errors import FilterError, UsageError
+from broker.errors import UsageError
 from broker.filtering.definition import FilterSpec
 from broker.store.filter_life import Gate
 from broker.telemetry import get_logger
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def gate_of(parts: Parts) -> Gate:
-    """The gate over what is kept: `UsageError` where a filter picks too much of it, or reads what no packet has."""
+    """The gate over what is kept: `RefusedError` where a filter picks too much of it, `UsageError` where it reads what is not."""
 
     def gate(spec: FilterSpec) -> None:
         refuse(expected_share(parts, spec), parts.settings)
@@ -30,8 +30,6 @@ def lenient_gate_of(parts: Parts) -> Gate:
     def gate(spec: FilterSpec) -> None:
         try:
             strict(spec)
-        except FilterError:
-            raise
         except UsageError as error:
             log.warning("a filter reads what no packet kept has", filter=spec.name, reason=str(error))
 

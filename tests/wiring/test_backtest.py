@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from broker.errors import FilterError
+from broker.errors import RefusedError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.ingest.raw import Kind, Received, to_message
 from broker.paths import shipped
@@ -20,7 +20,7 @@ from broker.process.associate import COLUMNS
 from broker.settings import BacktestTable, LogTable, ProcessTable, Settings, StoreTable
 from broker.simulate import lvk
 from broker.simulate.survey import Packet
-from broker.store import columns, tables
+from broker.store import columns, filter_life, filters, tables
 from broker.store.compaction import compact
 from broker.store.engine import connection
 from broker.wiring import running, simulating
@@ -174,7 +174,11 @@ def test_what_nobody_kept_comes_from_the_packets(sky: Sky, tmp_path: Path) -> No
     survey = [packet for packet in sky.packets if packet.stream in {"ztf", "lsst"}]
     half = len(survey) // 2
     with open_parts(settings(data, ("kept_by_none", "risers")), data) as parts:
-        take_in(replace(parts, filters=()), survey[:half], 2)
+        for one in filters.live(parts.store):
+            filter_life.retire(parts.store, one.name, one.version, "tester")
+        take_in(parts, survey[:half], 2)
+        for one in filters.every(parts.store):
+            filter_life.go_live(parts.store, one.name, one.version, "tester", lambda _spec: None)
         take_in(parts, survey[half:], 2)
         both = {name: backtest(parts, own(name)) for name in ("kept_by_none", "risers")}
         for name, told in both.items():
@@ -222,7 +226,7 @@ def test_too_much_is_refused(sky: Sky) -> None:
     everything = parse_filter('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag IS NOT NULL"\n')
     share = expected_share(sky.parts, everything)
     assert share.matched == share.evaluated > 100
-    with pytest.raises(FilterError, match=r"100\.0%.*backtest\.most_share allows 10\.0%.*--force"):
+    with pytest.raises(RefusedError, match=r"100\.0%.*backtest\.most_share allows 10\.0%.*--force"):
         refuse(share, sky.parts.settings)
     refuse(Share(99, 99), sky.parts.settings)
     refuse(Share(1000, 100), sky.parts.settings)
