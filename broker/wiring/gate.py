@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def gate_of(parts: Parts) -> Gate:
-    """The gate over what is kept: `RefusedError` where a filter picks too much of it, `UsageError` where it reads what is not."""
+    """The gate over what is kept: `RefusedError` where a filter picks too much of it."""
 
     def gate(spec: FilterSpec) -> None:
         refuse(expected_share(parts, spec), parts.settings)
