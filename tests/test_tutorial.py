@@ -56,10 +56,8 @@ def said(folder: Path) -> Iterator[dict[str, str]]:
             service = subprocess.Popen(command, cwd=where, env=environment(folder))
             told["address"] = f"http://127.0.0.1:{port}"
         else:
-            done = subprocess.run(
-                ["bash", "-e", "-o", "pipefail", "-c", block], cwd=where, env=environment(folder), capture_output=True, timeout=300,
-                check=False,
-            )  # fmt: skip
+            shell = ["bash", "-e", "-c", block]
+            done = subprocess.run(shell, cwd=where, env=environment(folder), capture_output=True, timeout=300, check=False)
             assert done.returncode == 0, block + done.stderr[-3000:].decode() + done.stdout[-2000:].decode()
             told[block] = (done.stdout + done.stderr).decode()
             where = folder / "tutorial"
