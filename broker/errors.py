@@ -67,17 +67,46 @@ class ExpressionError(UsageError):
         What is wrong and what would be right.
     line, column
         1-based place in the expression; 0 where it has none.
+    word
+        What stands there.
+    nearest
+        The known name that is nearest to it, where one is.
     """
 
-    def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:
+    def __init__(self, message: str, *, line: int = 0, column: int = 0, word: str = "", nearest: str = "") -> None:
         place = f"line {line}, column {column}: " if line else ""
         super().__init__(place + message)
+        self.message = message
         self.line = line
         self.column = column
+        self.word = word
+        self.nearest = nearest
 
 
 class FilterError(UsageError):
-    """A filter file is wrong."""
+    """A filter file is wrong.
+
+    Parameters
+    ----------
+    text
+        What is wrong, with file, place and key, and what would be right.
+    message
+        The same without file and place; `text` where not given.
+    line, column
+        1-based place in the file; 0 where it has none.
+    word, nearest
+        As of `ExpressionError`.
+    """
+
+    def __init__(
+        self, text: str, *, message: str = "", line: int = 0, column: int = 0, word: str = "", nearest: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.message = message or text
+        self.line = line
+        self.column = column
+        self.word = word
+        self.nearest = nearest
 
 
 class DeclarationError(UsageError):

@@ -10,7 +10,7 @@ from sqlglot import exp
 from broker.filtering import values
 from broker.filtering.arithmetic import ARITHMETIC
 from broker.filtering.calls import call
-from broker.filtering.like import like
+from broker.filtering.like import like, like_fault
 from broker.filtering.logic import all_of, any_of
 from broker.filtering.parse import chain, fail
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
@@ -19,6 +19,8 @@ from broker.filtering.values import Value
 __all__ = ["compile_node"]
 
 _LARGEST = 2**63
+_LONGEST_TEXT = 1_000
+_LIKE = 5  # operators that LIKE counts as
 
 _ARGUMENTS = frozenset(
     {
@@ -72,6 +74,8 @@ def _dotted(node: exp.Expr, scope: Scope) -> str:
 
 def _literal(node: exp.Expr, scope: Scope) -> Value:
     if node.is_string:
+        if len(node.name) > _LONGEST_TEXT:
+            fail(f"the text is {len(node.name)} characters long; at most {_LONGEST_TEXT} are taken", node, scope.text)
         return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
     try:
         worth: int | float = int(node.name)
@@ -182,9 +186,13 @@ def _in(node: exp.Expr, scope: Scope) -> Value:
     if value.kind == "null":
         return values.null()
     known = [entry for entry in listed if entry.kind != "null"]
-    if known and kind in {"string", "integer"} and all(entry.literal is not None for entry in known):
-        found = [Value(value.expr.is_in([entry.literal for entry in known]), "boolean")]
+    written = [entry.literal for entry in known if entry.literal is not None]
+    if known and kind in {"string", "integer"} and len(written) == len(known):
+        found = [Value(value.expr.is_in(written), "boolean")]
+    elif known and kind == "number" and len(written) == len(known):
+        found = [Value(value.expr.cast(pl.Float64).is_in([float(each) for each in written]), "boolean")]
     else:
+        scope.spend(len(known), node)
         found = [Value(value.expr == entry.expr, "boolean") for entry in known]
     return any_of(found if len(known) == len(listed) else [*found, values.null()])
 
@@ -200,6 +208,10 @@ def _like(node: exp.Expr, scope: Scope) -> Value:
         fail(f"LIKE compares texts; {spell(node.this)} is {values.words(value.kind)}", node, scope.text)
     if not (isinstance(pattern, exp.Literal) and pattern.is_string):
         fail("the pattern of LIKE must be written out", node, scope.text)
+    fault = like_fault(pattern.name, escape, ignore_case=isinstance(node, exp.ILike))
+    if fault:
+        fail(fault, pattern, scope.text)
+    scope.spend(_LIKE, node)
     if value.kind == "null":
         return values.null()
     return Value(like(value.expr, pattern.name, escape, ignore_case=isinstance(node, exp.ILike)), "boolean")

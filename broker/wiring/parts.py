@@ -14,6 +14,8 @@ from broker.decode.declaration import Declaration, load_declarations
 from broker.decode.schemas import Chain, LsstPackage, RegistrySource, Schema, SchemaSource
 from broker.filtering.definition import FilterSpec, load_filters
 from broker.paths import shipped
+from broker.science import sites
+from broker.science.sites import Site
 from broker.settings import Settings
 from broker.store import catalogs, engine, migrate, schemas_seen
 from broker.store.catalogs import Catalog
@@ -25,7 +27,7 @@ from broker.telemetry import get_logger
 from broker.wiring import filter_folder
 from broker.wiring.filter_book import FilterBook
 
-__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts", "use_sites"]
 
 log = get_logger(__name__)
 
@@ -76,6 +78,7 @@ class Parts:
 def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     """Open log, database, declarations, filters and catalogues, and close them in the end."""
     data.mkdir(parents=True, exist_ok=True)
+    use_sites(settings)
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
         store = engine.open_store(
@@ -150,11 +153,17 @@ def filter_folder_of(settings: Settings, data: Path) -> Path:
 
 
 def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
-    """Filters of that folder, whatever became of them.
+    """Filters of that folder, whatever became of them; they know the settings' sites.
 
     Raises
     ------
     FilterError
         A file is wrong.
     """
+    use_sites(settings)
     return load_filters(filter_folder_of(settings, data))
+
+
+def use_sites(settings: Settings) -> None:
+    """Have the filters of this process know the sites of the settings."""
+    sites.use({name: Site(one.longitude, one.latitude, one.height) for name, one in settings.sites.items()})
