@@ -60,8 +60,8 @@ class Scope:
         self.spent.append(cost)
         if sum(self.spent) > MAX_COST:
             fail(
-                "too much work for one filter: visible_tonight counts as 200 operators, other functions of the sky, of maps and "
-                f"of patterns as 20 to 50, and no more than {MAX_COST} are taken; split the filter",
+                "too much work for one filter: visible_tonight counts as 200 operators, || as 100, functions of Sun, Moon and "
+                f"maps as 50, patterns as 5 to 20, and no more than {MAX_COST} are taken; split the filter",
                 node,
                 self.text,
             )
