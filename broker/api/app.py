@@ -13,6 +13,7 @@ from broker.api import (
     associations,
     catalogs,
     coincidences,
+    columns,
     events,
     filters,
     galaxies,
@@ -58,6 +59,7 @@ def _resources(services: Services) -> list[APIRouter]:
         skymaps.router(services),  # likewise
         galaxies.router(services),
         events.router(services),
+        columns.router(services),  # before filters, which may take any name
         filters.router(services),
         catalogs.router(services),
         matches.router(services),

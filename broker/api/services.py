@@ -14,6 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from broker.errors import NotFoundError
+from broker.filtering.check import Checked, check_condition, check_filter
+from broker.filtering.columns import Known
 from broker.filtering.definition import FilterSpec
 from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
@@ -131,6 +133,18 @@ def _no_galaxies(event: str, _asked: GalaxyQuery) -> Galaxies:
     raise NotFoundError(f"no galaxies for event {event!r}: no catalogue is served here")
 
 
+def _no_columns(stream: str) -> Known:
+    raise NotFoundError(f"no columns of {stream!r}: none are listed here")
+
+
+def _unknown_columns(text: str, _stream: str | None) -> Checked:
+    return check_filter(text)
+
+
+def _unknown_columns_of(where: str, _stream: str | None) -> Checked:
+    return check_condition(where)
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedSchema:
     """A schema our topics are written with.
@@ -194,6 +208,10 @@ class Services:
         Those that are built.
     galaxies
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
+    columns
+        What is known of a stream's columns. `UsageError` where there is no such stream.
+    check_filter, check_condition
+        What is wrong with a filter's file, or with a condition, and with its columns on a stream where one is named.
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     gate
@@ -224,6 +242,9 @@ class Services:
     voevent: Callable[[Mapping[str, Any]], bytes] = no_voevent
     catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
+    columns: Callable[[str], Known] = _no_columns
+    check_filter: Callable[[str, str | None], Checked] = _unknown_columns
+    check_condition: Callable[[str, str | None], Checked] = _unknown_columns_of
     alarms: Callable[[], Mapping[str, str]] = dict
     gate: Callable[[FilterSpec], None] = lambda _spec: None
     version: str = "0"

@@ -127,6 +127,6 @@ ALERT: Mapping[str, Function] = {
         _in_event,
         "whether the alert is within that credible level of the live sky map of the event of that name",
         columns=("skymaps",),
-        cost=50,
+        cost=100,
     ),
 }

@@ -13,7 +13,7 @@ from broker.filtering.values import NUMBERS, Kind, Value, finite, number, words
 
 __all__ = ["ARITHMETIC"]
 
-_JOIN = 100
+_JOIN = 300
 """Operators that || counts as: it makes texts longer, and those are what memory could run out of."""
 
 

@@ -50,7 +50,7 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
         nothing = [value.kind == "null" for value in asked.values()]
         if any(value.kind == "null" for value in own.values()) or (nothing and all(nothing)):
             return values.null()
-        return Value(function.make(args, _Here({**own, **asked}, scope)), result)
+        return Value(function.make(args, _Here({**own, **asked}, scope, node)), result)
     except NotKnownError as error:
         return fail(f"{name}: {error}", operands[error.place][0], scope.text, near=error.near)
     except (ValueError, OverflowError) as error:
@@ -63,6 +63,7 @@ class _Here:
 
     here: Mapping[str, Value]
     scope: Scope
+    node: exp.Expr
 
     def __call__(self, name: str) -> pl.Expr:
         if name in self.here:
@@ -72,6 +73,9 @@ class _Here:
 
     def share(self, name: str, expr: pl.Expr) -> pl.Expr:
         return self.scope.share(name, expr)
+
+    def spend(self, cost: int) -> None:
+        self.scope.spend(cost, self.node)
 
 
 def _given(function: Function, column: str, count: int) -> bool:

@@ -14,13 +14,14 @@ from broker.filtering.like import like, like_fault
 from broker.filtering.logic import all_of, any_of
 from broker.filtering.parse import chain, fail
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
-from broker.filtering.values import Value
+from broker.filtering.values import NUMBERS, Value
 
 __all__ = ["compile_node"]
 
 _LARGEST = 2**63
 _LONGEST_TEXT = 1_000
-_LIKE = 5  # operators that LIKE counts as
+_LIKE = 25  # operators that LIKE counts as
+_CASE = 32  # branches of a CASE whose square counts as an operator: each waits for all before it
 
 _ARGUMENTS = frozenset(
     {
@@ -74,19 +75,15 @@ def _dotted(node: exp.Expr, scope: Scope) -> str:
 
 def _literal(node: exp.Expr, scope: Scope) -> Value:
     if node.is_string:
-        if len(node.name) > _LONGEST_TEXT:
-            fail(f"the text is {len(node.name)} characters long; at most {_LONGEST_TEXT} are taken", node, scope.text)
+        _check_length(node, scope)
         return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
     try:
-        worth: int | float = int(node.name)
+        worth = _number(node.name)
     except ValueError:
-        try:
-            worth = float(node.name)
-        except ValueError:
-            return fail(f"not a number: {node.name[:40]!r}", node, scope.text)
-    if isinstance(worth, int) and worth < _LARGEST:
+        return fail(f"not a number: {node.name[:40]!r}", node, scope.text)
+    if isinstance(worth, int):
         return Value(pl.lit(worth, dtype=pl.Int64), "integer", worth)
-    return Value(pl.lit(float(worth), dtype=pl.Float64), "number", float(worth))
+    return Value(pl.lit(worth, dtype=pl.Float64), "number", worth)
 
 
 def _boolean(node: exp.Expr, _: Scope) -> Value:
@@ -181,20 +178,50 @@ def _between(node: exp.Expr, scope: Scope) -> Value:
 def _in(node: exp.Expr, scope: Scope) -> Value:
     if node.args.get("query") is not None or node.args.get("field") is not None or not node.expressions:
         fail("IN takes a list of values in brackets", node, scope.text)
-    operands = [(part, compile_node(part, scope)) for part in (node.this, *node.expressions)]
-    (value, *listed), kind = agree(node, scope, *operands)
+    value = compile_node(node.this, scope)
+    texts, numbers = _written(node.expressions, scope)
+    if texts is not None and value.kind in {"string", "any"}:
+        return Value(value.expr.is_in(texts), "boolean")
+    if numbers is not None and value.kind in NUMBERS | {"any"}:
+        whole = value.kind != "number" and all(isinstance(each, int) for each in numbers)
+        return Value((value.expr if whole else values.number(value)).is_in(numbers), "boolean")
+    operands = [(part, compile_node(part, scope)) for part in node.expressions]
+    (value, *listed), _ = agree(node, scope, (node.this, value), *operands)
     if value.kind == "null":
         return values.null()
     known = [entry for entry in listed if entry.kind != "null"]
-    written = [entry.literal for entry in known if entry.literal is not None]
-    if known and kind in {"string", "integer"} and len(written) == len(known):
-        found = [Value(value.expr.is_in(written), "boolean")]
-    elif known and kind == "number" and len(written) == len(known):
-        found = [Value(value.expr.cast(pl.Float64).is_in([float(each) for each in written]), "boolean")]
-    else:
-        scope.spend(len(known), node)
-        found = [Value(value.expr == entry.expr, "boolean") for entry in known]
+    scope.spend(len(known), node)
+    found = [Value(value.expr == entry.expr, "boolean") for entry in known]
     return any_of(found if len(known) == len(listed) else [*found, values.null()])
+
+
+def _written(parts: list[exp.Expr], scope: Scope) -> tuple[list[str] | None, list[int] | list[float] | None]:
+    """Texts, or numbers, that are all there is in a list: there can be thousands, and each as an expression would take long."""
+    if all(isinstance(part, exp.Literal) and part.is_string for part in parts):
+        for part in parts:
+            _check_length(part, scope)
+        return [part.name for part in parts], None
+    if all(isinstance(part, exp.Literal) and not part.is_string for part in parts):
+        try:
+            found = [_number(part.name) for part in parts]
+        except ValueError:
+            return None, None
+        return None, found if all(isinstance(each, int) for each in found) else [float(each) for each in found]
+    return None, None
+
+
+def _number(text: str) -> int | float:
+    """A number as it is written: one that 64 bits do not hold is no whole number."""
+    try:
+        whole = int(text)
+    except ValueError:
+        return float(text)
+    return whole if whole < _LARGEST else float(whole)
+
+
+def _check_length(node: exp.Expr, scope: Scope) -> None:
+    if len(node.name) > _LONGEST_TEXT:
+        fail(f"the text is {len(node.name)} characters long; at most {_LONGEST_TEXT} are taken", node, scope.text)
 
 
 def _like(node: exp.Expr, scope: Scope) -> Value:
@@ -219,6 +246,7 @@ def _like(node: exp.Expr, scope: Scope) -> Value:
 
 def _case(node: exp.Expr, scope: Scope) -> Value:
     branches = node.args["ifs"]
+    scope.spend(len(branches) ** 2 // _CASE, node)
     default = node.args.get("default")
     operand = node.args.get("this")
     tests = [_truth(exp.EQ(this=operand, expression=b.this) if operand is not None else b.this, scope) for b in branches]

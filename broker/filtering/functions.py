@@ -8,7 +8,7 @@ import polars as pl
 
 from broker.filtering import skyfunctions as sky
 from broker.filtering.alertfunctions import ALERT
-from broker.filtering.like import like_fault, regex_fault
+from broker.filtering.like import like_fault, pattern_cost, regex_fault
 from broker.filtering.observing import OBSERVING
 from broker.filtering.signature import Column, Function, Make, NotKnownError, Parameter
 from broker.filtering.values import Value, finite, number
@@ -25,12 +25,12 @@ _HERE = ("ra", "dec")
 
 
 def _numeric(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
-    return Function(((_X,),), "number", lambda args, _: finite(apply(number(args[0]))), about)
+    return Function(((_X,),), "number", lambda args, _: finite(apply(number(args[0]))), about, cost=3)
 
 
 def _text(apply: Callable[[pl.Expr, pl.Expr], pl.Expr], about: str) -> Function:
     return Function(
-        ((_TEXT, Parameter("part", "string")),), "boolean", lambda args, _: apply(args[0].expr, args[1].expr), about
+        ((_TEXT, Parameter("part", "string")),), "boolean", lambda args, _: apply(args[0].expr, args[1].expr), about, cost=5
     )
 
 
@@ -44,9 +44,13 @@ def _round(args: Sequence[Value], _: Column) -> pl.Expr:
 
 
 def _separation(args: Sequence[Value], column: Column) -> pl.Expr:
-    degrees = [number(arg) for arg in args]
-    here = (column("_x"), column("_y"), column("_z")) if len(degrees) == 2 else sky.vector(degrees[0], degrees[1])
-    return sky.separation(here, sky.vector(degrees[-2], degrees[-1]))
+    here = (column("_x"), column("_y"), column("_z")) if len(args) == 2 else sky.vector(number(args[0]), number(args[1]))
+    ra, dec = args[-2:]
+    if isinstance(ra.literal, int | float) and isinstance(dec.literal, int | float):
+        there = sky.direction(float(ra.literal), float(dec.literal))
+    else:
+        there = sky.vector(number(ra), number(dec))
+    return sky.separation(here, there)
 
 
 def _cone(args: Sequence[Value], column: Column) -> pl.Expr:
@@ -79,11 +83,12 @@ def _when(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
     )
 
 
-def _regexp(args: Sequence[Value], _: Column) -> pl.Expr:
+def _regexp(args: Sequence[Value], column: Column) -> pl.Expr:
     pattern = str(args[1].literal)
     fault = regex_fault(pattern)
     if fault:
         raise NotKnownError(fault, place=1)
+    column.spend(pattern_cost(pattern))
     return args[0].expr.str.contains(pattern)
 
 
@@ -101,7 +106,11 @@ _MATHS: dict[str, Function] = {
     "sin": _numeric(lambda x: x.sin(), "sine of an angle in radians"),
     "cos": _numeric(lambda x: x.cos(), "cosine of an angle in radians"),
     "power": Function(
-        ((_X, Parameter("y")),), "number", lambda args, _: finite(number(args[0]).pow(number(args[1]))), "x to the power of y"
+        ((_X, Parameter("y")),),
+        "number",
+        lambda args, _: finite(number(args[0]).pow(number(args[1]))),
+        "x to the power of y",
+        cost=5,
     ),
     "round": Function(
         ((_X,), (_X, Parameter("places", literal=True))),
@@ -115,8 +124,8 @@ _MATHS: dict[str, Function] = {
 }
 
 _TEXTS: dict[str, Function] = {
-    "lower": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_lowercase(), "in lower case"),
-    "upper": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_uppercase(), "in upper case"),
+    "lower": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_lowercase(), "in lower case", cost=10),
+    "upper": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_uppercase(), "in upper case", cost=10),
     "length": Function(
         ((_TEXT,),), "integer", lambda args, _: args[0].expr.str.len_chars().cast(pl.Int64), "number of characters"
     ),
@@ -128,7 +137,6 @@ _TEXTS: dict[str, Function] = {
         "boolean",
         _regexp,
         "whether the regular expression (Rust's syntax) is found in the text",
-        cost=20,
     ),
 }
 
@@ -139,6 +147,7 @@ _SKY: dict[str, Function] = {
         _separation,
         "degrees between the alert, or (ra, dec), and (ra0, dec0), ICRS",
         columns=_HERE,
+        cost=25,
     ),
     "in_cone": Function(
         ((Parameter("ra0", literal=True), Parameter("dec0", literal=True), Parameter("radius", literal=True)),),
@@ -158,7 +167,7 @@ _SKY: dict[str, Function] = {
         _skymap("credible_level"),
         "smallest credible level, 0 to 1, that holds the alert in any live sky map, or in those of events LIKE a pattern",
         columns=("skymaps",),
-        cost=50,
+        cost=100,
     ),
     "skymap_dt": Function(
         ((), (_EVENT,)),
@@ -166,7 +175,7 @@ _SKY: dict[str, Function] = {
         _skymap("dt"),
         "seconds from the event whose map holds the alert deepest to the alert",
         columns=("skymaps",),
-        cost=50,
+        cost=100,
     ),
     "in_skymap": Function(
         ((_LEVEL,), (_EVENT, _LEVEL)),
@@ -174,7 +183,7 @@ _SKY: dict[str, Function] = {
         _in_skymap,
         "whether the alert is within that credible level of a live sky map, or of one whose event is LIKE a pattern",
         columns=("skymaps",),
-        cost=50,
+        cost=100,
     ),
 }
 

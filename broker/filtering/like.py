@@ -10,7 +10,7 @@ import re
 
 import polars as pl
 
-__all__ = ["MAX_PATTERN", "MAX_WEIGHT", "like", "like_fault", "like_to_regex", "regex_fault"]
+__all__ = ["MAX_PATTERN", "MAX_WEIGHT", "like", "like_fault", "like_to_regex", "pattern_cost", "regex_fault"]
 
 MAX_PATTERN = 200
 """Longest regular expression."""
@@ -74,6 +74,11 @@ def regex_fault(pattern: str) -> str | None:
 def _reason(message: str) -> str:
     told = [line for line in message.splitlines() if line.startswith("error: ")]
     return told[0].removeprefix("error: ") if told else message.splitlines()[0].removeprefix("regex error: ")
+
+
+def pattern_cost(regex: str) -> int:
+    """Operators that a search for an expression counts as."""
+    return 20 + _weight(regex) * 3 // 5
 
 
 def _too_heavy(regex: str) -> str | None:

@@ -99,6 +99,6 @@ OBSERVING: Mapping[str, Function] = {
         _visible,
         "whether it stands at least so many degrees high at a site, the Sun 12 degrees down, within 24 hours of the alert",
         columns=_NEEDS,
-        cost=200,
+        cost=400,
     ),
 }

@@ -19,6 +19,8 @@ DTypes = Mapping[str, pl.DataType | type[pl.DataType]]
 Operand = tuple[exp.Expr, Value]
 """A part of the tree and what it is worth."""
 
+DEAR = "functions of the sky and of sky maps, patterns, || and long CASEs"
+"""What costs more than an operator."""
 MAX_COST = 2_000
 """Most that calls and patterns may cost, in operators."""
 
@@ -60,8 +62,8 @@ class Scope:
         self.spent.append(cost)
         if sum(self.spent) > MAX_COST:
             fail(
-                "too much work for one filter: visible_tonight counts as 200 operators, || as 100, functions of Sun, Moon and "
-                f"maps as 50, patterns as 5 to 20, and no more than {MAX_COST} are taken; split the filter",
+                f"too much work for one filter, which others would wait for: {DEAR} count as many operators, and no more than "
+                f"{MAX_COST} are taken; use fewer of them, or split the filter",
                 node,
                 self.text,
             )

@@ -22,6 +22,9 @@ class Column(Protocol):
     def share(self, name: str, expr: pl.Expr) -> pl.Expr:
         """`expr`, or the column that holds it for all filters: made once of the alert's own columns, whoever asks."""
 
+    def spend(self, cost: int) -> None:
+        """Count what it costs beside `Function.cost`, in operators."""
+
 
 Make = Callable[[Sequence[Value], Column], pl.Expr]
 

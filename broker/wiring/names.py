@@ -11,6 +11,7 @@ from broker.alert import COMMON
 from broker.decode.common import paths_of
 from broker.decode.program import UnusualSchemaError, field_paths
 from broker.errors import UsageError
+from broker.filtering.columns import LISTS
 from broker.process import associate, features, localise
 from broker.store import schemas_seen
 from broker.wiring.parts import Parts
@@ -44,7 +45,7 @@ def sources_of(
         A name can be in no packet, nor is it one we add.
     """
     ours = added(parts)
-    sought = frozenset(name for name in names if name not in ours)
+    sought = frozenset(name for name in names if name not in ours and name.partition(".")[0] not in LISTS)
     fields = _survey_fields(parts)
     found: dict[str, frozenset[str]] = {}
     surveys = frozenset().union(*(fields.get(stream) or () for stream in streams))

@@ -32,7 +32,7 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
-from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
+from broker.wiring import column_list, filter_check, heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
 from broker.wiring.checks import check_names
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
@@ -68,6 +68,9 @@ def services(parts: Parts) -> Services:
         voevent=lambda event: _voevent(parts, event),
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
+        columns=lambda stream: column_list.known_of(stream, column_list.of_parts(parts)),
+        check_filter=lambda text, stream: filter_check.check(text, "the filter", column_list.of_parts(parts), stream),
+        check_condition=lambda where, stream: filter_check.check_where(where, column_list.of_parts(parts), stream),
         alarms=lambda: heartbeats.alarms(parts),
         version=version("nuncius"),
     )
