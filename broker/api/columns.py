@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.errors import NotFoundError, UsageError
-from broker.filtering.definition import MAX_BYTES
+from broker.filtering.definition import MOST_TEXT
 
 __all__ = ["router"]
 
@@ -40,8 +40,8 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str | None = Field(default=None, max_length=MAX_BYTES, description="The TOML file")
-    where: str | None = Field(default=None, max_length=MAX_BYTES, description="The condition", examples=["mag < 18"])
+    text: str | None = Field(default=None, max_length=MOST_TEXT, description="The TOML file")
+    where: str | None = Field(default=None, max_length=MOST_TEXT, description="The condition", examples=["mag < 18"])
     stream: str | None = Field(default=None, description="Stream that must have its columns", examples=["ztf"])
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ import polars as pl
 from broker.errors import ExpressionError, FilterError
 from broker.filtering.columns import LISTS, Known, dtypes
 from broker.filtering.definition import FilterSpec, parse_filter
-from broker.filtering.examples import run_examples
+from broker.filtering.examples import lacking, run_examples
 from broker.filtering.expression import compile_expression, compile_output
 from broker.filtering.parse import Parsed, nearest, parse, shortened
 from broker.filtering.places import Place
@@ -91,7 +91,7 @@ def check_filter(text: str, source: str = "<text>", known: Callable[[FilterSpec]
         nothing, columns are not looked up.
     """
     try:
-        spec = parse_filter(text, source)
+        spec = parse_filter(text, source, number=1)
     except FilterError as error:
         return Checked(None, (Fault(error.message, error.line, error.column, error.word, error.nearest),))
     found = _Found()
@@ -113,6 +113,8 @@ def check_filter(text: str, source: str = "<text>", known: Callable[[FilterSpec]
         which = f"example {failure.number}{f' ({failure.note})' if failure.note else ''}: " if failure.number else ""
         line = place.line_of("example", failure.number) if failure.number else 0
         found.add(Fault(which + failure.reason, line, key="example"))
+    for missing in lacking(spec):
+        found.warn(missing)
     return Checked(spec, tuple(found.faults), tuple(found.warnings))
 
 
