@@ -98,13 +98,24 @@ class FilterError(UsageError):
         1-based place in the file; 0 where it has none.
     word, nearest
         As of `ExpressionError`.
+    key
+        Key of the file it belongs to.
     """
 
     def __init__(
-        self, text: str, *, message: str = "", line: int = 0, column: int = 0, word: str = "", nearest: str = ""
+        self,
+        text: str,
+        *,
+        message: str = "",
+        line: int = 0,
+        column: int = 0,
+        word: str = "",
+        nearest: str = "",
+        key: str = "",
     ) -> None:
         super().__init__(text)
         self.message = message or text
+        self.key = key
         self.line = line
         self.column = column
         self.word = word

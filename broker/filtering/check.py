@@ -93,7 +93,7 @@ def check_filter(text: str, source: str = "<text>", known: Callable[[FilterSpec]
     try:
         spec = parse_filter(text, source, number=1)
     except FilterError as error:
-        return Checked(None, (Fault(error.message, error.line, error.column, error.word, error.nearest),))
+        return Checked(None, (Fault(error.message, error.line, error.column, error.word, error.nearest, error.key),))
     found = _Found()
     streams = known(spec)
     place = Place(source, text.replace("\r\n", "\n"))

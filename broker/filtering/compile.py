@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import polars as pl
@@ -19,6 +20,7 @@ from broker.filtering.values import NUMBERS, Value
 __all__ = ["compile_node"]
 
 _LARGEST = 2**63
+_DIGITS = 19  # of that
 _LONGEST_TEXT = 1_000
 _LIKE = 25  # operators that LIKE counts as
 _CASE = 32  # branches of a CASE whose square counts as an operator: each waits for all before it
@@ -79,8 +81,8 @@ def _literal(node: exp.Expr, scope: Scope) -> Value:
         return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
     try:
         worth = _number(node.name)
-    except ValueError:
-        return fail(f"not a number: {node.name[:40]!r}", node, scope.text)
+    except ValueError as error:
+        return fail(str(error), node, scope.text)
     if isinstance(worth, int):
         return Value(pl.lit(worth, dtype=pl.Int64), "integer", worth)
     return Value(pl.lit(worth, dtype=pl.Float64), "number", worth)
@@ -184,7 +186,8 @@ def _in(node: exp.Expr, scope: Scope) -> Value:
         return Value(value.expr.is_in(texts), "boolean")
     if numbers is not None and value.kind in NUMBERS | {"any"}:
         whole = value.kind != "number" and all(isinstance(each, int) for each in numbers)
-        return Value((value.expr if whole else values.number(value)).is_in(numbers), "boolean")
+        among = value.expr.is_in(numbers) if whole else values.number(value).is_in([float(each) for each in numbers])
+        return Value(among, "boolean")
     operands = [(part, compile_node(part, scope)) for part in node.expressions]
     (value, *listed), _ = agree(node, scope, (node.this, value), *operands)
     if value.kind == "null":
@@ -211,12 +214,22 @@ def _written(parts: list[exp.Expr], scope: Scope) -> tuple[list[str] | None, lis
 
 
 def _number(text: str) -> int | float:
-    """A number as it is written: one that 64 bits do not hold is no whole number."""
+    """A number as it is written: one that 64 bits do not hold is no whole number.
+
+    Raises
+    ------
+    ValueError
+        It is none, or larger than any that can be reckoned with.
+    """
+    if text.isdecimal() and len(text) <= _DIGITS and int(text) < _LARGEST:
+        return int(text)
     try:
-        whole = int(text)
+        found = float(text)
     except ValueError:
-        return float(text)
-    return whole if whole < _LARGEST else float(whole)
+        raise ValueError(f"not a number: {text[:40]!r}") from None
+    if not math.isfinite(found):
+        raise ValueError(f"too large a number: {text[:40]!r}")
+    return found
 
 
 def _check_length(node: exp.Expr, scope: Scope) -> None:

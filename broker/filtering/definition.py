@@ -183,7 +183,8 @@ def parse_filter(text: str, source: str = "<text>", *, number: int | None = None
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         told = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(told[1]), int(told[2])) if told else (0, 0)
+        lines = text.split("\n")
+        line, column = (int(told[1]), int(told[2])) if told else (len(lines), len(lines[-1]) + 1)
         raise FilterError(f"{source}: not TOML: {error}", message=f"not TOML: {error}", line=line, column=column) from error
     except RecursionError as error:
         raise FilterError(f"{source}: nested too deep", message="nested too deep") from error

@@ -41,7 +41,7 @@ class Place:
         """
         line = self.line_of(key)
         told = f"{self.source}{f', line {line}' if line else ''}, {key}: {message}"
-        raise FilterError(told, message=f"{key}: {message}", line=line, nearest=near)
+        raise FilterError(told, message=message, line=line, nearest=near, key=key)
 
     def fail_in(self, key: str, value: str, error: ExpressionError) -> NoReturn:
         """Raise a `FilterError` at the word of an expression that is at fault; see `at`."""
@@ -57,6 +57,7 @@ class Place:
             column=column,
             word=error.word,
             nearest=error.nearest,
+            key=key,
         )
 
     def line_of(self, key: str, number: int = 1) -> int:

@@ -109,12 +109,13 @@ def known_of(stream: str, found: AtHand) -> Known:
     if survey:
         packet, note, older = _packet(stream, found)
         ours = [*words.sky_maps(), *words.light_curve()]
-        of_notices = [*words.own_map(), *(each for _, each in _notice_fields() if each.name.startswith("classification."))]
-        absent = {each.name: (each.type, "notices alone have it") for each in of_notices}
+        absent = {each.name: (each.type, "notices alone have it") for each in words.own_map()}
     else:
         packet, note, older = _notice(stream, found)
         ours = words.own_map()
         absent = {each.name: (each.type, "surveys alone have it") for each in (*words.sky_maps(), *words.light_curve())}
+    classes = (each for _, each in _notice_fields() if each.name.startswith("classification."))
+    absent |= {each.name: (each.type, "notices of LVK and GCN alone have it") for each in classes}
     lists = found.lists or {}
     named = words.lists(tuple(lists.get("watchlist", ())), tuple(lists.get("moc", ())))
     told = _unique([*words.common(survey=survey), *packet, *_catalogs(found), *ours, *named])
