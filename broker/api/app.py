@@ -11,9 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from broker.api import (
     alerts,
     associations,
+    backtests,
     catalogs,
     coincidences,
     events,
+    explain,
     filters,
     galaxies,
     live,
@@ -25,6 +27,7 @@ from broker.api import (
     registry,
     skymaps,
     status,
+    trace,
 )
 from broker.api.services import Services
 
@@ -51,6 +54,7 @@ Errors are problem documents (RFC 9457).
 def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
+        trace.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
@@ -58,6 +62,8 @@ def _resources(services: Services) -> list[APIRouter]:
         skymaps.router(services),  # likewise
         galaxies.router(services),
         events.router(services),
+        explain.router(services),
+        backtests.router(services),
         filters.router(services),
         catalogs.router(services),
         matches.router(services),
