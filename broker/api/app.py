@@ -11,10 +11,12 @@ from fastapi.openapi.utils import get_openapi
 from broker.api import (
     alerts,
     associations,
+    backtests,
     catalogs,
     coincidences,
     columns,
     events,
+    explain,
     filters,
     galaxies,
     live,
@@ -27,6 +29,7 @@ from broker.api import (
     registry,
     skymaps,
     status,
+    trace,
     watchlists,
 )
 from broker.api.services import Services
@@ -55,6 +58,7 @@ Errors are problem documents (RFC 9457).
 def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
+        trace.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
@@ -63,6 +67,8 @@ def _resources(services: Services) -> list[APIRouter]:
         galaxies.router(services),
         events.router(services),
         columns.router(services),  # before filters, which may take any name
+        explain.router(services),
+        backtests.router(services),
         filters.router(services),
         catalogs.router(services),
         watchlists.router(services),

@@ -24,7 +24,18 @@ from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
 
-__all__ = ["BuiltCatalog", "Cell", "ExpressionQuery", "Galaxies", "GalaxyQuery", "PublishedSchema", "Services", "Weight"]
+__all__ = [
+    "Backtests",
+    "BuiltCatalog",
+    "Cell",
+    "ExpressionQuery",
+    "FilterWindow",
+    "Galaxies",
+    "GalaxyQuery",
+    "PublishedSchema",
+    "Services",
+    "Weight",
+]
 
 Cell = tuple[int, int]
 """A HEALPix cell: order and NESTED index."""
@@ -146,6 +157,65 @@ def _unknown_columns_of(where: str, _stream: str | None) -> Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterWindow:
+    """A filter and the alerts it is asked about.
+
+    Parameters
+    ----------
+    since, until
+        Half-open window of the alerts' time, UTC.
+    alert_id
+        One alert only.
+    force
+        However large a part it picks.
+    """
+
+    spec: FilterSpec
+    since: datetime | None = None
+    until: datetime | None = None
+    alert_id: str | None = None
+    force: bool = False
+
+
+def _nothing_kept(_asked: FilterWindow) -> Mapping[str, Any]:
+    raise NotFoundError("nothing is explained here: no alerts are kept")
+
+
+def _no_trace(alert_id: str) -> Mapping[str, Any]:
+    raise NotFoundError(f"no trace of {alert_id!r}: none is kept here")
+
+
+@dataclass(frozen=True, slots=True)
+class Backtests:
+    """Backtests that are run for whoever asks.
+
+    Parameters
+    ----------
+    start
+        Begins one and tells its id. `TooBusyError` where there are too many.
+    get
+        ``id, state, done, total, result, error`` by id. `NotFoundError` where there is none.
+    plot
+        PNG by id.
+    """
+
+    start: Callable[[FilterWindow], str]
+    get: Callable[[str], Mapping[str, Any]]
+    plot: Callable[[str], bytes]
+
+
+def _no_backtests(_asked: FilterWindow) -> str:
+    raise NotFoundError("no backtests are run here")
+
+
+def _no_backtest(name: str) -> Any:
+    raise NotFoundError(f"no backtest {name!r}: none are run here")
+
+
+NO_BACKTESTS = Backtests(_no_backtests, _no_backtest, _no_backtest)
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedSchema:
     """A schema our topics are written with.
 
@@ -216,6 +286,12 @@ class Services:
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     gate
         Raises `RefusedError` where a filter would pass more than the settings allow.
+    explain
+        What each clause of a filter lets through, or says of one alert; see `broker.api.explain`.
+    backtests
+        What filters would have picked.
+    trace
+        By alert id: the steps it took. `NotFoundError` where nothing is known of it.
     version
         Ours.
     live_readers
@@ -247,6 +323,9 @@ class Services:
     check_condition: Callable[[str, str | None], Checked] = _unknown_columns_of
     alarms: Callable[[], Mapping[str, str]] = dict
     gate: Callable[[FilterSpec], None] = lambda _spec: None
+    explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept
+    backtests: Backtests = NO_BACKTESTS
+    trace: Callable[[str], Mapping[str, Any]] = _no_trace
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -19,9 +19,10 @@ from broker.filtering.expression import compile_expression
 from broker.filtering.parse import Parsed
 from broker.process import associate, features
 from broker.process.select import real_ones
-from broker.store import columns, made
+from broker.store import columns
 from broker.store.archive import Archive
 from broker.store.segments import Piece, listing, resolve
+from broker.wiring.backtest_files import Groups, Part, frames, grouped, stretched
 from broker.wiring.names import by_steps, sources_of, suggestion
 from broker.wiring.packet_columns import from_packets
 from broker.wiring.parts import Parts
@@ -30,7 +31,7 @@ __all__ = ["Faults", "Reader", "Stretch", "bare", "mask"]
 
 STRETCH: Final = 50_000  # offsets read at a time
 PACKETS: Final = 500  # decoded at a time
-_ATTEMPTS: Final = 3  # a file can be merged away between the listing and the reading
+ATTEMPTS: Final = 3  # a file can be merged away between the listing and the reading
 
 Faults = Counter[str]
 """What went wrong while a filter ran, and how many alerts it was asked about then."""
@@ -52,20 +53,6 @@ class Stretch:
     frame: pl.DataFrame
     sought: frozenset[str]
     offsets: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Offsets of a piece whose rows have the same columns."""
-
-    piece: Piece
-    first: int
-    last: int
-    whole: bool
-
-
-_Groups = dict[tuple[str, str, frozenset[str], object], list[_Part]]
-"""Parts of pieces by stream, night, what they lack, and the types of what they have."""
 
 
 @dataclass(slots=True)
@@ -137,12 +124,12 @@ class Reader:
             A column is known neither to the frames nor to any packet.
         """
         streams = self.streams() if streams is None else streams
-        groups = self._groups(streams) if pieces is None else self._grouped(pieces)
+        groups = self._groups(streams) if pieces is None else grouped(pieces, self.wanted, self.parts.declarations)
         self._check(groups, streams)
         order = sorted(groups.items(), key=lambda item: (item[0][1], item[0][0]), reverse=newest)
         for (stream, _, lacking, _), parts in order:
             sought = self._sought(stream, lacking)
-            for some in _stretched(parts[::-1] if newest else parts, PACKETS * 4 if sought else STRETCH):
+            for some in stretched(parts[::-1] if newest else parts, PACKETS * 4 if sought else STRETCH):
                 frame = self._read(some, start, end, only)
                 for name in lacking - sought:
                     if by_steps(name) and (name not in associate.COLUMNS or stream in self.parts.declarations):
@@ -220,33 +207,17 @@ class Reader:
     def _names(self, clause: tuple[str, Any]) -> frozenset[str]:
         return compile_expression(Parsed(self.spec.parsed.text, (clause,))).columns
 
-    def _groups(self, streams: Sequence[str]) -> _Groups:
-        for attempt in range(_ATTEMPTS):
+    def _groups(self, streams: Sequence[str]) -> Groups:
+        for _ in range(ATTEMPTS - 1):
             try:
-                return self._grouped(resolve(listing(self.parts.frames, streams))[0])
+                return grouped(resolve(listing(self.parts.frames, streams))[0], self.wanted, self.parts.declarations)
             except FileNotFoundError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        return {}
+                continue
+        return grouped(resolve(listing(self.parts.frames, streams))[0], self.wanted, self.parts.declarations)
 
-    def _grouped(self, pieces: Sequence[Piece]) -> _Groups:
-        groups: _Groups = {}
-        for piece in pieces:
-            folder = piece.segment.folder
-            stream, night = folder.parent.name.removeprefix("stream="), folder.name.removeprefix("night=")
-            schema = columns.read_pieces([piece]).collect_schema()
-            kinds: object = tuple((name, schema[name]) for name in sorted(self.wanted) if name in schema)
-            # What of a notice's field is a number and what text, depends on the notices that came together.
-            kinds = piece if stream not in self.parts.declarations else kinds
-            runs = made.runs_of(piece)
-            for first, last, names in runs:
-                lacking = frozenset(self.wanted - names)
-                groups.setdefault((stream, night, lacking, kinds), []).append(_Part(piece, first, last, len(runs) == 1))
-        return groups
-
-    def _read(self, some: Sequence[_Part], start: datetime | None, end: datetime | None, only: pl.Expr | None) -> pl.DataFrame:
+    def _read(self, some: Sequence[Part], start: datetime | None, end: datetime | None, only: pl.Expr | None) -> pl.DataFrame:
         try:
-            return pl.concat([self._collected(lazy, start, end, only) for lazy in _frames(some)], how="diagonal_relaxed")
+            return pl.concat([self._collected(lazy, start, end, only) for lazy in frames(some)], how="diagonal_relaxed")
         except FileNotFoundError:  # merged away in the meantime
             place = [
                 (pl.col("nuncius.topic") == part.piece.segment.topic)
@@ -265,7 +236,7 @@ class Reader:
         rows = columns.timed(lazy, start, end)
         return (rows if only is None else rows.filter(only)).select(names).collect()
 
-    def _check(self, groups: _Groups, streams: Sequence[str]) -> None:
+    def _check(self, groups: Groups, streams: Sequence[str]) -> None:
         """Refuse columns that nobody knows."""
         lacking = frozenset.intersection(*(key[2] for key in groups)) if groups else self.wanted
         strange = [name for name in lacking if not self._ours(name)]
@@ -310,25 +281,3 @@ def mask(spec: FilterSpec, frame: pl.DataFrame, faults: Faults) -> pl.Series:
 def bare(frame: pl.DataFrame) -> pl.DataFrame:
     """What filters see of rows."""
     return frame.drop(name for name in frame.columns if name.startswith("nuncius."))
-
-
-def _stretched(parts: Sequence[_Part], most: int) -> Iterator[list[_Part]]:
-    some: list[_Part] = []
-    size = 0
-    for part in parts:
-        some.append(part)
-        size += part.last - part.first + 1
-        if size >= most:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
-
-
-def _frames(parts: Sequence[_Part]) -> Iterator[pl.LazyFrame]:
-    whole = [part.piece for part in parts if part.whole]
-    if whole:
-        yield columns.read_pieces(whole)
-    for part in parts:
-        if not part.whole:
-            yield columns.read_pieces([part.piece]).filter(pl.col("nuncius.offset").is_between(part.first, part.last))

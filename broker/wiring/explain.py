@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
 from broker.alert import COMMON, NOT_REAL
+from broker.api.services import FilterWindow
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.expression import compile_expression
@@ -20,7 +21,7 @@ from broker.wiring.backtest_rows import Reader
 from broker.wiring.current import with_maps_of_now
 from broker.wiring.parts import Parts
 
-__all__ = ["Funnel", "Passes", "Verdict", "funnel", "of_row", "verdicts"]
+__all__ = ["Funnel", "Passes", "Verdict", "funnel", "of_row", "told", "verdicts"]
 
 REAL: Final = "no test, mock event, injection or command"
 """Stands for the condition of every filter that does not say ``tests = true``."""
@@ -124,6 +125,16 @@ def of_row(spec: FilterSpec, rows: pl.DataFrame) -> tuple[Verdict, ...]:
         names = sorted(reads.get(text, {"alert_tense"}))
         found.append(Verdict(text, {name: row.get(name) for name in names}, mask[0]))
     return tuple(found)
+
+
+def told(parts: Parts, asked: FilterWindow) -> dict[str, Any]:
+    """`funnel`, or `verdicts` of one alert, as JSON has it."""
+    about: dict[str, Any] = {"filter": asked.spec.name, "version": asked.spec.version}
+    if asked.alert_id is None:
+        return about | asdict(funnel(parts, asked.spec, start=asked.since, end=asked.until))
+    said = verdicts(parts, asked.spec, asked.alert_id)
+    clauses = [asdict(each) for each in said]
+    return about | {"alert_id": asked.alert_id, "matches": all(each.true for each in said), "clauses": clauses}
 
 
 def _rows(

@@ -18,7 +18,7 @@ from broker.ingest.raw import Kind, Received, to_message
 from broker.paths import shipped
 from broker.process.associate import COLUMNS
 from broker.settings import BacktestTable, LogTable, ProcessTable, Settings, StoreTable
-from broker.simulate import lvk
+from broker.simulate import lvk, ztf
 from broker.simulate.survey import Packet
 from broker.store import columns, filter_life, filters, tables
 from broker.store.compaction import compact
@@ -191,6 +191,25 @@ def test_what_nobody_kept_comes_from_the_packets(sky: Sky, tmp_path: Path) -> No
         assert {name: backtest(parts, own(name)) for name in both} == both
 
 
+def test_what_counts_is_when_alerts_were_worked_off(tmp_path: Path) -> None:
+    """Alerts received before a wide map, and worked off after a narrow one has taken its place, were never held against it."""
+    data = tmp_path / "data"
+    survey = list(ztf.packets(5, 120, START, cutouts=False, history=2))
+    with open_parts(settings(data, LIVE), data) as parts:
+        take_in(parts, survey[:40], 1)
+        spot = columns.scan(parts.frames, ["ztf"], ["ra", "dec"]).collect().row(0)
+        event = lvk.make_event(np.random.default_rng(3), START - timedelta(hours=2), place=spot, width=0.6, length=1.0)
+        take_in(parts, list(lvk.notices(event)), 4)
+        kind = Kind("ztf", "application/avro")
+        late = [to_message(Received(packet.data, packet.name), kind, running.bounds(parts)) for packet in survey[40:]]
+        parts.log.append([replace(message, timestamp=round(START.timestamp() * 1000)) for message in late])
+        running.drain(parts, lambda _records: None)
+        found = held(parts)["anywhere"]
+        fresh = {f"ztf:{packet.name}" for packet in survey[40:]}
+        assert found & fresh
+        assert found - fresh
+
+
 def test_windows_are_those_of_explain(sky: Sky) -> None:
     edges = [None, *(START + timedelta(minutes=minutes) for minutes in (10, 25, 40)), None]
     for name in ("kept_by_none", "anywhere"):
@@ -238,7 +257,8 @@ def test_too_much_is_refused(sky: Sky) -> None:
 @pytest.mark.data
 def test_over_real_packets(data_dir: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    folders = [data_dir / "ztf", data_dir / "lsst", data_dir / "gcn"]
+    names = ("ztf", "lsst", "gcn/igwn", "gcn/igwn_avro", "gcn/json_schema_examples", "gcn/voevent")
+    folders = [data_dir / name for name in names]
     with open_parts(settings(data, LIVE), data) as parts:
         running.ingest_paths(parts, [folder for folder in folders if folder.is_dir()], lambda _name, _count: None)
         running.drain(parts, lambda _records: None)
