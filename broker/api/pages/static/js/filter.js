@@ -12,6 +12,7 @@ import { showVersions } from "./versions.js";
 const page = byId("page");
 const name = page.dataset.filter || new URLSearchParams(location.search).get("name") || "";
 const STARTER = `name = "my_filter"
+version = 1
 stream = "ztf"
 description = "What it finds, in a sentence"
 where = "mag < 18"

@@ -38,7 +38,7 @@ export function showBacktest(result, id) {
   byId("no-overlap").hidden = overlap.length > 0;
   byId("samples").replaceChildren(...result.samples.map(card));
   byId("no-samples").hidden = result.samples.length > 0;
-  byId("warnings").replaceChildren(...result.warnings.map((warning) => el("li", {}, warning)));
+  byId("warnings").replaceChildren(...[result.refused, ...result.warnings].filter(Boolean).map((warning) => el("li", {}, warning)));
   byId("plot").href = api(`backtests/${encodeURIComponent(id)}/plot.png`);
   byId("backtest").hidden = false;
 }
