@@ -40,6 +40,9 @@ function calm() {
   byId("refused").replaceChildren();
 }
 
+/** Whether a refusal can be overruled: that of a filter that picks much can, that of worked examples that fail cannot. */
+const overruled = (error) => error.problem?.type?.endsWith("refused") || (error.status === 400 && !/example \d/.test(error.message));
+
 function buttons() {
   const [dirty, state] = [editor.dirty, shown?.state];
   byId("save").disabled = shown !== null && !dirty;
@@ -100,7 +103,7 @@ async function save(base = shown && newest().version) {
     show(life.items.find((one) => one.version === kept.version));
     say(`Kept as version ${kept.version}, a draft.`);
   } catch (error) {
-    if (error.status === 409 && shown) await conflict(sent);
+    if (error.status === 409 && error.problem.type?.endsWith("conflict") && shown) await conflict(sent);
     else {
       refused(error);
       if (error.problem?.line) faults.tell([faultOf(error)]);
@@ -134,8 +137,7 @@ async function move(state, force = false) {
     say(`Version ${version} is ${moved.state}.`);
   } catch (error) {
     say("");
-    // What stands in the way of going live can be overruled, but for worked examples that fail.
-    refused(error, state !== "retired" && !force && error.status === 400 && !/example \d/.test(error.message) ? () => move(state, true) : null);
+    refused(error, state !== "retired" && !force && overruled(error) ? () => move(state, true) : null);
   } finally {
     buttons();
   }

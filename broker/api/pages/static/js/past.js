@@ -71,25 +71,21 @@ export function watchPast(text) {
     const mine = (turn += 1);
     const current = () => mine === turn;
     byId("past-failed").textContent = "";
-    byId("force-backtest").hidden = true;
     byId("running").hidden = false;
     byId("progress").removeAttribute("value");
     byId("progress-said").textContent = said;
     try {
       await job(current);
     } catch (error) {
-      if (current()) {
-        byId("past-failed").textContent = error.message;
-        byId("force-backtest").hidden = !/force/.test(error.message);
-      }
+      if (current()) byId("past-failed").textContent = error.message;
     } finally {
       if (current()) byId("running").hidden = true;
     }
   }
 
-  const backtest = (force) => run(async (current) => {
+  const backtest = () => run(async (current) => {
     byId("backtest").hidden = true;
-    const { id } = await send("POST", api("backtests"), { text: text(), ...chosen(), ...(force ? { force } : {}) });
+    const { id } = await send("POST", api("backtests"), { text: text(), ...chosen() });
     const query = new URLSearchParams(location.search);
     query.set("backtest", id);
     history.replaceState(null, "", `${location.pathname}?${query}`);
@@ -100,8 +96,7 @@ export function watchPast(text) {
     const told = await send("POST", api("filters/explain"), { text: text(), ...chosen() });
     if (current()) showFunnel(told);
   }, "counting"));
-  byId("run-backtest").addEventListener("click", () => backtest(false));
-  byId("force-backtest").addEventListener("click", () => backtest(true));
+  byId("run-backtest").addEventListener("click", backtest);
   form.addEventListener("submit", (event) => event.preventDefault());
   const before = new URLSearchParams(location.search).get("backtest");
   if (before) run((current) => follow(before, current), "reading");
