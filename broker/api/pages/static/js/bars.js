@@ -2,7 +2,7 @@
 
 import { count, el } from "./common.js";
 
-const [WIDTH, HEIGHT] = [560, 190];
+const [WIDTH, HEIGHT] = [400, 190];
 const BOX = { left: 52, right: 10, top: 12, bottom: 40 };
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -38,7 +38,7 @@ export function drawBars(box, bars, said) {
     root.append(svg("line", { class: "tick", x1: BOX.left, x2: right, y1: y(value), y2: y(value) }));
     root.append(svg("text", { x: BOX.left - 8, y: y(value) + 4, "text-anchor": "end" }, count(value)));
   }
-  const every = Math.ceil(bars.length / 8);
+  const every = Math.ceil(bars.length / 7);
   bars.forEach((bar, number) => {
     const x = BOX.left + number * step;
     const made = svg("rect", { class: "bar", x: x + Math.min(2, step * 0.1), width: Math.max(step - Math.min(4, step * 0.2), 0.5), y: y(bar.value), height: bottom - y(bar.value), "data-value": bar.value });

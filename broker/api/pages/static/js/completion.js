@@ -90,7 +90,7 @@ export function offerCompletions(editor, list, spoken, functions) {
       return item;
     }));
     list.hidden = false;
-    const { left, top } = editor.placeOf(place.start);
+    const { left, top } = editor.placeOf(place.start, list.parentElement);
     list.style.top = `${top + 2}px`;
     list.style.left = `${Math.max(0, Math.min(left, list.parentElement.clientWidth - list.offsetWidth))}px`;
     list.scrollTop = 0;

@@ -88,8 +88,8 @@ export function makeEditor(area, under, functions) {
       area.setSelectionRange(start, end);
       under.querySelectorAll(".line")[area.value.slice(0, start).split("\n").length - 1]?.scrollIntoView({ block: "nearest" });
     },
-    /** Where a place in the text is on the screen, from the corner of the text. */
-    placeOf(offset) {
+    /** Where a place in the text is: the left end of what is written below it, from the corner of `box`. */
+    placeOf(offset, box) {
       const before = area.value.slice(0, offset);
       const line = under.children[before.split("\n").length - 1];
       let left = offset - (before.lastIndexOf("\n") + 1);
@@ -99,9 +99,9 @@ export function makeEditor(area, under, functions) {
         if (left <= node.length) { range.setStart(node, Math.min(left, node.length)); break; }
         left -= node.length;
       }
-      const [box, sheet] = [range.getBoundingClientRect(), under.getBoundingClientRect()];
-      const found = box.height ? box : line.getBoundingClientRect();
-      return { left: found.left - sheet.left, top: found.bottom - sheet.top };
+      const [found, corner] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
+      const shown = found.height ? found : line.getBoundingClientRect();
+      return { left: shown.left - corner.left, top: shown.bottom - corner.top };
     },
   };
 }

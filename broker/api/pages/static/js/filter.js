@@ -1,5 +1,6 @@
 // The page of a filter, and of a new one: its text, its versions, what it would have picked and what it picks.
 
+import { showColumns } from "./columns.js";
 import { alertPath, api, byId, clockTime, count, el, filterPath, fixed, get, send } from "./common.js";
 import { offerCompletions } from "./completion.js";
 import { facts, failed } from "./details.js";
@@ -145,6 +146,7 @@ async function move(state, force = false) {
 
 function begin() {
   faults = watchFaults(editor, byId("faults"), byId("verdict"));
+  showColumns(editor);
   offerCompletions(editor, byId("offers"), byId("spoken"), functions);
   editor.onChange(buttons);
   byId("save").addEventListener("click", () => save());
