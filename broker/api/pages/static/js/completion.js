@@ -90,11 +90,16 @@ export function offerCompletions(editor, list, spoken, functions) {
       return item;
     }));
     list.hidden = false;
+    put();
+    list.scrollTop = 0;
+    choose(0, `${count(total)} to choose from. `);
+  }
+
+  /** Put the list below the word. */
+  function put() {
     const { left, top } = editor.placeOf(place.start, list.parentElement);
     list.style.top = `${top + 2}px`;
     list.style.left = `${Math.max(0, Math.min(left, list.parentElement.clientWidth - list.offsetWidth))}px`;
-    list.scrollTop = 0;
-    choose(0, `${count(total)} to choose from. `);
   }
 
   function choose(number, before = "") {
@@ -128,6 +133,7 @@ export function offerCompletions(editor, list, spoken, functions) {
     else { if (event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End") close(); return; }
     event.preventDefault();
   });
+  area.closest(".code").addEventListener("scroll", () => { if (!list.hidden) put(); });
   area.addEventListener("blur", close);
   area.addEventListener("pointerdown", close);
 }
