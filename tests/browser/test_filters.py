@@ -43,6 +43,7 @@ def editor(page: Page) -> Locator:
 
 def write(page: Page, where: str) -> None:
     """Type at the end of the condition of a text whose last line it is."""
+    expect(editor(page)).to_be_editable()
     editor(page).press("Control+End")
     for key in ("ArrowUp", "End", "ArrowLeft"):
         editor(page).press(key)
@@ -127,7 +128,7 @@ def test_what_would_pick_too_much_is_refused_unless_forced(browser: Browser, nig
     with opened(browser, night.url, "/filters/greedy", refused=(400, 409)) as page:
         expect(page.locator("#which")).to_have_text("Version 1, draft")
         page.get_by_role("button", name="Go live").click()
-        expect(page.get_by_role("alert").filter(has_text="Refused")).to_contain_text("picks 9")
+        expect(page.get_by_role("alert").filter(has_text="Refused")).to_contain_text("picks 100.0% of the alerts")
         expect(page.locator("#state")).to_have_text("not live")
         page.get_by_role("button", name="Do it all the same").click()
         expect(page.locator("#state")).to_have_text("live: version 1")
@@ -184,7 +185,7 @@ def test_completion_by_keyboard_and_by_hand(browser: Browser, night: Night) -> N
 
 
 def test_what_is_offered_nowhere_else(browser: Browser, night: Night) -> None:
-    with opened(browser, night.url, "/filters/new") as page:
+    with opened(browser, night.url, "/filters/new", refused=(404,)) as page:  # there is no stream zt
         expect(page.locator("#columns tr").first).to_be_visible()
         editor(page).fill('name = "mine"\nstream = "zt"\nwhere = """\nband = \'ma\n"""\n')
         editor(page).press("Control+End")
@@ -221,7 +222,7 @@ def test_two_edits_at_once(browser: Browser, night: Night) -> None:
         wheres = [one["where"] for one in ask(night.url, "GET", "filters/shared/versions")["items"]]
         assert wheres == ["mag < 16", "mag < 15", "mag < 16 AND positive"]
         page.get_by_label("changed of").select_option("1")
-        expect(page.locator("#difference .d-new mark")).to_have_text(["3", " AND positive".strip()], use_inner_text=True)
+        expect(page.locator("#difference .d-new mark")).to_have_text(["3", " AND positive"])
         write(page, " AND ra > 1")
         ask(night.url, "PUT", "filters/shared", text=text_of("shared", "mag < 14"), base=3)
         page.get_by_role("button", name="Save as a draft").click()
@@ -273,12 +274,13 @@ def test_hostile_texts_are_texts(browser: Browser, here: World) -> None:
     with served(here.services) as url:
         text = f'name = "hostile"\nversion = 1\nstream = "ztf"\ndescription = "{HOSTILE}"\nwhere = "object_id = \'{HOSTILE.replace(chr(39), "")}\'"\n'
         ask(url, "POST", "filters", text=text)
-        ask(url, "PUT", "filters/hostile", text=text + "# </textarea><script>window.hit=1</script>\n", base=1)
+        later = text.replace("description", "tests = true # </textarea><script>window.hit=1</script>\ndescription")
+        ask(url, "PUT", "filters/hostile", text=later, base=1)
         with opened(browser, url, "/filters", refused=(400,)) as page:
             page.get_by_label("Show those that are not live").check()
             expect(page.locator("tr[data-filter=hostile]")).to_contain_text("<img src=x")
             page.get_by_role("link", name="hostile").click()
-            expect(editor(page)).to_have_value(text.replace("version = 1", "version = 2") + "# </textarea><script>window.hit=1</script>\n")
+            expect(editor(page)).to_have_value(later.replace("version = 1", "version = 2"))
             expect(page.locator("#facts")).to_contain_text("<img src=x")
             expect(page.locator("#difference .d-new").last).to_contain_text("</textarea>")
             assert page.locator("main img, main script").count() == 0

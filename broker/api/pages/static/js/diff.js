@@ -45,7 +45,14 @@ function row(kind, ...parts) {
 /** A changed line, before and after, with the words that changed marked. */
 function changed(before, after) {
   const steps = compare(words(before), words(after));
-  const side = (kind) => steps.filter(([one]) => one === "same" || one === kind).map(([one, word]) => (one === kind ? el("mark", {}, word) : word));
+  const side = (kind) => {
+    const runs = []; // neighbours that changed together are marked as one
+    for (const [one, word] of steps.filter(([each]) => each === "same" || each === kind)) {
+      if (runs.at(-1)?.[0] === one) runs.at(-1)[1] += word;
+      else runs.push([one, word]);
+    }
+    return runs.map(([one, text]) => (one === kind ? el("mark", {}, text) : text));
+  };
   return [row("gone", ...side("gone")), row("new", ...side("new"))];
 }
 

@@ -98,6 +98,10 @@ async function save(base = shown && newest().version) {
   try {
     const kept = await (shown ? send("PUT", path(name), { text: sent, base: Number(base) }) : send("POST", path(), { text: sent }));
     byId("conflict").hidden = true;
+    if (life?.items.some((one) => one.version === kept.version)) {
+      say(`It says what version ${kept.version} says, comments and examples aside: nothing new is kept.`);
+      return;
+    }
     editor.kept(kept.text, sent);
     if (!shown) { location.assign(filterPath(kept.name)); return; }
     await reload();
@@ -156,11 +160,15 @@ function begin() {
   });
   window.addEventListener("beforeunload", (event) => { if (editor.dirty) event.preventDefault(); });
   watchPast(() => editor.text);
+  for (const id of ["run-funnel", "run-backtest"]) byId(id).disabled = false; // what nobody would hear could be clicked before
+  editor.area.readOnly = false;
   buttons();
 }
 
 async function start() {
   if (name) {
+    page.querySelector("h1").textContent = name; // the page of new ones may be that of a filter of that name
+    document.title = `${name}: Nuncius`;
     await reload();
     const wanted = new URLSearchParams(location.search).get("version");
     const last = newest();
