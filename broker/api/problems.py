@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from traceback import format_exception
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from broker.api.principal import ForbiddenError, TooManyError, UnauthenticatedError
 from broker.errors import ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
 from broker.telemetry import get_logger
 
-__all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
+__all__ = ["REFUSALS", "RESPONSES", "ElsewhereError", "Problem", "RefuseNul", "TooBusyError", "answer", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -27,6 +29,10 @@ _log = get_logger(__name__)
 
 class TooBusyError(TransientError):
     """As many readers as we serve are here already."""
+
+
+class ElsewhereError(TransientError):
+    """A service that we ask is away."""
 
 
 class Fault(BaseModel):
@@ -60,6 +66,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """What the OpenAPI document says of errors, for routers."""
 
+REFUSALS: dict[str, dict[str, Any]] = {
+    "401": _described("An account is needed and none is named, or a token is not good"),
+    "403": _described("The account or its token may not do this"),
+    "429": _described("Too many requests; try again after `Retry-After` seconds"),
+}
+"""What it says of all operations."""
+
 
 def problem(
     request: Request, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
@@ -84,22 +97,33 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-def _on_known(request: Request, error: Exception) -> JSONResponse:
+# What is answered with nothing but its text.
+_PLAIN: Final[tuple[tuple[type[NunciusError], int, str], ...]] = (
+    (UsageError, 400, "usage"),
+    (ForbiddenError, 403, "forbidden"),
+    (NotFoundError, 404, "not-found"),
+    (SkyMapError, 422, "sky-map"),
+)
+
+
+def answer(request: Request, error: Exception) -> JSONResponse:
+    """Problem document for an error of ours."""
     match error:
         case ExpressionError():
             return problem(request, 400, "expression", str(error), line=error.line, column=error.column)
-        case UsageError():
-            return problem(request, 400, "usage", str(error))
-        case SkyMapError():
-            return problem(request, 422, "sky-map", str(error))
-        case NotFoundError():
-            return problem(request, 404, "not-found", str(error))
+        case UnauthenticatedError():
+            return problem(request, 401, "unauthenticated", str(error), headers={"WWW-Authenticate": 'Bearer realm="Nuncius"'})
+        case TooManyError():
+            return problem(request, 429, "too-many", str(error), headers={"Retry-After": str(math.ceil(error.seconds))})
         case TransientError():
             _log.warning("request put off", path=request.url.path, reason=str(error))
-            detail = str(error) if isinstance(error, TooBusyError) else "the database or the log cannot be reached just now"
+            told = isinstance(error, TooBusyError | ElsewhereError)
+            detail = str(error) if told else "the database or the log cannot be reached just now"
             return problem(request, 503, "unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
-        case _:
-            return _on_unknown(request, error)
+    for kind, status, name in _PLAIN:
+        if isinstance(error, kind):
+            return problem(request, status, name, str(error))
+    return _on_unknown(request, error)
 
 
 def _on_validation(request: Request, error: Exception) -> JSONResponse:
@@ -135,15 +159,15 @@ class RefuseNul:
         """Pass the request on, or answer it."""
         if scope["type"] == "http" and ("\x00" in scope["path"] or b"%00" in scope["query_string"]):
             request = Request(scope)
-            answer = problem(request, 400, "usage", "the address holds a NUL character; leave it out")
-            await answer(scope, receive, send)
+            refusal = problem(request, 400, "usage", "the address holds a NUL character; leave it out")
+            await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
     """Have every error of `app` answered with a problem document."""
-    app.add_exception_handler(NunciusError, _on_known)
+    app.add_exception_handler(NunciusError, answer)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unknown)

@@ -6,13 +6,15 @@ The store and the log are read directly; whatever needs decoding, or lies with o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from broker.api.policy import Auth
+from broker.api.principal import Owned
 from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec
 from broker.science.skymap import SkyMap
@@ -196,6 +198,13 @@ class Services:
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
+    auth
+        Who may do what.
+    filter_owners
+        Whose each filter is, by name; one that is not there is public.
+    column_owners
+        Whose the columns are that come of people's watchlists and regions, by how their names begin: ``watchlist.<name>``,
+        ``moc.<name>``; what is not there is public.
     version
         Ours.
     live_readers
@@ -223,6 +232,9 @@ class Services:
     catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
     alarms: Callable[[], Mapping[str, str]] = dict
+    auth: Auth = field(default_factory=Auth)
+    filter_owners: Callable[[], Mapping[str, Owned]] = dict
+    column_owners: Callable[[], Mapping[str, Owned]] = dict
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

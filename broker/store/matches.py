@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,15 @@ def write(conn: Connection, matches: Sequence[Match]) -> None:
         conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)  # noqa: S608
 
 
-def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+def latest(
+    store: Store, *, filter_name: str | None = None, limit: int = 100, without: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Newest matches first, each with its alert.
+
+    Parameters
+    ----------
+    without
+        Names of filters whose matches are left out.
 
     Returns
     -------
@@ -58,12 +65,14 @@ def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) ->
         ``seq, filter, version, time`` and ``alert`` as `broker.store.alerts.as_dict`, its annotations being those the filter
         sends along.
     """
-    return _read(store, filter_name, None, limit)
+    return _read(store, filter_name, None, limit, without)
 
 
-def since(store: Store, seq: int, *, filter_name: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+def since(
+    store: Store, seq: int, *, filter_name: str | None = None, limit: int = 1000, without: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Matches numbered above `seq`, oldest first: what a live reader has not seen."""
-    return _read(store, filter_name, seq, limit)
+    return _read(store, filter_name, seq, limit, without)
 
 
 def last_seq(store: Store) -> int:
@@ -80,13 +89,17 @@ def counts(store: Store) -> Mapping[str, int]:
         return {row[0]: row[1] for row in rows}
 
 
-def _read(store: Store, filter_name: str | None, after: int | None, limit: int) -> list[dict[str, Any]]:
+def _read(
+    store: Store, filter_name: str | None, after: int | None, limit: int, without: Collection[str]
+) -> list[dict[str, Any]]:
     match, alert = tables.matches.c, tables.alerts
     wanted = select(match.seq, match.filter, match.version, match.time.label("matched_at"), match.selected, alert).join_from(
         tables.matches, alert, match.alert_id == alert.c.alert_id
     )
     if filter_name is not None:
         wanted = wanted.where(match.filter == filter_name)
+    if without:
+        wanted = wanted.where(match.filter.not_in(without))
     wanted = wanted.order_by(match.seq.desc()) if after is None else wanted.where(match.seq > after).order_by(match.seq)
     with connection(store) as conn:
         rows = conn.execute(wanted.limit(limit)).mappings().all()
