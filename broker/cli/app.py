@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, skymap, vtp
+from broker.cli import (
+    catalogs,
+    config,
+    dead_letters,
+    demo,
+    event,
+    filters,
+    ingest,
+    people,
+    query,
+    service,
+    simulate,
+    skymap,
+    tokens,
+    vtp,
+)
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -65,6 +80,9 @@ for group, name in (
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),
+    (people.user_app, "user"),
+    (people.team_app, "team"),
+    (tokens.app, "token"),
 ):
     app.add_typer(group, name=name)
 

@@ -23,7 +23,7 @@ from broker.stream.kafka import KafkaLog
 from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
 
-__all__ = ["Parts", "declarations_of", "filters_of", "open_parts"]
+__all__ = ["Parts", "declarations_of", "filters_of", "open_database", "open_parts"]
 
 log = get_logger(__name__)
 
@@ -71,12 +71,7 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
-        store = engine.open_store(
-            settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
-            synchronous="full" if settings.store.durable else "normal",
-        )
-        stack.callback(engine.close, store)
-        migrate.migrate(store)
+        store = stack.enter_context(open_database(settings, data))
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
         yield Parts(
@@ -89,6 +84,20 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
             filters_of(settings, data),
             tuple(catalogs.open_all(data / "catalogs")),
         )
+
+
+@contextmanager
+def open_database(settings: Settings, data: Path) -> Iterator[Store]:
+    """Open the database, its tables up to date, and close it in the end."""
+    store = engine.open_store(
+        settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
+        synchronous="full" if settings.store.durable else "normal",
+    )
+    try:
+        migrate.migrate(store)
+        yield store
+    finally:
+        engine.close(store)
 
 
 def open_log(settings: Settings, data: Path) -> Log:

@@ -32,7 +32,7 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
-from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
+from broker.wiring import heartbeats, hosts, people, reading, relay, running, standing, vtp, vtp_out
 from broker.wiring.checks import check_names
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
@@ -69,6 +69,7 @@ def services(parts: Parts) -> Services:
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
         alarms=lambda: heartbeats.alarms(parts),
+        auth=people.auth_of(parts.settings),
         version=version("nuncius"),
     )
 
@@ -89,6 +90,7 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
         The address cannot be had.
     """
     table = parts.settings.serve
+    people.warn_of_strangers(parts.settings, host or table.host)
     with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
         config = uvicorn.Config(create_app(services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=3)
