@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.api.auth import Asks
+from broker.api.hidden import hidden_from
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.errors import NotFoundError
@@ -46,18 +48,19 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/filters", tags=["filters"], responses=RESPONSES)
 
     @routes.get("")
-    def filters() -> FilterList:
+    def filters(asks: Asks) -> FilterList:
         """All live filters, with how much each has picked."""
         counts = stored.counts(services.store)
-        return FilterList(
-            items=[_shown(spec, counts.get(spec.name, 0)) for spec in sorted(services.filters(), key=lambda spec: spec.name)]
-        )
+        hidden = hidden_from(services, asks).filters
+        seen = sorted((spec for spec in services.filters() if spec.name not in hidden), key=lambda spec: spec.name)
+        return FilterList(items=[_shown(spec, counts.get(spec.name, 0)) for spec in seen])
 
     @routes.get("/{name}")
-    def one(name: Annotated[str, Path(examples=["ztf_bright_transients"])]) -> Filter:
+    def one(name: Annotated[str, Path(examples=["ztf_bright_transients"])], asks: Asks) -> Filter:
         """One filter."""
+        hidden = hidden_from(services, asks).filters
         for spec in services.filters():
-            if spec.name == name:
+            if spec.name == name and name not in hidden:
                 return _shown(spec, stored.counts(services.store).get(name, 0))
         message = f"no filter {name!r}: /api/v1/filters lists them"
         raise NotFoundError(message)

@@ -59,9 +59,7 @@ def add(  # noqa: PLR0917 - each is an option of the command line
     display: Annotated[str | None, typer.Option(help="The name as people write it.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="May see and change everything.")] = False,
     no_password: Annotated[bool, typer.Option("--no-password", help="For tokens and OpenID Connect alone.")] = False,
-    oidc_subject: Annotated[
-        str | None, typer.Option(help="Issuer and subject of OpenID Connect, a space between.")
-    ] = None,
+    oidc_subject: Annotated[str | None, typer.Option(help="Issuer and subject of OpenID Connect, a space between.")] = None,
 ) -> None:
     """Make an account. The password is asked for, or read as a line from standard input.
 

@@ -38,7 +38,11 @@ def add(
         secret, token = tokens.make(store, user, scope, note=note, expires=end)
     sys.stdout.write(f"{secret}\n")
     until = f"until {token.expires:%Y-%m-%d}" if token.expires else "for ever"
-    err.print(f"good {until}; it cannot be shown again. Send it as the header Authorization: Bearer ...", highlight=False, soft_wrap=True)
+    err.print(
+        f"good {until}; it cannot be shown again. Send it as the header Authorization: Bearer ...",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("list")
