@@ -107,7 +107,9 @@ def backtest_tells_what_it_would_have_picked(page: Page, night: Night, text: str
     page.get_by_role("button", name="Backtest").click()
     expect(page.locator("#backtest")).to_be_visible(timeout=60_000)
     expect(page.locator("#running")).to_be_hidden()
-    figures = dict(zip(page.locator("#expected dt").all_inner_texts(), page.locator("#expected dd").all_inner_texts(), strict=True))
+    figures = dict(
+        zip(page.locator("#expected dt").all_inner_texts(), page.locator("#expected dd").all_inner_texts(), strict=True)
+    )
     assert (figures["Picked"], figures["Of alerts seen"]) == (str(told["matched"]), str(told["evaluated"]))
     for plot in ("nights", "magnitudes"):
         bars = page.locator(f"#{plot} .bar").evaluate_all("(bars) => bars.map((bar) => Number(bar.dataset.value))")
@@ -135,7 +137,7 @@ def test_what_would_pick_too_much_is_refused_unless_forced(browser: Browser, nig
         expect(page.locator("#refused")).to_be_hidden()
         page.get_by_role("button", name="Retire").click()
         expect(page.locator("#state")).to_have_text("not live")
-        example = text_of("wrong_example", "mag < 15") + '\n[[example]]\nalert = { mag = 17.0 }\nmatches = true\n'
+        example = text_of("wrong_example", "mag < 15") + "\n[[example]]\nalert = { mag = 17.0 }\nmatches = true\n"
         ask(night.url, "POST", "filters", text=example)
         page.goto(f"{night.url}/filters/wrong_example")
         page.get_by_role("button", name="Test").click()
