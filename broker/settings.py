@@ -22,7 +22,7 @@ __all__ = ["PREFIX", "Relay", "Settings", "Source", "load"]
 
 PREFIX = "NUNCIUS_"
 # Read by the command line and the tests themselves, not settings.
-NOT_SETTINGS = {"NUNCIUS_DATA", "NUNCIUS_CONFIG"}
+NOT_SETTINGS = {"NUNCIUS_DATA", "NUNCIUS_CONFIG", "NUNCIUS_TOKEN"}
 TESTS_PREFIX = "NUNCIUS_TEST_"
 
 Positive = Annotated[float, Field(gt=0)]

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
@@ -28,6 +29,7 @@ from broker.api.services import PublishedSchema
 from broker.errors import NotFoundError
 from broker.store import tokens
 from broker.telemetry import MATCHES
+from consumers import RequestError, fetch_packet, subscribe
 from tests.api.people import Thing, asked, bearer, populate
 from tests.api.world import BIG, SCHEMAS, World, survey_alert, world, write
 
@@ -231,6 +233,25 @@ class TestLive:
         assert again.filters() == ["bright-transient"]
         for reader in (nobody, owner, again):
             reader.close()
+
+    def test_our_client_sends_a_token(self, there: World, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        url = str(client.base_url).rstrip("/")
+        token = bearer(there.store, "hypatia", "read")["Authorization"].removeprefix("Bearer ")
+        now = datetime.now(UTC)
+        there.publish(survey_alert(650), PRIVATE)
+        with subscribe(PRIVATE, url, start_at="earliest", until=now, token=token) as stream:
+            assert next(stream).filters == (PRIVATE,)
+        monkeypatch.setenv("NUNCIUS_TOKEN", token)
+        with subscribe(PRIVATE, url, start_at="earliest", until=now) as stream:
+            assert next(stream).filters == (PRIVATE,)
+        assert fetch_packet(url, LISTED) == b"Obj\x01" + LISTED.encode()
+        monkeypatch.setenv("NUNCIUS_TOKEN", "ncs_wrong")
+        with pytest.raises(RequestError, match="401"):
+            fetch_packet(url, LISTED)
+        for wrong, status in (("ncs_wrong", "401"), (None, "404")):
+            monkeypatch.delenv("NUNCIUS_TOKEN", raising=False)
+            with subscribe(PRIVATE, url, start_at="earliest", token=wrong) as stream, pytest.raises(RequestError, match=status):
+                next(stream)
 
     def test_a_token_that_is_revoked_ends_it(self, there: World, client: httpx.Client) -> None:
         secret, token = tokens.make(there.store, "hypatia", ["read"])
