@@ -1,31 +1,37 @@
-"""``filters`` and ``filters/{name}``: what is looked for."""
+"""``filters``: what is looked for, in versions; written, tried, put in force and retired here."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.api.auth import Asks
-from broker.api.hidden import hidden_from
+from broker.api.auth import Asks, Principal, changed_by, may_see, may_share, seen_by, within
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
-from broker.errors import NotFoundError
-from broker.filtering.definition import FilterSpec
+from broker.errors import UsageError
+from broker.filtering.definition import FilterSpec, parse_filter
+from broker.filtering.versions import MOST_TEXT, name_of
+from broker.store import filter_life, filters
 from broker.store import matches as stored
+from broker.store.filters import FilterVersion, State
 from broker.topics import matched
 
 __all__ = ["router"]
 
+Name = Annotated[str, Path(examples=["ztf_bright_transients"])]
+Number = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
+
 
 class Filter(BaseModel):
-    """A filter, live."""
-
-    model_config = ConfigDict(from_attributes=True)
+    """A version of a filter."""
 
     name: str = Field(examples=["ztf_bright_transients"])
     version: str = Field(examples=["1"])
+    state: State = Field(description="At most one version of a name is live")
     streams: list[str] = Field(description="Names or globs of those it sees", examples=[["ztf", "lsst"]])
     description: str
     where: str = Field(description="Its condition", examples=["mag < 18"])
@@ -34,13 +40,77 @@ class Filter(BaseModel):
     )
     active: bool = Field(description="Whether it runs")
     topic: str = Field(description="Kafka topic of its matches", examples=["matched.ztf_bright_transients"])
-    matches: int = Field(description="Alerts picked so far")
+    matches: int = Field(description="Alerts picked so far, by all versions")
+    author: str = Field(description="Who wrote this version: an account, 'local', or 'file' for the folder of filters")
+    owner: str | None = Field(description="Whose the filter is; null: everybody's")
+    team: str | None
+    visibility: str = Field(description="private, team or public")
+    created: datetime
+
+
+class FilterText(Filter):
+    """A version with its text."""
+
+    text: str = Field(description="The filter as TOML")
 
 
 class FilterList(BaseModel):
-    """All live filters, by name."""
+    """Filters, by name."""
 
     items: list[Filter]
+
+
+class Change(BaseModel):
+    """A version came into a state, by whom and when."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    version: int
+    state: State
+    who: str
+    note: str | None
+    at: datetime
+
+
+class Versions(BaseModel):
+    """The life of a filter: its versions, oldest first, and everything that was done to them, in order."""
+
+    items: list[FilterText]
+    history: list[Change]
+
+
+class Draft(BaseModel):
+    """A filter to be kept."""
+
+    text: str = Field(
+        max_length=MOST_TEXT,
+        description="The filter as TOML; its version is counted on where it is left out or taken",
+        examples=['name = "mine"\nstream = "ztf"\ndescription = "Bright ones"\nwhere = "mag < 18"\n'],
+    )
+
+
+class Sharing(BaseModel):
+    """Who may see a filter and what it finds."""
+
+    visibility: Literal["private", "team", "public"] = "public"
+    team: str | None = Field(default=None, description="Whose members may see and change it too")
+
+
+class NewDraft(Draft, Sharing):
+    """A new filter."""
+
+
+class Edit(Draft):
+    """A new version of a filter."""
+
+    base: int = Field(ge=0, lt=2**31, description="Version that was edited: refused where another came after it")
+
+
+class Move(BaseModel):
+    """Where a version is to go."""
+
+    state: Literal["tested", "live", "retired"]
+    force: bool = Field(default=False, description="Even where it would pass more than the settings allow")
 
 
 def router(services: Services) -> APIRouter:
@@ -48,35 +118,121 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/filters", tags=["filters"], responses=RESPONSES)
 
     @routes.get("")
-    def filters(asks: Asks) -> FilterList:
-        """All live filters, with how much each has picked."""
+    def every(
+        asks: Asks,
+        state: Annotated[Literal["live", "draft", "tested", "retired", "all"], Query(description="Of versions")] = "live",
+    ) -> FilterList:
+        """Filters, with how much each has picked: the live version of each, or all versions in a state."""
         counts = stored.counts(services.store)
-        hidden = hidden_from(services, asks).filters
-        seen = sorted((spec for spec in services.filters() if spec.name not in hidden), key=lambda spec: spec.name)
-        return FilterList(items=[_shown(spec, counts.get(spec.name, 0)) for spec in seen])
+        found = filters.every(services.store, state=None if state == "all" else state)
+        seen = [one for one in found if may_see(asks, one.owner, one.team, one.visibility)]
+        return FilterList(items=[_shown(one, counts.get(one.name, 0)) for one in seen])
+
+    @routes.post("", status_code=201, responses={409: RESPONSES[400]})
+    def add(draft: NewDraft, asks: Asks) -> FilterText:
+        """Keep a filter as a draft; where accounts are required it is its author's."""
+        named, _ = name_of(draft.text)
+        known = filters.whose(services.store)
+        if named in known:
+            changed_by(asks, known[named], f"filter {named!r}")
+        else:
+            within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
+            may_share(asks, draft.team, draft.visibility)
+        owned = filters.Ownership(asks.user, draft.team, draft.visibility)
+        return _whole(filter_life.add(services.store, draft.text, asks.name, owned=owned), services)
 
     @routes.get("/{name}")
-    def one(name: Annotated[str, Path(examples=["ztf_bright_transients"])], asks: Asks) -> Filter:
-        """One filter."""
-        hidden = hidden_from(services, asks).filters
-        for spec in services.filters():
-            if spec.name == name and name not in hidden:
-                return _shown(spec, stored.counts(services.store).get(name, 0))
-        message = f"no filter {name!r}: /api/v1/filters lists them"
-        raise NotFoundError(message)
+    def one(name: Name, asks: Asks) -> FilterText:
+        """A filter: its live version, else its newest."""
+        return _whole(_seen(services, asks, name), services)
 
+    @routes.put("/{name}", status_code=201, responses={409: RESPONSES[400]})
+    def edit(name: Name, draft: Edit, asks: Asks) -> FilterText:
+        """Keep a new version of a filter as a draft."""
+        if name in (known := filters.whose(services.store)):
+            changed_by(asks, known[name], f"filter {name!r}")
+        kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name)
+        return _whole(kept, services)
+
+    @routes.patch("/{name}")
+    def share(name: Name, to: Sharing, asks: Asks) -> FilterText:
+        """Say who may see a filter, and with which team it is shared."""
+        changed_by(asks, found := _seen(services, asks, name), f"filter {name!r}")
+        may_share(asks, to.team, to.visibility)
+        filters.share(services.store, name, filters.Ownership(found.owner, to.team, to.visibility))
+        return _whole(filters.get(services.store, name), services)
+
+    _versions(routes, services)
     return routes
 
 
-def _shown(spec: FilterSpec, count: int) -> Filter:
+def _versions(routes: APIRouter, services: Services) -> None:
+    @routes.get("/{name}/versions")
+    def versions(name: Name, asks: Asks) -> Versions:
+        """All versions of a filter, and who did what to them."""
+        _seen(services, asks, name)
+        found = filters.versions(services.store, name)
+        history = [Change.model_validate(each) for each in filters.history(services.store, name)]
+        return Versions(items=[_whole(each, services) for each in found], history=history)
+
+    @routes.get("/{name}/versions/{version}")
+    def version(name: Name, version: Number, asks: Asks) -> FilterText:
+        """One version of a filter."""
+        return _whole(_seen(services, asks, name, version), services)
+
+    @routes.post("/{name}/versions/{version}/state", responses={409: RESPONSES[400]})
+    def move(name: Name, version: Number, to: Move, asks: Asks) -> FilterText:
+        """Try a version, put it in force (it is tried first), or retire it."""
+        changed_by(asks, filters.get(services.store, name, version), f"filter {name!r}")
+        store, who = services.store, asks.name
+        match to.state:
+            case "tested":
+                moved = filter_life.examine(store, name, version, who, services.gate, force=to.force)
+            case "live":
+                moved = filter_life.go_live(store, name, version, who, services.gate, force=to.force)
+            case "retired":
+                moved = filter_life.retire(store, name, version, who)
+        return _whole(moved, services)
+
+
+def _seen(services: Services, asks: Principal, name: str, version: int | None = None) -> FilterVersion:
+    found = filters.get(services.store, name, version)
+    seen_by(asks, found, f"filter {name!r}: /api/v1/filters lists them")
+    return found
+
+
+def _owned(known: Mapping[str, filters.Ownership], asks: Principal) -> int:
+    return sum(one.owner == asks.user for one in known.values())
+
+
+def _whole(one: FilterVersion, services: Services) -> FilterText:
+    shown = _shown(one, stored.counts(services.store).get(one.name, 0))
+    return FilterText(**shown.model_dump(), text=one.text)
+
+
+def _shown(one: FilterVersion, count: int) -> Filter:
+    spec = _spec(one)
     return Filter(
-        name=spec.name,
-        version=str(spec.version),
-        streams=list(spec.streams),
-        description=spec.description,
-        where=spec.where,
-        select={one.name: one.sql for one in spec.select},
-        active=spec.active,
-        topic=matched(spec.name),
+        name=one.name,
+        version=str(one.version),
+        state=one.state,
+        streams=list(spec.streams) if spec else [],
+        description=spec.description if spec else "It was written for another edition of the filter language",
+        where=spec.where if spec else "",
+        select={each.name: each.sql for each in spec.select} if spec else {},
+        active=spec.active and one.state == filters.LIVE if spec else False,
+        topic=matched(one.name),
         matches=count,
+        author=one.author,
+        owner=one.owner,
+        team=one.team,
+        visibility=one.visibility,
+        created=one.created,
     )
+
+
+def _spec(one: FilterVersion) -> FilterSpec | None:
+    try:
+        return parse_filter(one.text)
+    except UsageError:
+        return None

@@ -17,7 +17,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.api.principal import ForbiddenError, TooManyError, UnauthenticatedError
-from broker.errors import ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
+from broker.errors import (
+    ConflictError,
+    ExpressionError,
+    FilterError,
+    NotFoundError,
+    NunciusError,
+    RefusedError,
+    SkyMapError,
+    TransientError,
+    UsageError,
+)
 from broker.telemetry import get_logger
 
 __all__ = ["REFUSALS", "RESPONSES", "ElsewhereError", "Problem", "RefuseNul", "TooBusyError", "answer", "install", "problem"]
@@ -102,6 +112,8 @@ _PLAIN: Final[tuple[tuple[type[NunciusError], int, str], ...]] = (
     (UsageError, 400, "usage"),
     (ForbiddenError, 403, "forbidden"),
     (NotFoundError, 404, "not-found"),
+    (ConflictError, 409, "conflict"),
+    (RefusedError, 409, "refused"),
     (SkyMapError, 422, "sky-map"),
 )
 
@@ -109,8 +121,9 @@ _PLAIN: Final[tuple[tuple[type[NunciusError], int, str], ...]] = (
 def answer(request: Request, error: Exception) -> JSONResponse:
     """Problem document for an error of ours."""
     match error:
-        case ExpressionError():
-            return problem(request, 400, "expression", str(error), line=error.line, column=error.column)
+        case ExpressionError() | FilterError():
+            place: dict[str, Any] = {name: getattr(error, name) for name in ("line", "column", "word", "nearest")}
+            return problem(request, 400, "expression" if isinstance(error, ExpressionError) else "filter", str(error), **place)
         case UnauthenticatedError():
             return problem(request, 401, "unauthenticated", str(error), headers={"WWW-Authenticate": 'Bearer realm="Nuncius"'})
         case TooManyError():

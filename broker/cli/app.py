@@ -20,11 +20,14 @@ from broker.cli import (
     ingest,
     people,
     query,
+    region,
     service,
     simulate,
     skymap,
     tokens,
+    trace,
     vtp,
+    watchlist,
 )
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
@@ -67,6 +70,7 @@ for verb in (
     vtp.vtp,
     query.query,
     query.packet,
+    trace.trace,
     listen,
     simulate.simulate,
     demo.demo,
@@ -77,6 +81,8 @@ for group, name in (
     (filters.app, "filter"),
     (event.app, "event"),
     (catalogs.app, "catalog"),
+    (watchlist.app, "watchlist"),
+    (region.app, "region"),
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),

@@ -13,7 +13,7 @@ from broker.alert import COMMON, SKYMAPS_DTYPE, UTC
 from broker.filtering.definition import Example, FilterSpec
 from broker.filtering.evaluate import evaluate, make_plan
 
-__all__ = ["Failure", "run_examples"]
+__all__ = ["Failure", "lacking", "run_examples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,18 @@ class Failure:
     reason: str
 
 
-def run_examples(spec: FilterSpec) -> list[Failure]:
-    """Examples whose outcome is not the one given; a filter without an example of each kind fails as well."""
-    failures = [
-        Failure(spec.name, 0, "", f"no example that {'matches' if kind else 'does not match'}: add an [[example]]")
+def lacking(spec: FilterSpec) -> list[str]:
+    """Kinds of example, of a match and of none, that a filter does not have: without them little is known of it."""
+    return [
+        f"no example that {'matches' if kind else 'does not match'}: add an [[example]]"
         for kind in (True, False)
         if all(example.matches is not kind for example in spec.examples)
     ]
+
+
+def run_examples(spec: FilterSpec) -> list[Failure]:
+    """Examples whose outcome is not the one given."""
+    failures: list[Failure] = []
     if not spec.examples:
         return failures
     told: list[str] = []
@@ -60,6 +65,8 @@ def run_examples(spec: FilterSpec) -> list[Failure]:
 
 def _frame(examples: Sequence[Example]) -> pl.DataFrame:
     names = dict.fromkeys(name for example in examples for name in example.alert)
+    if not names:
+        return pl.DataFrame(height=len(examples))
     return pl.DataFrame([_column(name, [example.alert.get(name) for example in examples]) for name in names])
 
 

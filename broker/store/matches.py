@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ from broker.store.alerts import shown
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros, now
 
-__all__ = ["Match", "counts", "last_seq", "latest", "since", "write"]
+__all__ = ["Match", "common", "counts", "forget", "last_seq", "latest", "since", "write"]
 
 _LOCK = 0x4E554D41  # "NUMA"
+_AT_ONCE = 500
 _COLUMNS = "filter, version, alert_id, time, selected"
 
 
@@ -47,6 +49,24 @@ def write(conn: Connection, matches: Sequence[Match]) -> None:
         conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) SELECT * FROM {given} ON CONFLICT DO NOTHING", columns)  # noqa: S608
     else:
         conn.exec_driver_sql(f"INSERT INTO matches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+
+
+def forget(conn: Connection, alert_ids: Sequence[str], in_force: Mapping[str, str]) -> None:
+    """Take back what other versions picked of a batch's alerts: it is done again, and what they picked was never told.
+
+    Parameters
+    ----------
+    in_force
+        Version by filter name.
+    """
+    match = tables.matches.c
+    stale: list[int] = []
+    for start in range(0, len(alert_ids), _AT_ONCE):
+        some = [one.replace("\0", "") for one in alert_ids[start : start + _AT_ONCE]]
+        rows = conn.execute(select(match.seq, match.filter, match.version).where(match.alert_id.in_(some)))
+        stale += [seq for seq, name, version in rows if in_force.get(name) != version]
+    if stale:
+        conn.execute(tables.matches.delete().where(match.seq.in_(stale)))
 
 
 def latest(
@@ -87,6 +107,18 @@ def counts(store: Store) -> Mapping[str, int]:
     with connection(store) as conn:
         rows = conn.execute(select(match.filter, func.count()).group_by(match.filter).order_by(match.filter))
         return {row[0]: row[1] for row in rows}
+
+
+def common(store: Store, alert_ids: Sequence[str]) -> Mapping[str, int]:
+    """How many of some alerts each filter has picked, in whatever version."""
+    match = tables.matches.c
+    found: Counter[str] = Counter()
+    with connection(store) as conn:
+        for first in range(0, len(alert_ids), _AT_ONCE):
+            some = match.alert_id.in_(alert_ids[first : first + _AT_ONCE])
+            rows = conn.execute(select(match.filter, func.count(match.alert_id.distinct())).where(some).group_by(match.filter))
+            found.update({row[0]: row[1] for row in rows})
+    return found
 
 
 def _read(

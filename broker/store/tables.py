@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from broker.alert import NOT_REAL
@@ -40,10 +41,16 @@ __all__ = [
     "event_circulars",
     "event_notices",
     "events",
+    "filter_changes",
+    "filter_files",
+    "filter_names",
+    "filter_versions",
     "heartbeats",
     "ledger",
     "matches",
     "metadata",
+    "region_versions",
+    "regions",
     "relayed",
     "schemas_seen",
     "signing_keys",
@@ -51,6 +58,8 @@ __all__ = [
     "teams",
     "tokens",
     "users",
+    "watchlist_versions",
+    "watchlists",
 ]
 
 metadata = MetaData(
@@ -383,6 +392,116 @@ counters = Table(
     metadata,
     Column("name", Id, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+# What all versions of a filter share.
+filter_names = Table(
+    "filter_names",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("owner", Text),  # of an account; null where there are none
+    Column("team", Text),
+    Column("visibility", Text, nullable=False),  # private, team, public
+)
+
+# Versions of filters. A row's text never changes; its state does.
+filter_versions = Table(
+    "filter_versions",
+    metadata,
+    Column("name", Id, ForeignKey("filter_names.name", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # draft, tested, live, retired
+    Column("text", Text, nullable=False),  # TOML
+    Column("digest", Text, nullable=False),  # of what it says, comments and layout aside
+    Column("author", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
+    # At most one is live, whatever two processes do at once.
+    Index(
+        "ix_filter_versions_live",
+        "name",
+        unique=True,
+        sqlite_where=text("state = 'live'"),
+        postgresql_where=text("state = 'live'"),
+    ),
+)
+
+# Who did what to a version, and when.
+filter_changes = Table(
+    "filter_changes",
+    metadata,
+    Column("seq", Serial, Identity(), primary_key=True),
+    Column("name", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # that it came into
+    Column("who", Text, nullable=False),
+    Column("note", Text),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_filter_changes_name", "name", "version"),
+)
+
+# The folder of filters as it was last taken in.
+filter_files = Table(
+    "filter_files",
+    metadata,
+    Column("name", Id, primary_key=True),  # of the filter
+    Column("digest", Text, nullable=False),  # of the file's bytes
+)
+
+# Lists of targets that filters ask for; what is in one is a version of it.
+watchlists = Table(
+    "watchlists",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("owner", Text),
+    Column("visibility", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+)
+
+watchlist_versions = Table(
+    "watchlist_versions",
+    metadata,
+    Column("name", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("change", Text, nullable=False),  # in words
+    Column("targets", Integer, nullable=False),
+    Column("radius", Float(53), nullable=False),  # arcsec, of targets without one of their own
+    Column("digest", Text, nullable=False),
+    Column("base", Integer, nullable=False),  # the version whose data are whole; those of later ones are what they changed
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
+)
+
+# Parts of the sky that filters ask for: a coverage map, in versions, or a credible region of an event's newest map.
+regions = Table(
+    "regions",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("owner", Text),
+    Column("visibility", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("event_name", Id),
+    Column("level", Float(53)),
+)
+
+region_versions = Table(
+    "region_versions",
+    metadata,
+    Column("name", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("healpix_order", Integer, nullable=False),
+    Column("fraction", Float(53), nullable=False),  # of the sky
+    Column("digest", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
 )
 
 # People, see `broker.store.people`.

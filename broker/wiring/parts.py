@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from httpx import URL
@@ -14,6 +14,8 @@ from broker.decode.declaration import Declaration, load_declarations
 from broker.decode.schemas import Chain, LsstPackage, RegistrySource, Schema, SchemaSource
 from broker.filtering.definition import FilterSpec, load_filters
 from broker.paths import shipped
+from broker.science import sites
+from broker.science.sites import Site
 from broker.settings import Settings
 from broker.store import catalogs, engine, migrate, schemas_seen
 from broker.store.catalogs import Catalog
@@ -22,8 +24,10 @@ from broker.stream.embedded import EmbeddedLog
 from broker.stream.kafka import KafkaLog
 from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
+from broker.wiring import filter_folder
+from broker.wiring.filter_book import FilterBook
 
-__all__ = ["Parts", "declarations_of", "filters_of", "open_database", "open_parts"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_database", "open_parts", "use_sites"]
 
 log = get_logger(__name__)
 
@@ -38,6 +42,10 @@ class Parts:
     ----------
     data
         Folder for all that is kept.
+    filters
+        Those in force when the parts were opened; `process` goes by the `book`, batch by batch.
+    book
+        Those in force now.
     """
 
     data: Path
@@ -48,6 +56,7 @@ class Parts:
     schemas: SchemaSource
     filters: tuple[FilterSpec, ...]
     catalogs: tuple[Catalog, ...]
+    book: FilterBook
 
     @property
     def archive_root(self) -> str:
@@ -69,21 +78,28 @@ class Parts:
 def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     """Open log, database, declarations, filters and catalogues, and close them in the end."""
     data.mkdir(parents=True, exist_ok=True)
+    use_sites(settings)
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
         store = stack.enter_context(open_database(settings, data))
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
-        yield Parts(
+        book = FilterBook(store)
+        parts = Parts(
             data,
             settings,
             stream_log,
             store,
             declarations_of(settings, data),
             schema_source(settings, store),
-            filters_of(settings, data),
+            (),
             tuple(catalogs.open_all(data / "catalogs")),
+            book,
         )
+        from broker.wiring.gate import lenient_gate_of  # noqa: PLC0415 - it looks at what is kept, and so imports this module
+
+        filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts))
+        yield replace(parts, filters=book.now())
 
 
 @contextmanager
@@ -143,6 +159,23 @@ def declarations_of(settings: Settings, data: Path) -> dict[str, Declaration]:
     return load_declarations(shipped("schemas") / "streams") | (load_declarations(own) if own.is_dir() else {})
 
 
+def filter_folder_of(settings: Settings, data: Path) -> Path:
+    """The folder of filters that the settings name, else of those that come with Nuncius."""
+    return data / settings.filters if settings.filters else shipped("filters")
+
+
 def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
-    """Filters of the folder the settings name, else those that come with Nuncius."""
-    return tuple(load_filters(data / settings.filters if settings.filters else shipped("filters")))
+    """Filters of that folder, whatever became of them; they know the settings' sites.
+
+    Raises
+    ------
+    FilterError
+        A file is wrong.
+    """
+    use_sites(settings)
+    return load_filters(filter_folder_of(settings, data))
+
+
+def use_sites(settings: Settings) -> None:
+    """Have the filters of this process know the sites of the settings."""
+    sites.use({name: Site(one.longitude, one.latitude, one.height) for name, one in settings.sites.items()})

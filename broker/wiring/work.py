@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from broker.process.features import features
 from broker.process.host_distance import Distances
 from broker.process.localise import localise
 from broker.process.select import select, wanted
+from broker.process.watch import watch
 from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
@@ -42,8 +43,10 @@ from broker.topics import COINCIDENCE_STREAM
 from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
+from broker.wiring.names import by_steps
 from broker.wiring.parts import Parts
 from broker.wiring.rescore import rescore
+from broker.wiring.watch import ListsNow
 
 __all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
 
@@ -74,26 +77,46 @@ def steps(parts: Parts, keep: dict[str, str], live: LiveMapsNow) -> dict[str, li
     repeated = ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests)))
     near = ("crossmatch", crossmatch(parts.catalogs))
     inside = ("associate", associate(live, threshold=parts.settings.associate.level, distances=distances_of(parts)))
+    listed = ("watch", watch(asked, ListsNow(parts)))
     picked = ("select", select(parts.filters))
     return {
-        "survey": [repeated, near, inside, ("features", features(asked)), picked],
+        "survey": [repeated, near, inside, ("features", features(asked)), listed, picked],
         # Notices are not held against each other's maps: that is a coincidence of events, and has its own statistics.
-        "notice": [repeated, near, ("localise", localise(save)), picked],
+        "notice": [repeated, near, ("localise", localise(save)), listed, picked],
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """Does one stream's part of a poll; `broker.stream.loop.Work`."""
+class _Force:
+    """What is in force for a batch.
 
+    Parameters
+    ----------
+    generation
+        How often filters, or lists they look into, had changed.
+    parts
+        With the filters that were live then.
+    """
+
+    generation: int
     parts: Parts
+    steps: Mapping[str, Sequence[tuple[str, Step]]]
+    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Does one stream's part of a poll; `broker.stream.loop.Work`.
+
+    Filters that change are taken up between two batches: all of a batch, and all it changes of earlier alerts, goes by one set.
+    """
+
     archive: Archive
     pool: ThreadPoolExecutor
     maps: dict[str, str]
     live: LiveMapsNow
     distances: Distances
-    steps: Mapping[str, Sequence[tuple[str, Step]]]
-    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
+    force: _Force
 
     @classmethod
     @contextmanager
@@ -102,7 +125,13 @@ class Worker:
         maps: dict[str, str] = {}
         with ThreadPoolExecutor(3, "keep") as pool:
             live = LiveMapsNow(parts)
-            yield cls(parts, archive, pool, maps, live, distances_of(parts), steps(parts, maps, live))
+            force = _Force(-1, parts, steps(parts, maps, live))
+            yield cls(archive, pool, maps, live, distances_of(parts), force)
+
+    @property
+    def parts(self) -> Parts:
+        """The parts, with the filters in force."""
+        return self.force.parts
 
     def __call__(self, stream: str, records: list[Record]) -> Outcome:
         """Take a stream's records through the steps and keep what they say; what goes out is in the outcome.
@@ -113,10 +142,11 @@ class Worker:
             A part is away; the batch is to be done again.
         """
         self.maps.clear()
+        self._take_up()
         with _timed("decode"):
             decoded = decode(stream, records, self._wanted(stream), self.parts.declarations, self.parts.schemas)
         batch = decoded
-        for name, step in self.steps["survey" if stream in self.parts.declarations else "notice"]:
+        for name, step in self.force.steps["survey" if stream in self.parts.declarations else "notice"]:
             with _timed(name):
                 batch = step(batch)
         placed, addresses = self._place(batch)
@@ -146,7 +176,14 @@ class Worker:
         durable = self.parts.settings.store.durable
         keeping: list[Future[Any]] = [
             self.pool.submit(_timed("archive")(self.archive.write), placed),
-            self.pool.submit(_timed("frames")(columns.write_segment), self.parts.frames, batch, addresses, durable=durable),
+            self.pool.submit(
+                _timed("frames")(columns.write_segment),
+                self.parts.frames,
+                batch,
+                addresses,
+                durable=durable,
+                looked_for=self._looked_for(batch.stream),
+            ),
             self.pool.submit(_timed("database")(self._database), decoded, batch, addresses, changes),
         ]
         try:
@@ -156,12 +193,24 @@ class Worker:
         for kept in keeping:
             kept.result()
 
+    def _take_up(self) -> None:
+        """Go by the filters that are live now."""
+        generation, filters = self.parts.book.at()
+        if generation != self.force.generation:
+            parts = replace(self.parts, filters=filters)
+            self.force = _Force(generation, parts, steps(parts, self.maps, self.live))
+
     def _wanted(self, stream: str) -> frozenset[str]:
-        if stream not in self.wanted:
+        known = self.force.wanted
+        if stream not in known:
             declared = self.parts.declarations.get(stream)
             kept = (*declared.keep, *declared.redshift) if declared else ()
-            self.wanted[stream] = wanted(self.parts.filters, stream) | frozenset(kept)
-        return self.wanted[stream]
+            known[stream] = wanted(self.parts.filters, stream) | frozenset(kept)
+        return known[stream]
+
+    def _looked_for(self, stream: str) -> frozenset[str]:
+        """Packet fields that are decoded; what steps were asked for and could not make is not among them."""
+        return frozenset(name for name in self._wanted(stream) if not by_steps(name))
 
     def _place(self, batch: Batch) -> tuple[Placed, list[Address]]:
         """Addresses, one a record; records none of whose alerts are published are not kept twice and have none."""
@@ -189,6 +238,7 @@ class Worker:
             if batch.stream != COINCIDENCE_STREAM and "_event" in batch.frame.columns:
                 changes += revisions.upsert_notices(conn, batch.frame, batch.records, self.maps)
             ledger.record(conn, entries(decoded, batch))
+            matches.forget(conn, ids.to_list(), versions)
             matches.write(conn, found)
 
     def _told(self, decoded: Batch, batch: Batch) -> pl.DataFrame:

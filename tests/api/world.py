@@ -31,12 +31,13 @@ from broker.paths import shipped
 from broker.record import Message, Record
 from broker.science.skymap import from_cone
 from broker.science.skyplot import Candidate
-from broker.store import alerts, events, matches
+from broker.store import alerts, events, filter_life, matches
 from broker.store.archive import Address
 from broker.store.engine import Store, close, open_store, transaction
 from broker.store.migrate import migrate
 from broker.stream.embedded import EmbeddedLog
 from broker.topics import matched
+from broker.wiring.filter_book import FilterBook
 
 IVORN = "gcn:ivo://nasa.gsfc.gcn/Fermi#GBM_Alert_2024-04-22T21:35:13.42_735514518_0-384"
 NOTICE = b'<?xml version="1.0"?>\n<voe:VOEvent ivorn="ivo://nasa.gsfc.gcn/Fermi#GBM_Alert" role="observation"/>\n'
@@ -260,6 +261,9 @@ def build(folder: Path, *, count: int = 60) -> World:
     bright = [row["alert_id"] for row in rows[:count] if row["mag"] < 19 and row["reliability"] > 0.5]
     young = [row["alert_id"] for row in rows[:count] if row["reliability"] > 0.85]
     frame = write(store, rows, {"bright-transient": bright, "young-supernova": young, "gamma-ray-burst": [IVORN]})
+    for text in (BRIGHT, BURST, FRESH):
+        kept = filter_life.add(store, text, "tester")
+        filter_life.go_live(store, kept.name, kept.version, "tester", lambda _spec: None)
     log = EmbeddedLog(folder / "log", durable=False)
     ledger = {
         "ztf": {"received": 1204, "published": 1190, "duplicate": 9, "rejected": 5},
@@ -297,7 +301,7 @@ def build(folder: Path, *, count: int = 60) -> World:
         light_curve=light_curve,
         query=lambda asked: _query(frame, asked),
         status=lambda: status_of(ledger),
-        filters=lambda: filters,
+        filters=FilterBook(store).now,
         schemas=SCHEMAS,
         region=_region,
         skymap=lambda _path: from_cone(250.0, -20.0, 9.0),

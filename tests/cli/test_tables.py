@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from broker.api.associations import AssociatedAlert
-from broker.cli import demo, event_alerts, filters
+from broker.cli import demo, event_alerts, filter_life
 from broker.cli.app import run
 from broker.cli.tables import LEAST_PROSE, show_table
 from broker.wiring.demo import Match
@@ -53,7 +53,7 @@ def test_alerts_in_a_map(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_filters_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
-    monkeypatch.setattr(filters, "out", Console(file=file, width=80))
+    monkeypatch.setattr(filter_life, "out", Console(file=file, width=80))
     assert run(["filter", "list"]) == 0
     assert "ztf_nuclear_transients" in file.getvalue()
     assert "…" not in file.getvalue()

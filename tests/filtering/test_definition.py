@@ -6,7 +6,7 @@ import pytest
 
 from broker.errors import FilterError
 from broker.filtering.definition import load_filter, load_filters, parse_filter
-from broker.filtering.examples import run_examples
+from broker.filtering.examples import lacking, run_examples
 from broker.paths import shipped
 
 GOOD = """\
@@ -47,6 +47,7 @@ def test_a_filter_is_read():
     assert [stream for stream in ("ztf", "lsst", "gcn") if spec.sees(stream)] == ["ztf", "lsst"]
     assert spec.examples[0].alert == {"mag": 18, "candidate.rb": 0.9}
     assert run_examples(spec) == []
+    assert lacking(spec) == []
 
 
 def test_an_inactive_filter_sees_nothing():
@@ -65,11 +66,11 @@ def test_an_inactive_filter_sees_nothing():
         (edited('"bright"', '"' + "b" * 201 + '"'), "up to 200 letters"),
         (edited('["ztf", "ls*"]', "[]"), "line 3, stream: must name a stream"),
         (edited('"Bright things."', '" "'), "line 4, description: is empty"),
-        (edited("candidate.rb > 0.5\n", "candidate.rb >\n"), "line 5, where: line 2, column 18: near '>'"),
-        (edited("mag < 19\n", "mag < 'x'\n"), "line 5, where: line 1, column 1: kinds do not go together"),
+        (edited("candidate.rb > 0.5\n", "candidate.rb >\n"), "line 7, column 18, where: near '>'"),
+        (edited("mag < 19\n", "mag < 'x'\n"), "line 6, column 1, where: kinds do not go together"),
         (edited('"candidate.rb", ', '"candidate.rb + 1", '), "line 9, select: 'candidate.rb + 1' needs a name"),
         (edited('"candidate.rb", ', '"candidate.rb", "mag AS contrast", '), "line 9, select: 'contrast' is there twice"),
-        (edited("magnr AS", "magnr + 'x' AS"), "line 1, column 38: arithmetic takes numbers; 'x' is text"),
+        (edited("magnr AS", "magnr + 'x' AS"), "line 9, column 65, select: arithmetic takes numbers; 'x' is text"),
         (edited("candidate.rb = 0.9", "candidate.br = 0.9"), "does not read 'candidate.br' (did you mean candidate.rb?)"),
         (edited("matches = false", "match = false"), "line 11, example: an example has alert"),
         (edited('note = "bright and real"', 'nota = "x"'), "no 'nota' in an example (did you mean note?)"),
@@ -107,10 +108,11 @@ def test_examples_that_come_out_otherwise_are_told():
     (failure,) = run_examples(wrong)
     assert (failure.number, failure.note, failure.reason) == (1, "bright and real", "a match expected, none came")
     lone = parse_filter(edited("matches = false", "matches = true"))
-    assert {failure.number for failure in run_examples(lone)} == {0, 2}
+    assert {failure.number for failure in run_examples(lone)} == {2}
+    assert len(lacking(lone)) == 1
     strange = parse_filter(edited("candidate.rb = 0.9", 'candidate.rb = "high"'))
     assert "do not go together" in run_examples(strange)[0].reason
-    assert len(run_examples(parse_filter(GOOD.partition("[[example]]")[0]))) == 2
+    assert len(lacking(parse_filter(GOOD.partition("[[example]]")[0]))) == 2
 
 
 SHIPPED = load_filters(shipped("filters"))
@@ -119,6 +121,7 @@ SHIPPED = load_filters(shipped("filters"))
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.name)
 def test_shipped_filters_do_what_their_examples_say(spec):
     assert run_examples(spec) == []
+    assert lacking(spec) == []
 
 
 def test_shipped_filters_cover_both_kinds_of_stream():

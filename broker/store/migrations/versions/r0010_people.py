@@ -1,7 +1,7 @@
 """Accounts, teams, tokens.
 
 Revision ID: r0010
-Revises: r0007
+Revises: r0009
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 Id = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 revision = "r0010"
-down_revision = "r0007"
+down_revision = "r0009"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,172 @@
+"""The folder of filters, taken in as live versions when Nuncius starts and whenever a file changes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from broker.errors import FilterError, RefusedError, TransientError, UsageError
+from broker.filtering.definition import FilterSpec, parse_filter
+from broker.filtering.examples import run_examples
+from broker.filtering.versions import digest, name_of
+from broker.store import filters
+from broker.store.engine import Store, connection
+from broker.store.filter_life import enter, put_live
+from broker.telemetry import get_logger
+
+__all__ = ["FILE", "Allow", "take_in", "watching"]
+
+log = get_logger(__name__)
+
+FILE = "file"
+"""Author of versions that come from the folder."""
+LOOK_SECONDS = 0.5
+_TOLD = 8  # names of filters in one line of the log
+
+Allow = Callable[[FilterSpec], None]
+"""Raises `UsageError` or `RefusedError` where a filter must not go live."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    name: str
+    text: str
+    digest: str
+
+
+def allow_all(_spec: FilterSpec) -> None:
+    """No objection."""
+
+
+def take_in(store: Store, folder: Path, allow: Allow = allow_all) -> None:
+    """Make the filters of a folder live: those that are new or have changed since the folder was last taken in.
+
+    A file that is wrong, or whose worked examples fail, is told in the log and changes nothing. A filter whose file is gone is
+    retired, unless somebody has replaced it by other means.
+
+    Raises
+    ------
+    FilterError
+        There is no such folder.
+    """
+    if not folder.is_dir():
+        raise FilterError(f"no folder of filters at {folder}: make it, or name another in the settings")
+    found, spoiled = _read(folder)
+    with connection(store) as conn:
+        known = filters.files(conn)
+    changed = [file for name, file in found.items() if known.get(name) != file.digest]
+    right = [(file, spec) for file in changed if (spec := _checked(file, allow)) is not None]
+    # A file that cannot be read may be that of any filter: none is retired as long as there is one.
+    gone = () if spoiled else known.keys() - found.keys()
+    if not right and not gone:
+        return
+    with filters.editing(store) as conn:
+        for file, spec in right:
+            _take(conn, file, spec)
+        for name in gone:
+            _put_aside(conn, name, FILE, "its file is gone")
+            filters.keep_file(conn, name, None)
+    log.info(
+        "filters taken in from their folder", folder=str(folder), taken=_few(file.name for file, _ in right), gone=_few(gone)
+    )
+
+
+@contextmanager
+def watching(store: Store, folder: Path, allow: Allow = allow_all) -> Iterator[None]:
+    """Take the folder in again whenever a file of it has changed and then rested, while the block runs."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        taken = _signs(folder)
+        before = taken
+        while not stop.wait(LOOK_SECONDS):
+            now = _signs(folder)
+            if now != taken and now == before:  # at rest: nobody is still writing
+                with suppress(TransientError, FilterError):  # it is looked at again
+                    take_in(store, folder, allow)
+                    taken = now
+            before = now
+
+    thread = threading.Thread(target=watch, name="filters", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _signs(folder: Path) -> Mapping[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = {}
+    for path in folder.glob("*.toml"):
+        with suppress(OSError):
+            status = path.stat()
+            found[path.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found
+
+
+def _read(folder: Path) -> tuple[dict[str, _File], bool]:
+    """Files by the name of their filter, and whether one could not be read."""
+    found: dict[str, _File] = {}
+    spoiled = False
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            data = path.read_bytes()
+            text = data.decode()
+            name, _ = name_of(text, str(path))
+        except (OSError, UnicodeDecodeError, FilterError) as error:
+            spoiled = True
+            _refuse(path, error)
+            continue
+        if name in found:
+            _refuse(path, FilterError(f"the name {name!r} is taken by {found[name].path}: choose another"))
+            continue
+        found[name] = _File(path, name, text, hashlib.sha256(data).hexdigest())
+    return found, spoiled
+
+
+def _checked(file: _File, allow: Allow) -> FilterSpec | None:
+    """The filter in a file, if it may go live."""
+    try:
+        spec = parse_filter(file.text, str(file.path))
+        wrong = run_examples(spec)
+        if wrong:
+            raise FilterError(f"{file.path}: example {wrong[0].number}: {wrong[0].reason}")
+        allow(spec)
+    except (UsageError, RefusedError) as error:
+        _refuse(file.path, error)
+        return None
+    return spec
+
+
+def _take(conn: Connection, file: _File, spec: FilterSpec) -> None:
+    version, taken = enter(conn, file.text, digest(spec), FILE, str(file.path))
+    if taken != spec.version:
+        log.warning("a filter's text changed, its version did not: counted on", file=str(file.path), version=taken)
+    if spec.active:
+        put_live(conn, version, f"{FILE} {file.path.name}")
+    else:
+        _put_aside(conn, file.name, f"{FILE} {file.path.name}", "not active")
+    filters.keep_file(conn, file.name, file.digest)
+
+
+def _few(names: Iterable[str]) -> str:
+    some = sorted(names)
+    return ", ".join(some[:_TOLD]) + (f" and {len(some) - _TOLD} more" if len(some) > _TOLD else "")
+
+
+def _put_aside(conn: Connection, name: str, who: str, why: str) -> None:
+    for one in filters.of(conn, name):
+        if one.state == filters.LIVE and one.author == FILE:
+            filters.set_state(conn, name, one.version, filters.RETIRED, who, why)
+
+
+def _refuse(path: Path, error: Exception) -> None:
+    log.error("a filter's file is wrong: what was live stays", file=str(path), reason=str(error))
