@@ -8,6 +8,7 @@
     │   ├── ExpressionError   a filter expression is wrong; carries the position
     │   ├── FilterError       a filter file is wrong
     │   └── DeclarationError  a stream declaration is wrong
+    ├── RefusedError          it can be, but should not, unless forced          (exit status 1, HTTP 409)
     ├── NotFoundError         nothing by that name                              (exit status 1, HTTP 404)
     ├── ConflictError         somebody else changed it meanwhile                (exit status 1, HTTP 409)
     ├── PoisonError           these bytes can never be processed: dead-lettered, with stage and reason
@@ -36,6 +37,7 @@ __all__ = [
     "NotFoundError",
     "NunciusError",
     "PoisonError",
+    "RefusedError",
     "SchemaUnavailableError",
     "SettingsError",
     "SkyMapError",
@@ -67,21 +69,65 @@ class ExpressionError(UsageError):
         What is wrong and what would be right.
     line, column
         1-based place in the expression; 0 where it has none.
+    word
+        What stands there.
+    nearest
+        The known name that is nearest to it, where one is.
     """
 
-    def __init__(self, message: str, *, line: int = 0, column: int = 0) -> None:
+    def __init__(self, message: str, *, line: int = 0, column: int = 0, word: str = "", nearest: str = "") -> None:
         place = f"line {line}, column {column}: " if line else ""
         super().__init__(place + message)
+        self.message = message
         self.line = line
         self.column = column
+        self.word = word
+        self.nearest = nearest
 
 
 class FilterError(UsageError):
-    """A filter file is wrong."""
+    """A filter file is wrong.
+
+    Parameters
+    ----------
+    text
+        What is wrong, with file, place and key, and what would be right.
+    message
+        The same without file and place; `text` where not given.
+    line, column
+        1-based place in the file; 0 where it has none.
+    word, nearest
+        As of `ExpressionError`.
+    key
+        Key of the file it belongs to.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        message: str = "",
+        line: int = 0,
+        column: int = 0,
+        word: str = "",
+        nearest: str = "",
+        key: str = "",
+    ) -> None:
+        super().__init__(text)
+        self.message = message or text
+        self.key = key
+        self.line = line
+        self.column = column
+        self.word = word
+        self.nearest = nearest
 
 
 class DeclarationError(UsageError):
     """A stream declaration is wrong."""
+
+
+class RefusedError(NunciusError):
+    """What is asked for can be, and should not be unless it is forced."""
 
 
 class NotFoundError(NunciusError):

@@ -201,6 +201,12 @@ class VtpTable(Table):
     unacknowledged: Count = 1000
 
 
+class BacktestTable(Table):
+    """What a filter is asked before it goes live."""
+
+    most_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the alerts it sees that it may pick
+
+
 class ServeTable(Table):
     """The HTTP face."""
 
@@ -248,6 +254,14 @@ class Relay(Table):
         return self
 
 
+class SiteTable(Table):
+    """A site of your own: table ``[sites.<name>]``."""
+
+    longitude: Annotated[float, Field(ge=-180, le=360)]  # degrees, geodetic, east
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    height: Annotated[float, Field(ge=-500, le=10_000)] = 0.0  # metres above the ellipsoid
+
+
 class AlarmTable(Table):
     """When something is wrong that nobody sent word of."""
 
@@ -292,6 +306,7 @@ class Settings(BaseSettings):
     process: ProcessTable = ProcessTable()
     associate: AssociateTable = AssociateTable()
     coincidences: CoincidencesTable = CoincidencesTable()
+    backtest: BacktestTable = BacktestTable()
     serve: ServeTable = ServeTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
@@ -299,6 +314,7 @@ class Settings(BaseSettings):
     alarm: AlarmTable = AlarmTable()
     ingest: dict[str, Source] = Field(default_factory=dict)
     relay: dict[str, Relay] = Field(default_factory=dict)
+    sites: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")], SiteTable] = Field(default_factory=dict)
     filters: str = ""  # folder of filters; empty: those that come with Nuncius
     streams: str = ""  # folder of stream declarations beside those that come with Nuncius
 

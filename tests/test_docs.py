@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from prometheus_client import REGISTRY
@@ -19,7 +20,7 @@ from broker.filtering.definition import parse_filter
 from broker.filtering.examples import run_examples
 from broker.filtering.expression import compile_expression
 from broker.filtering.functions import FUNCTIONS
-from broker.settings import Relay, Settings, Source
+from broker.settings import Settings
 from tests.api.world import world
 
 ROOT = Path(__file__).parent.parent
@@ -40,8 +41,8 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from settings_of(kind, f"{prefix}{name}.")
-        elif kind in {dict[str, Source], dict[str, Relay]}:
-            yield from settings_of(kind.__args__[1], f"{prefix}{name}.<name>.")
+        elif get_origin(kind) is dict and isinstance(of := get_args(kind)[1], type) and issubclass(of, BaseModel):
+            yield from settings_of(of, f"{prefix}{name}.<name>.")
         else:
             yield f"{prefix}{name}"
 

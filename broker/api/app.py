@@ -11,9 +11,12 @@ from fastapi.openapi.utils import get_openapi
 from broker.api import (
     alerts,
     associations,
+    backtests,
     catalogs,
     coincidences,
+    columns,
     events,
+    explain,
     filters,
     galaxies,
     live,
@@ -22,9 +25,12 @@ from broker.api import (
     packets,
     pages,
     problems,
+    regions,
     registry,
     skymaps,
     status,
+    trace,
+    watchlists,
 )
 from broker.api.services import Services
 
@@ -38,6 +44,7 @@ TAGS = [
     {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
     {"name": "coincidences", "description": "Events of different messengers that are near in time"},
     {"name": "filters", "description": "What is looked for"},
+    {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
     {"name": "matches", "description": "What was found, and what is being found"},
     {"name": "service", "description": "How we do"},
     {"name": "schema registry", "description": "The read side of the Confluent protocol; also at the root"},
@@ -51,6 +58,7 @@ Errors are problem documents (RFC 9457).
 def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
+        trace.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
@@ -58,8 +66,13 @@ def _resources(services: Services) -> list[APIRouter]:
         skymaps.router(services),  # likewise
         galaxies.router(services),
         events.router(services),
+        columns.router(services),  # before filters, which may take any name
+        explain.router(services),
+        backtests.router(services),
         filters.router(services),
         catalogs.router(services),
+        watchlists.router(services),
+        regions.router(services),
         matches.router(services),
         live.router(services),
         status.router(services),

@@ -146,7 +146,7 @@ def _versions(routes: APIRouter, services: Services) -> None:
         """One version of a filter."""
         return _whole(filters.get(services.store, name, version), services)
 
-    @routes.post("/{name}/versions/{version}/state")
+    @routes.post("/{name}/versions/{version}/state", responses={409: RESPONSES[400]})
     def move(name: Name, version: Number, to: Move) -> FilterText:
         """Try a version, put it in force (it is tried first), or retire it."""
         store, who = services.store, filter_life.LOCAL

@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from broker.errors import ConflictError, ExpressionError, NotFoundError, NunciusError, SkyMapError, TransientError, UsageError
+from broker.errors import (
+    ConflictError,
+    ExpressionError,
+    FilterError,
+    NotFoundError,
+    NunciusError,
+    RefusedError,
+    SkyMapError,
+    TransientError,
+    UsageError,
+)
 from broker.telemetry import get_logger
 
 __all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
@@ -88,15 +98,17 @@ _TOLD: Mapping[type[NunciusError], tuple[int, str]] = {
     UsageError: (400, "usage"),
     SkyMapError: (422, "sky-map"),
     ConflictError: (409, "conflict"),
+    RefusedError: (409, "refused"),
     NotFoundError: (404, "not-found"),
 }
 
 
 def _on_known(request: Request, error: Exception) -> JSONResponse:
     match error:
-        case ExpressionError():
-            return problem(request, 400, "expression", str(error), line=error.line, column=error.column)
-        case UsageError() | SkyMapError() | ConflictError() | NotFoundError():
+        case ExpressionError() | FilterError():
+            place: dict[str, Any] = {name: getattr(error, name) for name in ("line", "column", "word", "nearest")}
+            return problem(request, 400, "expression" if isinstance(error, ExpressionError) else "filter", str(error), **place)
+        case UsageError() | SkyMapError() | ConflictError() | RefusedError() | NotFoundError():
             status, kind = next(told for known, told in _TOLD.items() if isinstance(error, known))
             return problem(request, status, kind, str(error))
         case TransientError():

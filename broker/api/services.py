@@ -14,6 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from broker.errors import NotFoundError
+from broker.filtering.check import Checked, check_condition, check_filter
+from broker.filtering.columns import Known
 from broker.filtering.definition import FilterSpec
 from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
@@ -22,7 +24,18 @@ from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
 
-__all__ = ["BuiltCatalog", "Cell", "ExpressionQuery", "Galaxies", "GalaxyQuery", "PublishedSchema", "Services", "Weight"]
+__all__ = [
+    "Backtests",
+    "BuiltCatalog",
+    "Cell",
+    "ExpressionQuery",
+    "FilterWindow",
+    "Galaxies",
+    "GalaxyQuery",
+    "PublishedSchema",
+    "Services",
+    "Weight",
+]
 
 Cell = tuple[int, int]
 """A HEALPix cell: order and NESTED index."""
@@ -131,6 +144,77 @@ def _no_galaxies(event: str, _asked: GalaxyQuery) -> Galaxies:
     raise NotFoundError(f"no galaxies for event {event!r}: no catalogue is served here")
 
 
+def _no_columns(stream: str) -> Known:
+    raise NotFoundError(f"no columns of {stream!r}: none are listed here")
+
+
+def _unknown_columns(text: str, _stream: str | None) -> Checked:
+    return check_filter(text)
+
+
+def _unknown_columns_of(where: str, _stream: str | None) -> Checked:
+    return check_condition(where)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterWindow:
+    """A filter and the alerts it is asked about.
+
+    Parameters
+    ----------
+    since, until
+        Half-open window of the alerts' time, UTC.
+    alert_id
+        One alert only.
+    force
+        However large a part it picks.
+    """
+
+    spec: FilterSpec
+    since: datetime | None = None
+    until: datetime | None = None
+    alert_id: str | None = None
+    force: bool = False
+
+
+def _nothing_kept(_asked: FilterWindow) -> Mapping[str, Any]:
+    raise NotFoundError("nothing is explained here: no alerts are kept")
+
+
+def _no_trace(alert_id: str) -> Mapping[str, Any]:
+    raise NotFoundError(f"no trace of {alert_id!r}: none is kept here")
+
+
+@dataclass(frozen=True, slots=True)
+class Backtests:
+    """Backtests that are run for whoever asks.
+
+    Parameters
+    ----------
+    start
+        Begins one and tells its id. `TooBusyError` where there are too many.
+    get
+        ``id, state, done, total, result, error`` by id. `NotFoundError` where there is none.
+    plot
+        PNG by id.
+    """
+
+    start: Callable[[FilterWindow], str]
+    get: Callable[[str], Mapping[str, Any]]
+    plot: Callable[[str], bytes]
+
+
+def _no_backtests(_asked: FilterWindow) -> str:
+    raise NotFoundError("no backtests are run here")
+
+
+def _no_backtest(name: str) -> Any:
+    raise NotFoundError(f"no backtest {name!r}: none are run here")
+
+
+NO_BACKTESTS = Backtests(_no_backtests, _no_backtest, _no_backtest)
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedSchema:
     """A schema our topics are written with.
@@ -194,10 +278,20 @@ class Services:
         Those that are built.
     galaxies
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
+    columns
+        What is known of a stream's columns. `UsageError` where there is no such stream.
+    check_filter, check_condition
+        What is wrong with a filter's file, or with a condition, and with its columns on a stream where one is named.
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     gate
-        Raises `FilterError` where a filter would pass more than the settings allow.
+        Raises `RefusedError` where a filter would pass more than the settings allow.
+    explain
+        What each clause of a filter lets through, or says of one alert; see `broker.api.explain`.
+    backtests
+        What filters would have picked.
+    trace
+        By alert id: the steps it took. `NotFoundError` where nothing is known of it.
     version
         Ours.
     live_readers
@@ -224,8 +318,14 @@ class Services:
     voevent: Callable[[Mapping[str, Any]], bytes] = no_voevent
     catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
+    columns: Callable[[str], Known] = _no_columns
+    check_filter: Callable[[str, str | None], Checked] = _unknown_columns
+    check_condition: Callable[[str, str | None], Checked] = _unknown_columns_of
     alarms: Callable[[], Mapping[str, str]] = dict
     gate: Callable[[FilterSpec], None] = lambda _spec: None
+    explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept
+    backtests: Backtests = NO_BACKTESTS
+    trace: Callable[[str], Mapping[str, Any]] = _no_trace
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +14,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.types import Message
 
 from broker.api.packets import filename
 from broker.api.params import instant
 from broker.api.problems import RESPONSES, TooBusyError
 from broker.api.services import Services
-from broker.errors import NotFoundError, UsageError
+from broker.api.uploads import TOO_LARGE, file_body, received
+from broker.errors import NotFoundError
 from broker.science import moc
 from broker.science.skymap import SkyMap
 from broker.science.skymap_info import info
@@ -98,25 +95,8 @@ class Inside(BaseModel):
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The map", "content": {media.partition(";")[0]: {} for media, _ in _MEDIA.values()}}
 }
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    413: {"description": "The file is too large", "content": RESPONSES[400]["content"]},
+_REFUSALS: dict[int | str, dict[str, Any]] = TOO_LARGE | {
     422: {"description": "The map is refused, and why", "content": RESPONSES[400]["content"]},
-}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/fits": {"schema": {"type": "string", "format": "binary"}},
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                    "required": ["file"],
-                }
-            },
-        },
-    }
 }
 
 
@@ -165,15 +145,16 @@ def router(services: Services) -> APIRouter:
         view = View(zoom or radius is not None, radius, when, marked, event)
         return _answer(found, fmt, level, view)
 
-    @routes.post("/skymaps", responses=_REFUSALS, openapi_extra=_BODY)
+    @routes.post("/skymaps", responses=_REFUSALS, openapi_extra=file_body("application/fits"))
     async def upload(request: Request) -> MapInfo:
         """What a map sent to us says: FITS, or a notice that brings a map or an error circle, as the body or as a form's file.
 
         Nothing of it is kept.
         """
         with TemporaryDirectory(prefix="nuncius-map-") as folder:
-            file = await _received(request, FilePath(folder), services.max_upload)
-            return await run_in_threadpool(measured, file)
+            remedy = "send the map multi-order, or gzipped"
+            sent = await received(request, FilePath(folder), services.max_upload, remedy)
+            return await run_in_threadpool(measured, sent.file)
 
     def measured(file: FilePath) -> MapInfo:
         with _taken(turn):
@@ -212,37 +193,3 @@ def _taken(turn: threading.BoundedSemaphore) -> Iterator[None]:
         yield
     finally:
         turn.release()
-
-
-async def _received(request: Request, folder: FilePath, limit: int) -> FilePath:
-    """The file of a request, on disk: its body, or the ``file`` of its form."""
-    too_large = HTTPException(413, f"more than the {limit:,} bytes that are taken: send the map multi-order, or gzipped")
-    claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and int(claimed[:20]) > limit:
-        raise too_large
-    counted = 0
-
-    async def receive() -> Message:
-        nonlocal counted
-        message = await request.receive()
-        counted += len(message.get("body", b""))
-        if counted > limit:
-            raise too_large
-        return message
-
-    whole = Request(request.scope, receive)
-    target = folder / "map"
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
-        async with whole.form(max_files=1, max_fields=10) as form:
-            part = form.get("file")
-            if not isinstance(part, UploadFile):
-                raise UsageError("the form has no file named 'file'")
-            with target.open("wb") as out:
-                await run_in_threadpool(shutil.copyfileobj, part.file, out)
-    else:
-        with target.open("wb") as out:
-            async for piece in whole.stream():
-                out.write(piece)
-    if not target.stat().st_size:
-        raise UsageError("the request has no body: send the map as it is, or as the file of a form")
-    return target

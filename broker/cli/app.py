@@ -10,7 +10,23 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli import catalogs, config, dead_letters, demo, event, filters, ingest, query, service, simulate, skymap, vtp
+from broker.cli import (
+    catalogs,
+    config,
+    dead_letters,
+    demo,
+    event,
+    filters,
+    ingest,
+    query,
+    region,
+    service,
+    simulate,
+    skymap,
+    trace,
+    vtp,
+    watchlist,
+)
 from broker.cli.context import Globals, err
 from broker.errors import NunciusError, UsageError
 from consumers.cli import listen
@@ -52,6 +68,7 @@ for verb in (
     vtp.vtp,
     query.query,
     query.packet,
+    trace.trace,
     listen,
     simulate.simulate,
     demo.demo,
@@ -62,6 +79,8 @@ for group, name in (
     (filters.app, "filter"),
     (event.app, "event"),
     (catalogs.app, "catalog"),
+    (watchlist.app, "watchlist"),
+    (region.app, "region"),
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),

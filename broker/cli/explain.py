@@ -43,13 +43,13 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
         else:
             start, end = (None if edge is None else from_micros(to_micros(edge)) for edge in (since, until))
             with progress() as bar:
-                task = bar.add_task("packets", total=None)
+                task = bar.add_task("alerts", total=None)
                 told = explaining.funnel(
                     parts,
                     spec,
                     start=start,
                     end=end,
-                    on_packets=lambda done, total: bar.update(task, completed=done, total=total),
+                    on_alerts=lambda done, total: bar.update(task, completed=done, total=total),
                 )
     if alert is not None:
         clauses = [asdict(each) for each in said]

@@ -13,6 +13,9 @@ from broker.filtering.values import NUMBERS, Kind, Value, finite, number, words
 
 __all__ = ["ARITHMETIC"]
 
+_JOIN = 300
+"""Operators that || counts as: it makes texts longer, and those are what memory could run out of."""
+
 
 def _add(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
     kinds = tuple(value.kind for _, value in operands)
@@ -79,6 +82,7 @@ def _concatenate(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> V
     (left, right), kind = agree(node, scope, *operands)
     if kind not in {"string", "any", "null"}:
         fail("|| joins texts", node, scope.text)
+    scope.spend(_JOIN, node)
     return Value(left.expr.cast(pl.String) + right.expr.cast(pl.String), "string")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 from sqlglot import exp
@@ -10,9 +11,9 @@ from sqlglot import exp
 from broker.filtering import skyfunctions as sky
 from broker.filtering import values
 from broker.filtering.functions import FUNCTIONS, NOT_FUNCTIONS
-from broker.filtering.parse import fail, nearest
+from broker.filtering.parse import fail, meant, near, shortened
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
-from broker.filtering.signature import Function, Parameter
+from broker.filtering.signature import Function, NotKnownError, Parameter
 from broker.filtering.values import NUMBERS, Value
 
 __all__ = ["call"]
@@ -29,8 +30,9 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
     name = str(node.name).lower()
     function = FUNCTIONS.get(name)
     if function is None:
-        remedy = f": {NOT_FUNCTIONS[name]}" if name in NOT_FUNCTIONS else nearest(name, sorted(FUNCTIONS))
-        return fail(f"unknown function {name!r}{remedy}", node, scope.text)
+        like = "" if name in NOT_FUNCTIONS else near(name, FUNCTIONS)
+        remedy = f": {NOT_FUNCTIONS[name]}" if name in NOT_FUNCTIONS else meant(like)
+        return fail(f"unknown function {shortened(name)}{remedy}", node, scope.text, near=like)
     parameters = _signature(name, function, len(operands), node, scope)
     args = [
         _argument(name, parameter, part, value, scope) for parameter, (part, value) in zip(parameters, operands, strict=True)
@@ -40,20 +42,40 @@ def call(node: exp.Expr, scope: Scope, operands: Sequence[Operand]) -> Value:
         args, result = agree(node, scope, *((part, value) for (part, _), value in zip(operands, args, strict=True)))
     if result == "null" or (function.result is not None and any(arg.kind == "null" for arg in args)):
         return values.null()
-    here = {column: scope.column(column, node) for column in function.columns if not _given(function, column, len(args))}
-    if any(value.kind == "null" for value in here.values()):
-        return values.null()
+    scope.spend(function.cost, node)
     try:
-        return Value(function.make(args, lambda column: _needed(column, here, scope)), result)
+        told = function.reads(args) if function.reads is not None else ()
+        own = {column: scope.column(column, node) for column in function.columns if not _given(function, column, len(args))}
+        asked = {column: scope.column(column, node) for column in told}
+        nothing = [value.kind == "null" for value in asked.values()]
+        if any(value.kind == "null" for value in own.values()) or (nothing and all(nothing)):
+            return values.null()
+        return Value(function.make(args, _Here({**own, **asked}, scope, node)), result)
+    except NotKnownError as error:
+        return fail(f"{name}: {error}", operands[error.place][0], scope.text, near=error.near)
     except (ValueError, OverflowError) as error:
         return fail(f"{name}: {error}", node, scope.text)
 
 
-def _needed(column: str, here: Mapping[str, Value], scope: Scope) -> pl.Expr:
-    if column in here:
-        return here[column].expr
-    axes = dict(zip(("_x", "_y", "_z"), sky.vector(here["ra"].expr, here["dec"].expr), strict=True))
-    return scope.share(column, axes[column].fill_nan(None))
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """The columns of a call; see `broker.filtering.signature.Column`."""
+
+    here: Mapping[str, Value]
+    scope: Scope
+    node: exp.Expr
+
+    def __call__(self, name: str) -> pl.Expr:
+        if name in self.here:
+            return self.here[name].expr
+        axes = dict(zip(("_x", "_y", "_z"), sky.vector(self.here["ra"].expr, self.here["dec"].expr), strict=True))
+        return self.scope.share(name, axes[name].fill_nan(None))
+
+    def share(self, name: str, expr: pl.Expr) -> pl.Expr:
+        return self.scope.share(name, expr)
+
+    def spend(self, cost: int) -> None:
+        self.scope.spend(cost, self.node)
 
 
 def _given(function: Function, column: str, count: int) -> bool:

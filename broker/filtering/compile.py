@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import polars as pl
@@ -10,15 +11,19 @@ from sqlglot import exp
 from broker.filtering import values
 from broker.filtering.arithmetic import ARITHMETIC
 from broker.filtering.calls import call
-from broker.filtering.like import like
+from broker.filtering.like import like, like_fault
 from broker.filtering.logic import all_of, any_of
 from broker.filtering.parse import chain, fail
 from broker.filtering.scope import Operand, Scope, agree, instant, spell
-from broker.filtering.values import Value
+from broker.filtering.values import NUMBERS, Value
 
 __all__ = ["compile_node"]
 
 _LARGEST = 2**63
+_DIGITS = 19  # of that
+_LONGEST_TEXT = 1_000
+_LIKE = 25  # operators that LIKE counts as
+_CASE = 32  # branches of a CASE whose square counts as an operator: each waits for all before it
 
 _ARGUMENTS = frozenset(
     {
@@ -72,17 +77,15 @@ def _dotted(node: exp.Expr, scope: Scope) -> str:
 
 def _literal(node: exp.Expr, scope: Scope) -> Value:
     if node.is_string:
+        _check_length(node, scope)
         return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
     try:
-        worth: int | float = int(node.name)
-    except ValueError:
-        try:
-            worth = float(node.name)
-        except ValueError:
-            return fail(f"not a number: {node.name[:40]!r}", node, scope.text)
-    if isinstance(worth, int) and worth < _LARGEST:
+        worth = _number(node.name)
+    except ValueError as error:
+        return fail(str(error), node, scope.text)
+    if isinstance(worth, int):
         return Value(pl.lit(worth, dtype=pl.Int64), "integer", worth)
-    return Value(pl.lit(float(worth), dtype=pl.Float64), "number", float(worth))
+    return Value(pl.lit(worth, dtype=pl.Float64), "number", worth)
 
 
 def _boolean(node: exp.Expr, _: Scope) -> Value:
@@ -177,16 +180,61 @@ def _between(node: exp.Expr, scope: Scope) -> Value:
 def _in(node: exp.Expr, scope: Scope) -> Value:
     if node.args.get("query") is not None or node.args.get("field") is not None or not node.expressions:
         fail("IN takes a list of values in brackets", node, scope.text)
-    operands = [(part, compile_node(part, scope)) for part in (node.this, *node.expressions)]
-    (value, *listed), kind = agree(node, scope, *operands)
+    value = compile_node(node.this, scope)
+    texts, numbers = _written(node.expressions, scope)
+    if texts is not None and value.kind in {"string", "any"}:
+        return Value(value.expr.is_in(texts), "boolean")
+    if numbers is not None and value.kind in NUMBERS | {"any"}:
+        whole = value.kind != "number" and all(isinstance(each, int) for each in numbers)
+        among = value.expr.is_in(numbers) if whole else values.number(value).is_in([float(each) for each in numbers])
+        return Value(among, "boolean")
+    operands = [(part, compile_node(part, scope)) for part in node.expressions]
+    (value, *listed), _ = agree(node, scope, (node.this, value), *operands)
     if value.kind == "null":
         return values.null()
     known = [entry for entry in listed if entry.kind != "null"]
-    if known and kind in {"string", "integer"} and all(entry.literal is not None for entry in known):
-        found = [Value(value.expr.is_in([entry.literal for entry in known]), "boolean")]
-    else:
-        found = [Value(value.expr == entry.expr, "boolean") for entry in known]
+    scope.spend(len(known), node)
+    found = [Value(value.expr == entry.expr, "boolean") for entry in known]
     return any_of(found if len(known) == len(listed) else [*found, values.null()])
+
+
+def _written(parts: list[exp.Expr], scope: Scope) -> tuple[list[str] | None, list[int] | list[float] | None]:
+    """Texts, or numbers, that are all there is in a list: there can be thousands, and each as an expression would take long."""
+    if all(isinstance(part, exp.Literal) and part.is_string for part in parts):
+        for part in parts:
+            _check_length(part, scope)
+        return [part.name for part in parts], None
+    if all(isinstance(part, exp.Literal) and not part.is_string for part in parts):
+        try:
+            found = [_number(part.name) for part in parts]
+        except ValueError:
+            return None, None
+        return None, found if all(isinstance(each, int) for each in found) else [float(each) for each in found]
+    return None, None
+
+
+def _number(text: str) -> int | float:
+    """A number as it is written: one that 64 bits do not hold is no whole number.
+
+    Raises
+    ------
+    ValueError
+        It is none, or larger than any that can be reckoned with.
+    """
+    if text.isdecimal() and len(text) <= _DIGITS and int(text) < _LARGEST:
+        return int(text)
+    try:
+        found = float(text)
+    except ValueError:
+        raise ValueError(f"not a number: {text[:40]!r}") from None
+    if not math.isfinite(found):
+        raise ValueError(f"too large a number: {text[:40]!r}")
+    return found
+
+
+def _check_length(node: exp.Expr, scope: Scope) -> None:
+    if len(node.name) > _LONGEST_TEXT:
+        fail(f"the text is {len(node.name)} characters long; at most {_LONGEST_TEXT} are taken", node, scope.text)
 
 
 def _like(node: exp.Expr, scope: Scope) -> Value:
@@ -200,6 +248,10 @@ def _like(node: exp.Expr, scope: Scope) -> Value:
         fail(f"LIKE compares texts; {spell(node.this)} is {values.words(value.kind)}", node, scope.text)
     if not (isinstance(pattern, exp.Literal) and pattern.is_string):
         fail("the pattern of LIKE must be written out", node, scope.text)
+    fault = like_fault(pattern.name, escape, ignore_case=isinstance(node, exp.ILike))
+    if fault:
+        fail(fault, pattern, scope.text)
+    scope.spend(_LIKE, node)
     if value.kind == "null":
         return values.null()
     return Value(like(value.expr, pattern.name, escape, ignore_case=isinstance(node, exp.ILike)), "boolean")
@@ -207,6 +259,7 @@ def _like(node: exp.Expr, scope: Scope) -> Value:
 
 def _case(node: exp.Expr, scope: Scope) -> Value:
     branches = node.args["ifs"]
+    scope.spend(len(branches) ** 2 // _CASE, node)
     default = node.args.get("default")
     operand = node.args.get("this")
     tests = [_truth(exp.EQ(this=operand, expression=b.this) if operand is not None else b.this, scope) for b in branches]

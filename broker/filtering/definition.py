@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from broker.errors import ExpressionError, FilterError
 from broker.filtering.expression import compile_expression, compile_output
-from broker.filtering.parse import Parsed, nearest, parse
+from broker.filtering.parse import Parsed, meant, near, nearest, parse
+from broker.filtering.places import Place
 
-__all__ = ["Example", "FilterSpec", "Selected", "load_filter", "load_filters", "parse_filter", "wanted"]
+__all__ = ["Example", "FilterSpec", "Selected", "load_filter", "load_filters", "parse_filter", "read_filter", "wanted"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _ALIAS = re.compile(r"(?is)(.+?)\s+AS\s+([A-Za-z_][A-Za-z0-9_.]*)\s*")
@@ -32,6 +33,8 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "tests": bool,
     "example": list,
 }
+MOST_TEXT = 262_144
+"""Characters of the longest filter."""
 _REQUIRED = ("name", "version", "stream", "description", "where")
 _KINDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
 
@@ -140,8 +143,21 @@ def load_filter(path: Path) -> FilterSpec:
     FilterError
         It cannot be read or is wrong; names the file, the key and the line.
     """
+    return parse_filter(read_filter(path), str(path))
+
+
+def read_filter(path: Path) -> str:
+    """The text of a file.
+
+    Raises
+    ------
+    FilterError
+        It cannot be read, is no text, or is too large.
+    """
     try:
-        return parse_filter(path.read_text("utf-8"), str(path))
+        if (size := path.stat().st_size) > 4 * MOST_TEXT:
+            raise FilterError(f"{path}: {size:,} bytes, and {4 * MOST_TEXT:,} are taken: split the filter")
+        return path.read_text("utf-8")
     except OSError as error:
         raise FilterError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -161,20 +177,28 @@ def parse_filter(text: str, source: str = "<text>", *, number: int | None = None
     FilterError
         As `load_filter`.
     """
+    if len(text) > MOST_TEXT:
+        raise FilterError(f"{source}: has {len(text):,} characters, and {MOST_TEXT:,} are taken: split the filter")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FilterError(f"{source}: not TOML: {error}") from error
+        told = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        lines = text.split("\n")
+        line, column = (int(told[1]), int(told[2])) if told else (len(lines), len(lines[-1]) + 1)
+        raise FilterError(f"{source}: not TOML: {error}", message=f"not TOML: {error}", line=line, column=column) from error
+    except RecursionError as error:
+        raise FilterError(f"{source}: nested too deep", message="nested too deep") from error
     if number is not None:
         table.setdefault("version", number)
-    place = _Place(source, text)
+    place = Place(source, text.replace("\r\n", "\n"))
     _check_keys(table, place)
     parsed, columns = _where(table["where"], place)
     select = tuple(_selected(entry, place) for entry in table.get("select", []))
     names = [chosen.name for chosen in select]
     if len(set(names)) < len(names):
         place.fail("select", f"{max(names, key=names.count)!r} is there twice: give one of them another name with AS")
-    read = columns.union(*(_output_columns(chosen, place) for chosen in select))
+    entries = zip(select, table.get("select", ()), strict=True)
+    read = columns.union(*(_output_columns(chosen, entry, place) for chosen, entry in entries))
     return FilterSpec(
         name=table["name"],
         version=table["version"],
@@ -192,23 +216,11 @@ def parse_filter(text: str, source: str = "<text>", *, number: int | None = None
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in a file things are."""
-
-    source: str
-    text: str
-
-    def fail(self, key: str, message: str) -> NoReturn:
-        at = re.search(rf"(?m)^[ \t]*(?:\[\[?[ \t]*)?{re.escape(key)}\b", self.text)
-        line = f", line {self.text[: at.start()].count(chr(10)) + 1}" if at else ""
-        raise FilterError(f"{self.source}{line}, {key}: {message}")
-
-
-def _check_keys(table: Mapping[str, Any], place: _Place) -> None:
+def _check_keys(table: Mapping[str, Any], place: Place) -> None:
     for key, value in table.items():
         if key not in _KEYS:
-            place.fail(key, f"there is no such key{nearest(key, sorted(_KEYS))}; there are {', '.join(_KEYS)}")
+            like = near(key, _KEYS)
+            place.fail(key, f"there is no such key{meant(like)}; there are {', '.join(_KEYS)}", near=like)
         kinds = _KEYS[key]
         allowed = kinds if isinstance(kinds, tuple) else (kinds,)
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
@@ -224,22 +236,22 @@ def _check_keys(table: Mapping[str, Any], place: _Place) -> None:
         place.fail("description", "is empty: say in a sentence what the filter finds")
 
 
-def _streams(value: str | list[Any], place: _Place) -> tuple[str, ...]:
+def _streams(value: str | list[Any], place: Place) -> tuple[str, ...]:
     streams = [value] if isinstance(value, str) else value
     if not streams or not all(isinstance(stream, str) and stream for stream in streams):
         place.fail("stream", "must name a stream, or list some; globs such as '*' are taken")
     return tuple(streams)
 
 
-def _where(sql: str, place: _Place) -> tuple[Parsed, frozenset[str]]:
+def _where(sql: str, place: Place) -> tuple[Parsed, frozenset[str]]:
     try:
         parsed = parse(sql)
         return parsed, compile_expression(parsed).columns
     except ExpressionError as error:
-        return place.fail("where", str(error))
+        return place.fail_in("where", sql, error)
 
 
-def _selected(entry: object, place: _Place) -> Selected:
+def _selected(entry: object, place: Place) -> Selected:
     if not isinstance(entry, str):
         place.fail("select", f"{entry!r} is not text: list column names or 'expression AS name'")
     named = _ALIAS.fullmatch(entry.strip())
@@ -253,14 +265,14 @@ def _quoted(name: str) -> str:
     return ".".join(f'"{part}"' for part in name.split("."))
 
 
-def _output_columns(chosen: Selected, place: _Place) -> frozenset[str]:
+def _output_columns(chosen: Selected, entry: str, place: Place) -> frozenset[str]:
     try:
         return compile_output(chosen.sql).columns
     except ExpressionError as error:
-        return place.fail("select", f"{chosen.sql!r}: {error}")
+        return place.fail_in("select", entry, error)
 
 
-def _example(entry: object, read: frozenset[str], place: _Place) -> Example:
+def _example(entry: object, read: frozenset[str], place: Place) -> Example:
     if not isinstance(entry, dict) or not isinstance(entry.get("alert"), dict) or not isinstance(entry.get("matches"), bool):
         place.fail("example", "an example has alert = { column = value, ... }, matches = true or false, and perhaps a note")
     unknown = set(entry) - {"alert", "matches", "note"}
@@ -271,7 +283,8 @@ def _example(entry: object, read: frozenset[str], place: _Place) -> Example:
     alert = _flat(entry["alert"])
     strange = sorted(set(alert) - read)
     if strange:
-        place.fail("example", f"the filter does not read {strange[0]!r}{nearest(strange[0], sorted(read))}: leave it out")
+        like = near(strange[0], read)
+        place.fail("example", f"the filter does not read {strange[0]!r}{meant(like)}: leave it out", near=like)
     return Example(alert, entry["matches"], str(entry.get("note", "")))
 
 

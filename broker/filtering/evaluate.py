@@ -61,13 +61,27 @@ def evaluate(plan: Plan, frame: pl.DataFrame, fault: Fault) -> dict[str, pl.Seri
     """
     for name, message in plan.faults.items():
         fault(name, message)
-    frame = frame.with_columns(expr.alias(name) for name, expr in plan.shared.items())
+    frame = _with_shared(plan, frame)
     suspects = sorted(plan.suspects)
     names = [name for name in plan.exprs if name not in plan.suspects]
     masks = _run(plan, frame, names, fault)
     for name in suspects:
         masks |= _run(plan, frame, [name], fault)
     return masks
+
+
+def _with_shared(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with what conditions share; what cannot be made is left out, and those that need it will say so."""
+    try:
+        return frame.with_columns(expr.alias(name) for name, expr in plan.shared.items())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        made = []
+        for name, expr in plan.shared.items():
+            try:
+                made.append(frame.select(expr.alias(name)).to_series())
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+                frame = frame.drop(name, strict=False)
+        return frame.with_columns(made)
 
 
 def _run(plan: Plan, frame: pl.DataFrame, names: Sequence[str], fault: Fault) -> dict[str, pl.Series]:

@@ -65,6 +65,8 @@ def run_examples(spec: FilterSpec) -> list[Failure]:
 
 def _frame(examples: Sequence[Example]) -> pl.DataFrame:
     names = dict.fromkeys(name for example in examples for name in example.alert)
+    if not names:
+        return pl.DataFrame(height=len(examples))
     return pl.DataFrame([_column(name, [example.alert.get(name) for example in examples]) for name in names])
 
 

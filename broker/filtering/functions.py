@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
 from broker.filtering import skyfunctions as sky
-from broker.filtering.like import regex_fault
+from broker.filtering.alertfunctions import ALERT
+from broker.filtering.like import like_fault, pattern_cost, regex_fault
 from broker.filtering.observing import OBSERVING
-from broker.filtering.signature import Column, Function, Make, Parameter
+from broker.filtering.signature import Column, Function, Make, NotKnownError, Parameter
 from broker.filtering.values import Value, finite, number
 
 __all__ = ["FUNCTIONS", "NOT_FUNCTIONS"]
@@ -22,16 +22,15 @@ _TIME = Parameter("time", "time")
 _EVENT = Parameter("event", "string", literal=True)
 _LEVEL = Parameter("level", literal=True)
 _HERE = ("ra", "dec")
-_SNR = 2.5 / math.log(10.0)  # magnitudes of an error of one part in one
 
 
 def _numeric(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
-    return Function(((_X,),), "number", lambda args, _: finite(apply(number(args[0]))), about)
+    return Function(((_X,),), "number", lambda args, _: finite(apply(number(args[0]))), about, cost=3)
 
 
 def _text(apply: Callable[[pl.Expr, pl.Expr], pl.Expr], about: str) -> Function:
     return Function(
-        ((_TEXT, Parameter("part", "string")),), "boolean", lambda args, _: apply(args[0].expr, args[1].expr), about
+        ((_TEXT, Parameter("part", "string")),), "boolean", lambda args, _: apply(args[0].expr, args[1].expr), about, cost=5
     )
 
 
@@ -45,9 +44,13 @@ def _round(args: Sequence[Value], _: Column) -> pl.Expr:
 
 
 def _separation(args: Sequence[Value], column: Column) -> pl.Expr:
-    degrees = [number(arg) for arg in args]
-    here = (column("_x"), column("_y"), column("_z")) if len(degrees) == 2 else sky.vector(degrees[0], degrees[1])
-    return sky.separation(here, sky.vector(degrees[-2], degrees[-1]))
+    here = (column("_x"), column("_y"), column("_z")) if len(args) == 2 else sky.vector(number(args[0]), number(args[1]))
+    ra, dec = args[-2:]
+    if isinstance(ra.literal, int | float) and isinstance(dec.literal, int | float):
+        there = sky.direction(float(ra.literal), float(dec.literal))
+    else:
+        there = sky.vector(number(ra), number(dec))
+    return sky.separation(here, there)
 
 
 def _cone(args: Sequence[Value], column: Column) -> pl.Expr:
@@ -56,7 +59,13 @@ def _cone(args: Sequence[Value], column: Column) -> pl.Expr:
 
 
 def _skymap(field: str) -> Make:
-    return lambda args, column: sky.skymap(column("skymaps"), field, str(args[0].literal) if args else None)
+    def make(args: Sequence[Value], column: Column) -> pl.Expr:
+        pattern = str(args[0].literal) if args else None
+        if pattern is not None and (fault := like_fault(pattern)):
+            raise NotKnownError(fault)
+        return column.share(f"_skymap {field} {pattern!r}", sky.skymap(pl.col("skymaps"), field, pattern))
+
+    return make
 
 
 def _in_skymap(args: Sequence[Value], column: Column) -> pl.Expr:
@@ -68,21 +77,18 @@ def _here(apply: Callable[[sky.Vector], pl.Expr], about: str) -> Function:
     return Function(((),), "number", lambda _, column: apply((column("_x"), column("_y"), column("_z"))), about, columns=_HERE)
 
 
-def _column(name: str, about: str) -> Function:
-    return Function(((),), "number", lambda _, column: column(name), about, columns=(name,))
-
-
 def _when(apply: Callable[[pl.Expr], pl.Expr], about: str) -> Function:
     return Function(
         ((), (_TIME,)), "number", lambda args, column: apply(args[0].expr if args else column("time")), about, ("time",)
     )
 
 
-def _regexp(args: Sequence[Value], _: Column) -> pl.Expr:
+def _regexp(args: Sequence[Value], column: Column) -> pl.Expr:
     pattern = str(args[1].literal)
     fault = regex_fault(pattern)
     if fault:
-        raise ValueError(fault)
+        raise NotKnownError(fault, place=1)
+    column.spend(pattern_cost(pattern))
     return args[0].expr.str.contains(pattern)
 
 
@@ -100,7 +106,11 @@ _MATHS: dict[str, Function] = {
     "sin": _numeric(lambda x: x.sin(), "sine of an angle in radians"),
     "cos": _numeric(lambda x: x.cos(), "cosine of an angle in radians"),
     "power": Function(
-        ((_X, Parameter("y")),), "number", lambda args, _: finite(number(args[0]).pow(number(args[1]))), "x to the power of y"
+        ((_X, Parameter("y")),),
+        "number",
+        lambda args, _: finite(number(args[0]).pow(number(args[1]))),
+        "x to the power of y",
+        cost=5,
     ),
     "round": Function(
         ((_X,), (_X, Parameter("places", literal=True))),
@@ -114,8 +124,8 @@ _MATHS: dict[str, Function] = {
 }
 
 _TEXTS: dict[str, Function] = {
-    "lower": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_lowercase(), "in lower case"),
-    "upper": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_uppercase(), "in upper case"),
+    "lower": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_lowercase(), "in lower case", cost=10),
+    "upper": Function(((_TEXT,),), "string", lambda args, _: args[0].expr.str.to_uppercase(), "in upper case", cost=10),
     "length": Function(
         ((_TEXT,),), "integer", lambda args, _: args[0].expr.str.len_chars().cast(pl.Int64), "number of characters"
     ),
@@ -137,6 +147,7 @@ _SKY: dict[str, Function] = {
         _separation,
         "degrees between the alert, or (ra, dec), and (ra0, dec0), ICRS",
         columns=_HERE,
+        cost=25,
     ),
     "in_cone": Function(
         ((Parameter("ra0", literal=True), Parameter("dec0", literal=True), Parameter("radius", literal=True)),),
@@ -156,6 +167,7 @@ _SKY: dict[str, Function] = {
         _skymap("credible_level"),
         "smallest credible level, 0 to 1, that holds the alert in any live sky map, or in those of events LIKE a pattern",
         columns=("skymaps",),
+        cost=100,
     ),
     "skymap_dt": Function(
         ((), (_EVENT,)),
@@ -163,6 +175,7 @@ _SKY: dict[str, Function] = {
         _skymap("dt"),
         "seconds from the event whose map holds the alert deepest to the alert",
         columns=("skymaps",),
+        cost=100,
     ),
     "in_skymap": Function(
         ((_LEVEL,), (_EVENT, _LEVEL)),
@@ -170,25 +183,7 @@ _SKY: dict[str, Function] = {
         _in_skymap,
         "whether the alert is within that credible level of a live sky map, or of one whose event is LIKE a pattern",
         columns=("skymaps",),
-    ),
-}
-
-_ALERT: dict[str, Function] = {
-    "age": _column("lightcurve.age", "days since the first detection of the object"),
-    "n_det": _column("lightcurve.n_det", "detections of the object, this one included"),
-    "snr": Function(
-        ((),),
-        "number",
-        lambda _, column: finite(_SNR / column("mag_err")),
-        "signal to noise of the measurement, from the error of its magnitude",
-        columns=("mag_err",),
-    ),
-    "in_event": Function(
-        ((_EVENT, _LEVEL),),
-        "boolean",
-        lambda args, column: sky.event_level(column("skymaps"), str(args[0].literal)) <= float(args[1].literal or 0.0),
-        "whether the alert is within that credible level of the live sky map of the event of that name",
-        columns=("skymaps",),
+        cost=100,
     ),
 }
 
@@ -201,7 +196,7 @@ _OTHER_NAMES = {
     "ceiling": "ceil",
 }
 
-_BY_NAME = {**_MATHS, **_TEXTS, **_SKY, **OBSERVING, **_ALERT}
+_BY_NAME = {**_MATHS, **_TEXTS, **_SKY, **OBSERVING, **ALERT}
 
 FUNCTIONS: Mapping[str, Function] = {**_BY_NAME, **{other: _BY_NAME[name] for other, name in _OTHER_NAMES.items()}}
 """Every function by name, in lower case."""

@@ -6,6 +6,8 @@ of `broker.filtering.functions` and no other.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar, NoReturn
@@ -17,7 +19,7 @@ from sqlglot.tokens import Token, Tokenizer, TokenType  # type: ignore[attr-defi
 
 from broker.errors import ExpressionError
 
-__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Parsed", "chain", "fail", "nearest", "parse"]
+__all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "Parsed", "chain", "fail", "meant", "near", "nearest", "parse", "shortened"]
 
 MAX_CHARACTERS = 100_000
 """Longest expression; room for some thousand names in an ``IN``."""
@@ -27,6 +29,10 @@ MAX_TREE_DEPTH = 120
 MAX_NODES = 4_000
 """Most operators, calls and columns; values listed in an ``IN`` do not count."""
 
+LONGEST_NAME = 200
+"""Characters of a name that errors quote."""
+
+_WORD = re.compile(r"""'[^'\n]*'|[^\W\d][\w.]*(?:\['[^'\n]*'\])?|[\d.]+\w*|"[^"\n]*"(?:\.[\w"]+)*|\S""")
 _OPEN = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 
@@ -100,33 +106,64 @@ def chain(node: exp.Expr, kind: type[exp.Binary | exp.Connector]) -> list[exp.Ex
     return operands[::-1]
 
 
-def fail(message: str, node: exp.Expr | None, text: str) -> NoReturn:
-    """Raise an `ExpressionError` at the first word of `node`, or of what it is part of where it has none of its own."""
+def fail(message: str, node: exp.Expr | None, text: str, *, near: str = "") -> NoReturn:
+    """Raise an `ExpressionError` at the first word of `node`, or of what it is part of where it has none of its own.
+
+    Parameters
+    ----------
+    near
+        The known name that is nearest to the word.
+    """
     while node is not None:
         starts = [int(part.meta["start"]) for part in node.walk() if "start" in part.meta]
         if starts:
-            _fail_at(message, min(starts), text)
+            _fail_at(message, min(starts), text, near=near)
         node = node.parent
-    raise ExpressionError(message)
+    raise ExpressionError(message, nearest=near)
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """`` (did you mean ...?)`` where a known name is near, else nothing."""
-    exact = [word for word in known if word.lower() == name.lower()]
-    tail = [word for word in known if word.rsplit(".", 1)[-1].lower() == name.rsplit(".", 1)[-1].lower()]
-    near = (
+def near(name: str, known: Collection[str]) -> str:
+    """The known name that is nearest, empty where none is: the same but for case, alike, or with the same last part."""
+    if len(name) > LONGEST_NAME:
+        return ""
+    words = sorted(known)
+    exact = [word for word in words if word.lower() == name.lower()]
+    tail = [word for word in words if word.rsplit(".", 1)[-1].lower() == name.rsplit(".", 1)[-1].lower()]
+    found = (
         exact
-        or get_close_matches(name, known, n=1, cutoff=0.75)
+        or get_close_matches(name, words, n=1, cutoff=0.75)
         or tail[:1]
-        or get_close_matches(name, known, n=1, cutoff=0.55)
+        or get_close_matches(name, words, n=1, cutoff=0.55)
     )
-    return f" (did you mean {near[0]}?)" if near else ""
+    return found[0] if found else ""
 
 
-def _fail_at(message: str, start: int, text: str) -> NoReturn:
+def meant(name: str) -> str:
+    """`` (did you mean ...?)`` of a name, nothing of none."""
+    return f" (did you mean {name}?)" if name else ""
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """`` (did you mean ...?)`` where a known name is near, else nothing."""
+    return meant(near(name, known))
+
+
+def shortened(name: str) -> str:
+    """A name as errors quote it."""
+    return repr(name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "...")
+
+
+def _fail_at(message: str, start: int, text: str, *, near: str = "") -> NoReturn:
     before = text[:start]
     line = before.count("\n") + 1
-    raise ExpressionError(message, line=line, column=start - (before.rfind("\n") + 1) + 1)
+    word = _WORD.match(text, start)
+    raise ExpressionError(
+        message,
+        line=line,
+        column=start - (before.rfind("\n") + 1) + 1,
+        word=word[0][:LONGEST_NAME] if word else "",
+        nearest=near,
+    )
 
 
 def _syntax(error: ParseError, tokens: list[Token], text: str) -> NoReturn:

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from broker.alert import COMMON, SKYMAPS_DTYPE
 from broker.filtering import values
-from broker.filtering.parse import fail, nearest
+from broker.filtering.parse import fail, meant, near, shortened
 from broker.filtering.values import NUMBERS, Kind, Value
 
 __all__ = ["DTypes", "Operand", "Scope", "agree", "instant", "spell"]
@@ -18,6 +18,11 @@ __all__ = ["DTypes", "Operand", "Scope", "agree", "instant", "spell"]
 DTypes = Mapping[str, pl.DataType | type[pl.DataType]]
 Operand = tuple[exp.Expr, Value]
 """A part of the tree and what it is worth."""
+
+DEAR = "functions of the sky and of sky maps, patterns, || and long CASEs"
+"""What costs more than an operator."""
+MAX_COST = 2_000
+"""Most that calls and patterns may cost, in operators."""
 
 _ALWAYS: DTypes = {**COMMON, "skymaps": SKYMAPS_DTYPE}
 
@@ -39,6 +44,8 @@ class Scope:
     shared
         Where to put what many expressions have in common, by column name, to be made once before them; with ``None`` each
         expression stands alone.
+    spent
+        What its calls and patterns have cost so far, in operators.
     """
 
     text: str
@@ -46,11 +53,25 @@ class Scope:
     lenient: bool = False
     used: set[str] = field(default_factory=set)
     shared: dict[str, pl.Expr] | None = None
+    spent: list[int] = field(default_factory=list)
+
+    def spend(self, cost: int, node: exp.Expr) -> None:
+        """Count what takes longer than an operator; an expression that costs too much is refused, lest others wait for it."""
+        if cost <= 1:
+            return
+        self.spent.append(cost)
+        if sum(self.spent) > MAX_COST:
+            fail(
+                f"too much work for one filter, which others would wait for: {DEAR} count as many operators, and no more than "
+                f"{MAX_COST} are taken; use fewer of them, or split the filter",
+                node,
+                self.text,
+            )
 
     def column(self, name: str, node: exp.Expr) -> Value:
         """The column of that name."""
         if name.startswith("_"):
-            fail(f"{name!r} is private to the broker", node, self.text)
+            fail(f"{shortened(name)} is private to the broker", node, self.text)
         self.used.add(name)
         dtype = (_ALWAYS if self.columns is None else self.columns).get(name)
         if dtype is not None:
@@ -60,7 +81,8 @@ class Scope:
             return Value(pl.col(name), "any")
         if self.lenient:
             return values.null()
-        return fail(f"unknown column {name!r}{nearest(name, sorted(self.columns))}", node, self.text)
+        like = near(name, self.columns)
+        return fail(f"unknown column {shortened(name)}{meant(like)}", node, self.text, near=like)
 
     def share(self, name: str, expr: pl.Expr) -> pl.Expr:
         """`expr`, or the column that will hold it."""

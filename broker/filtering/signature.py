@@ -4,16 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
 from broker.filtering.values import Kind, Value
 
-__all__ = ["Column", "Function", "Make", "Parameter"]
+__all__ = ["Column", "Function", "Make", "NotKnownError", "Parameter"]
 
-Column = Callable[[str], pl.Expr]
-"""A column the function needs: one of the alert's, or ``_x``, ``_y``, ``_z``, the unit vector towards it."""
+
+class Column(Protocol):
+    """Gives a column the function needs: one of the alert's, or ``_x``, ``_y``, ``_z``, the unit vector towards it."""
+
+    def __call__(self, name: str) -> pl.Expr:
+        """The column of that name."""
+
+    def share(self, name: str, expr: pl.Expr) -> pl.Expr:
+        """`expr`, or the column that holds it for all filters: made once of the alert's own columns, whoever asks."""
+
+    def spend(self, cost: int) -> None:
+        """Count what it costs beside `Function.cost`, in operators."""
+
+
 Make = Callable[[Sequence[Value], Column], pl.Expr]
+
+
+class NotKnownError(ValueError):
+    """An argument, written out, names nothing there is.
+
+    Parameters
+    ----------
+    place
+        Which argument.
+    near
+        The known name that is nearest, empty for none.
+    """
+
+    def __init__(self, message: str, *, place: int = 0, near: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.near = near
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +81,10 @@ class Function:
         Columns it reads beside its arguments.
     repeats
         The last parameter may be given any number of times.
+    reads
+        Columns it reads that are told by its arguments, which are written out; one of them may be missing.
+    cost
+        Operators it counts as, since it takes as long as so many.
     """
 
     signatures: tuple[tuple[Parameter, ...], ...]
@@ -59,3 +93,5 @@ class Function:
     about: str
     columns: tuple[str, ...] = ()
     repeats: bool = False
+    reads: Callable[[Sequence[Value]], tuple[str, ...]] | None = None
+    cost: int = 1

@@ -14,6 +14,7 @@ from broker.filtering.like import like_to_regex
 
 __all__ = [
     "Vector",
+    "direction",
     "ecliptic_latitude",
     "event_level",
     "galactic_latitude",
@@ -48,13 +49,20 @@ def vector(ra: pl.Expr, dec: pl.Expr) -> Vector:
     return d.cos() * a.cos(), d.cos() * a.sin(), d.sin()
 
 
+def direction(ra: float, dec: float) -> Vector:
+    """Unit vector towards a position in degrees that is written out."""
+    a, d = math.radians(ra), math.radians(dec)
+    x, y, z = (pl.lit(part) for part in (math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d)))
+    return x, y, z
+
+
 def _dot(a: Vector, b: Sequence[float]) -> pl.Expr:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _norm(a: Vector, b: Vector, sign: float) -> pl.Expr:
-    (ax, ay, az), (bx, by, bz) = a, b
-    return ((ax + sign * bx) ** 2 + (ay + sign * by) ** 2 + (az + sign * bz) ** 2).sqrt()
+    x, y, z = (one + sign * other for one, other in zip(a, b, strict=True))
+    return (x * x + y * y + z * z).sqrt()
 
 
 def separation(u: Vector, v: Vector) -> pl.Expr:

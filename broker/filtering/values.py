@@ -77,6 +77,7 @@ def kind_of(dtype: pl.DataType | type[pl.DataType]) -> Kind:
         ((pl.Datetime, pl.Date), "time"),
         ((pl.Duration,), "duration"),
         ((pl.Null,), "null"),
+        ((pl.Unknown,), "any"),
     )
     return next((kind for types, kind in by_type if dtype.base_type() in types), "list")
 

@@ -9,12 +9,9 @@ import tomllib
 from typing import Any
 
 from broker.errors import FilterError
-from broker.filtering.definition import FilterSpec
+from broker.filtering.definition import MOST_TEXT, FilterSpec
 
 __all__ = ["MOST_TEXT", "digest", "name_of", "numbered"]
-
-MOST_TEXT = 262_144
-"""Characters of the longest filter that is kept."""
 
 _VERSION = re.compile(r"(?m)^([ \t]*version[ \t]*=[ \t]*)[+0-9_]+")
 

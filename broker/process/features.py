@@ -12,14 +12,21 @@ import polars as pl
 import pyarrow as pa
 
 from broker.alert import BANDS, HISTORY, Batch, Step
-from broker.science.lightcurve import FEATURES, Current, History
+from broker.science.lightcurve import FEATURES, FEATURES_OF_BAND, Current, History, features_of_band
 from broker.science.lightcurve import features as measured
 
 __all__ = ["COLUMNS", "PREFIX", "features", "needs"]
 
 PREFIX: Final = "lightcurve."
-COLUMNS: Final = {f"{PREFIX}{name}": pl.Int64 if name == "n_det" else pl.Float64 for name in FEATURES}
-"""Columns the step adds, with their types."""
+_WHOLE: Final = {f"{PREFIX}{name}": pl.Int64 if name == "n_det" else pl.Float64 for name in FEATURES}
+_OF_BANDS: Final = {
+    f"{PREFIX}{name}.{band}": (number, place)
+    for number, band in enumerate(BANDS)
+    for place, name in enumerate(FEATURES_OF_BAND)
+}
+"""Band and place among `FEATURES_OF_BAND` by column."""
+COLUMNS: Final = {**_WHOLE, **{name: pl.Float64 if place else pl.Int64 for name, (_, place) in _OF_BANDS.items()}}
+"""Columns the step can add, with their types: ``lightcurve.rate``, and in one band ``lightcurve.rate.g``."""
 
 _UNKNOWN: Final = 255
 _DAY: Final = 86_400e6  # microseconds
@@ -37,15 +44,22 @@ def features(wanted: Collection[str]) -> Step:
     Null where it cannot be told; where the stream has no history, the alert itself is all there is.
     """
     columns = [name for name in COLUMNS if name in wanted]
+    whole = [name for name in columns if name in _WHOLE]
+    bands = sorted({_OF_BANDS[name][0] for name in columns if name in _OF_BANDS})
 
     def step(batch: Batch) -> Batch:
         if not columns:
             return batch
-        current = _current(batch.frame)
-        table = measured(_history(batch.frame), current, g=BANDS.index("g"), r=BANDS.index("r"))
-        table[np.isnan(current.time)] = np.nan
-        order = list(COLUMNS)
-        added = [pl.Series(name, table[:, order.index(name)]).fill_nan(None).cast(COLUMNS[name]) for name in columns]
+        current, history = _current(batch.frame), _history(batch.frame)
+        found: dict[str, npt.NDArray[np.float64]] = {}
+        if whole:
+            table = measured(history, current, g=BANDS.index("g"), r=BANDS.index("r"))
+            found |= {name: table[:, place] for place, name in enumerate(_WHOLE)}
+        for band in bands:
+            table = features_of_band(history, current, band)
+            found |= {name: table[:, place] for name, (number, place) in _OF_BANDS.items() if number == band}
+        undated = np.isnan(current.time)
+        added = [pl.Series(name, np.where(undated, np.nan, found[name])).fill_nan(None).cast(COLUMNS[name]) for name in columns]
         return replace(batch, frame=batch.frame.with_columns(added))
 
     return step

@@ -16,7 +16,7 @@ from broker.filtering.evaluate import Plan, evaluate, make_plan
 from broker.process.features import needs
 from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
 
-__all__ = ["select", "wanted"]
+__all__ = ["real_ones", "select", "wanted"]
 
 _log = get_logger(__name__)
 
@@ -59,12 +59,21 @@ def select(filters: Sequence[FilterSpec]) -> Step:
         if not batch.frame.height:
             return batch
         masks = evaluate(plans[key], batch.frame, fault)
-        return replace(batch, matches=_rows(_real_ones(masks, batch.frame["alert_tense"], wants_tests)))
+        return replace(batch, matches=_rows(real_ones(masks, batch.frame["alert_tense"], wants_tests)))
 
     return step
 
 
-def _real_ones(masks: dict[str, pl.Series], tense: pl.Series, wants_tests: frozenset[str]) -> dict[str, pl.Series]:
+def real_ones(masks: dict[str, pl.Series], tense: pl.Series, wants_tests: frozenset[str]) -> dict[str, pl.Series]:
+    """Masks by filter without what stands for nothing on the sky, such as test notices, but for filters that want it.
+
+    Parameters
+    ----------
+    tense
+        ``alert_tense`` of the rows.
+    wants_tests
+        Names of those filters.
+    """
     if tense.null_count() == len(tense):  # surveys
         return masks
     real = ~tense.is_in(NOT_REAL).fill_null(value=False)

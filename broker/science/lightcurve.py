@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FEATURES", "Current", "History", "features"]
+__all__ = ["FEATURES", "FEATURES_OF_BAND", "Current", "History", "features", "features_of_band"]
 
 FEATURES = {
     "n_det": "detections, this one included",
@@ -24,6 +24,12 @@ FEATURES = {
     "g_r": "g minus r of this detection and the nearest one in the other band, no more than 1 d apart",
 }
 """What is measured, in the order of `features`' columns."""
+
+FEATURES_OF_BAND = {
+    "n_det": "detections in that band, this one included",
+    "rate": "magnitudes a day between the two latest detections in that band at least 0.02 d apart; below zero: brightening",
+}
+"""What is measured in one band, in the order of `features_of_band`' columns."""
 
 _SHORTEST = 0.02  # days between two detections from which a rate is taken
 _COLOUR = 1.0  # days within which two bands make a colour
@@ -115,4 +121,61 @@ def _features(  # noqa: PLR0917 - a compiled loop is handed its arrays one by on
         out[i, 3] = peak
         out[i, 4] = slope
         out[i, 5] = colour
+    return out
+
+
+def features_of_band(history: History, current: Current, band: int) -> FloatArray:
+    """Features of each row in one band, whichever the alert's own is.
+
+    Parameters
+    ----------
+    history, current
+        As of `features`.
+    band
+        Its number.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Columns as in `FEATURES_OF_BAND`; NaN where it cannot be told. For the alert's own band the rate is that of `features`.
+    """
+    return np.asarray(_of_band(*history, *current, band), np.float64)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _of_band(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
+    start: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+    times: FloatArray,
+    mags: FloatArray,
+    bands: npt.NDArray[np.uint8],
+    positives: npt.NDArray[np.bool_],
+    now: FloatArray,
+    mag: FloatArray,
+    band: npt.NDArray[np.uint8],
+    positive: npt.NDArray[np.bool_],
+    wanted: int,
+) -> FloatArray:
+    out = np.full((now.size, 2), np.nan)
+    for i in range(now.size):
+        count, latest, bright = 0, -np.inf, np.nan
+        if band[i] == wanted:
+            count, latest, bright = 1, now[i], mag[i]
+        for k in range(start[i], start[i] + length[i]):
+            if bands[k] != wanted or not times[k] <= now[i]:
+                continue
+            count += 1
+            if band[i] != wanted and positives[k] == positive[i] and math.isfinite(mags[k]) and times[k] > latest:
+                latest = times[k]
+                bright = mags[k]
+        earlier, slope = -np.inf, np.nan
+        for k in range(start[i], start[i] + length[i]):
+            if bands[k] != wanted or positives[k] != positive[i] or not math.isfinite(mags[k]):
+                continue
+            before = latest - times[k]
+            if before >= _SHORTEST and times[k] > earlier:
+                earlier = times[k]
+                slope = (bright - mags[k]) / before
+        out[i, 0] = count
+        out[i, 1] = slope
     return out

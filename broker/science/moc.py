@@ -14,6 +14,7 @@ from astropy.io import fits
 from mocpy import MOC
 
 from broker.errors import UsageError
+from broker.science.moc_read import order_of
 from broker.science.sky import NPIX29, ORDER, cell_width, merge_ranges, separation
 from broker.science.skymap import SkyMap, credible_ranges
 
@@ -22,6 +23,7 @@ __all__ = [
     "contains",
     "disc_ranges",
     "moc_of",
+    "of_ranges",
     "outlines",
     "polygon_ranges",
     "to_ascii",
@@ -41,6 +43,11 @@ _OUTLINED: Final = 100_000  # cells of one order an outline is drawn around
 def moc_of(skymap: SkyMap, level: float) -> MOC:
     """Smallest region that holds a probability, as mocpy has it; its order is that of the map."""
     return MOC.from_depth29_ranges(skymap.facts.order, credible_ranges(skymap, level).astype(np.uint64))
+
+
+def of_ranges(ranges: IntArray) -> MOC:
+    """Order-29 half-open ranges, shape (n, 2), as mocpy has them."""
+    return MOC.from_depth29_ranges(order_of(ranges), ranges.astype(np.uint64))
 
 
 def uniq_cells(ranges: IntArray) -> IntArray:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from broker.science.sites import Site
 
-__all__ = ["DARK", "altitude", "moon_separation", "sun_separation", "visible"]
+__all__ = ["DARK", "altitude", "highest", "moon_separation", "sun_separation", "visible"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,17 +64,17 @@ def altitude(mjd: Floats, towards: Floats, site: Site) -> Floats:
     return _altitude(vectors, turned + np.radians(site.longitude), site)
 
 
-def visible(mjd: Floats, towards: Floats, site: Site, lowest: float) -> npt.NDArray[np.bool_]:
-    """Whether a direction stands at least so high at a site, in the dark, at some instant of the 24 hours from a time on.
+def highest(mjd: Floats, towards: Floats, site: Site) -> Floats:
+    """How high a direction comes to stand at a site, in the dark, in the 24 hours from a time on: degrees.
+
+    Minus infinity where it does not become dark.
 
     Parameters
     ----------
     mjd, towards
         As `sun_separation`.
-    lowest
-        Degrees.
     """
-    found = np.zeros(mjd.size, np.bool_)
+    found = np.full(mjd.size, np.nan)
     known = np.flatnonzero(np.isfinite(mjd))
     times, place = np.unique(mjd[known], return_inverse=True)
     steps = np.arange(0.0, 1.0, _STEP)
@@ -85,10 +85,21 @@ def visible(mjd: Floats, towards: Floats, site: Site, lowest: float) -> npt.NDAr
         ends, _ = _of_date(np.full(2, time), _sun(np.array([time, time + 1.0])))
         suns = ends[0] + (ends[1] - ends[0]) * steps[:, None]
         night = angles[_altitude(suns / np.linalg.norm(suns, axis=1, keepdims=True), angles, site) < DARK]
-        if night.size:
-            heights = _altitude(vectors[:, None, :], night[None, :], site)
-            found[rows] = heights.max(axis=1) >= lowest
+        found[rows] = _altitude(vectors[:, None, :], night[None, :], site).max(axis=1) if night.size else -np.inf
     return found
+
+
+def visible(mjd: Floats, towards: Floats, site: Site, lowest: float) -> npt.NDArray[np.bool_]:
+    """Whether a direction stands at least so high at a site, in the dark, at some instant of the 24 hours from a time on.
+
+    Parameters
+    ----------
+    mjd, towards
+        As `sun_separation`.
+    lowest
+        Degrees.
+    """
+    return np.asarray(highest(mjd, towards, site) >= lowest, np.bool_)
 
 
 def _tt(mjd: Floats) -> Floats:

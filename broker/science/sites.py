@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["SITES", "Site"]
+__all__ = ["SITES", "Site", "sites", "use"]
 
 
 class Site(NamedTuple):
@@ -53,4 +53,20 @@ _PLACES: Final[Mapping[str, Site]] = {
 }
 
 SITES: Final[Mapping[str, Site]] = {**_PLACES, "lsst": _PLACES["rubin"], "ztf": _PLACES["palomar"]}
-"""By name, in lower case."""
+"""Those that come with Nuncius, by name, in lower case."""
+
+_all: Mapping[str, Site] = SITES
+
+
+def sites() -> Mapping[str, Site]:
+    """Every site by name, in lower case: `SITES`, and those that `use` was told of."""
+    return _all
+
+
+def use(own: Mapping[str, Site]) -> None:
+    """Know sites of the user's own from now on, in place of those told before; they win over ours of the same name.
+
+    One process has one list, as it has one settings file: what compiles a filter need not be handed it.
+    """
+    global _all  # noqa: PLW0603 - replaced whole, so that whoever reads it meanwhile has the old or the new
+    _all = {**SITES, **{name.lower(): site for name, site in own.items()}}

@@ -18,6 +18,7 @@ __all__ = [
     "ORDER",
     "cell_width",
     "cone_ranges",
+    "in_ranges",
     "merge_ranges",
     "radec_to_hpx",
     "separation",
@@ -113,6 +114,19 @@ def merge_ranges(start: IntArray, stop: IntArray) -> IntArray:
     first = np.concatenate([[True], start[1:] > reach[:-1]])
     last = np.concatenate([first[1:], [True]])
     return np.column_stack([start[first], reach[last]])
+
+
+def in_ranges(hpx: IntArray, ranges: IntArray) -> npt.NDArray[np.bool_]:
+    """Whether order-29 cells lie in a region.
+
+    Parameters
+    ----------
+    hpx : ndarray of int64, shape (n,)
+        Order-29 NESTED; a negative one lies nowhere.
+    ranges : ndarray of int64, shape (m, 2)
+        Half-open ranges as `merge_ranges` gives them.
+    """
+    return np.asarray(np.searchsorted(ranges.ravel(), hpx, side="right") % 2 == 1, np.bool_)
 
 
 def cone_ranges(ra: float, dec: float, radius: float) -> IntArray:

@@ -31,7 +31,9 @@ __all__ = ["Catalog", "Tier", "add", "build", "known", "near", "open_all", "open
 _FORMAT: Final = 1
 _TIER_FACTOR: Final = 4.0
 _READERS: Final = {"ngc": read_ngc, "glade": read_glade, "gaia": read_gaia}
-_TAKEN: Final = frozenset({"candidate", "class", "grb", "gw", "history", "lightcurve", "neutrino", "skymap", "skymaps"})
+_TAKEN: Final = frozenset(
+    {"candidate", "class", "grb", "gw", "history", "lightcurve", "moc", "neutrino", "skymap", "skymaps", "watchlist"}
+)
 
 
 @dataclass(frozen=True, slots=True)

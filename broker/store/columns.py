@@ -18,12 +18,13 @@ import polars as pl
 
 from broker.alert import COMMON, SKYMAPS_DTYPE, Batch
 from broker.errors import StoreUnavailableError, UsageError
+from broker.store import made
 from broker.store.archive import Address
 from broker.store.provenance import provenance
 from broker.store.segments import Piece, Segment, listing, night_of, resolve, write_file
 from broker.telemetry import get_logger
 
-__all__ = ["PROVENANCE", "read_pieces", "scan", "write_segment"]
+__all__ = ["PROVENANCE", "read_pieces", "scan", "timed", "write_segment"]
 
 log = get_logger(__name__)
 
@@ -44,7 +45,14 @@ _GROWN = {"skymaps": SKYMAPS_DTYPE}  # older files have fewer fields
 _ATTEMPTS = 3  # a file can be merged away between the listing and the reading
 
 
-def write_segment(root: Path, batch: Batch, addresses: Sequence[Address] = (), *, durable: bool = True) -> list[Path]:
+def write_segment(
+    root: Path,
+    batch: Batch,
+    addresses: Sequence[Address] = (),
+    *,
+    durable: bool = True,
+    looked_for: Collection[str] = (),
+) -> list[Path]:
     """Keep a batch's rows, in one file a partition; a batch done again replaces what it wrote before.
 
     Parameters
@@ -57,6 +65,8 @@ def write_segment(root: Path, batch: Batch, addresses: Sequence[Address] = (), *
         One a record, or none.
     durable
         Wait for the disk.
+    looked_for
+        Packet fields that were looked for: those that no packet has are remembered as such.
 
     Returns
     -------
@@ -71,6 +81,7 @@ def write_segment(root: Path, batch: Batch, addresses: Sequence[Address] = (), *
     if batch.frame.is_empty():
         return []
     frame = _kept(batch, addresses)
+    names = frozenset(name for name in (*batch.frame.columns, *looked_for) if name not in COMMON and _lasting(name))
     stamp = time.time_ns()
     written: list[Path] = []
     bounds = _bounds(batch)
@@ -84,7 +95,7 @@ def write_segment(root: Path, batch: Batch, addresses: Sequence[Address] = (), *
         folder = root / f"stream={batch.stream}" / f"night={night_of(received * 1000)}"
         path = Segment(folder, topic, partition, first, last, stamp).path
         try:
-            write_file(rows, path, durable=durable)
+            write_file(rows, path, durable=durable, metadata=made.metadata([(first, last, names)]))
         except OSError as error:
             raise StoreUnavailableError(f"{path} cannot be written ({error}): it will be tried again") from error
         written.append(path)
@@ -131,10 +142,7 @@ def scan(
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
-    for edge, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
-        if edge is not None:
-            when = pl.col("time")
-            frame = frame.filter(keep(when, edge) | (when.is_null() & keep(pl.col("nuncius.received"), edge)))
+    frame = timed(frame, start, end)
     if columns is None:
         return frame
     known = frame.collect_schema().names()
@@ -142,6 +150,15 @@ def scan(
     if unknown:
         raise UsageError(f"no frame has a column {unknown[0]!r}: name it in a filter to have it decoded from then on")
     return frame.select(columns)
+
+
+def timed(frame: pl.LazyFrame, start: datetime | None, end: datetime | None) -> pl.LazyFrame:
+    """Rows of a half-open window of the alerts' time; one without a time counts by its receipt."""
+    for edge, keep in ((start, pl.Expr.ge), (end, pl.Expr.lt)):
+        if edge is not None:
+            when = pl.col("time")
+            frame = frame.filter(keep(when, edge) | (when.is_null() & keep(pl.col("nuncius.received"), edge)))
+    return frame
 
 
 def read_pieces(pieces: Sequence[Piece]) -> pl.LazyFrame:
@@ -169,15 +186,15 @@ def read_pieces(pieces: Sequence[Piece]) -> pl.LazyFrame:
 def _kept(batch: Batch, addresses: Sequence[Address]) -> pl.DataFrame:
     """The batch's frame as it is kept: columns without a single value are not, but for the common ones."""
     frame = batch.frame
-    names = [
-        name
-        for name in frame.columns
-        if name in COMMON or (not name.startswith(("_", "history.")) and frame[name].null_count() < frame.height)
-    ]
+    names = [name for name in frame.columns if name in COMMON or (_lasting(name) and frame[name].null_count() < frame.height)]
     source = provenance(frame, batch.records, addresses)
     return frame.select(names).hstack(
         source.select(source[name.removeprefix("nuncius.")].cast(dtype).alias(name) for name, dtype in PROVENANCE.items())
     )
+
+
+def _lasting(name: str) -> bool:
+    return not name.startswith(("_", "history."))
 
 
 def _bounds(batch: Batch) -> dict[tuple[str, int], tuple[int, int, int]]:

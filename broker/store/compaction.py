@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from broker.store import made
 from broker.store.columns import read_pieces
 from broker.store.segments import TEMPORARY, Piece, Segment, listing, resolve, write_file
 from broker.telemetry import get_logger
@@ -55,7 +56,7 @@ def compact(
         for run in _runs(place, horizon, target_bytes):
             result = _merged(run)
             if not _in_the_way(result, run, place):
-                write_file(read_pieces(run), result.path, durable=durable)
+                write_file(read_pieces(run), result.path, durable=durable, metadata=made.metadata(made.of_merged(run)))
                 merged, into = merged + len(run), into + 1
     if merged or removed:
         log.info("frames compacted", merged=merged, into=into, removed=removed)

@@ -16,7 +16,7 @@ from broker.store.bulk import clean, upsert
 from broker.store.names import Member, is_real, joined, keys_of
 from broker.store.provenance import provenance
 
-__all__ = ["Before", "Written", "incoming", "touched", "write"]
+__all__ = ["Before", "Written", "incoming", "told_of", "touched", "write"]
 
 _CHUNK = 500
 _NOTICE_STREAMS = ("gcn", "lvk", "voevent")
@@ -111,12 +111,7 @@ def touched(conn: Connection, alert_ids: Collection[str], keys: Collection[str],
     for table, column in ((tables.event_notices, notice.alert_id), (tables.event_circulars, circular.alert_id)):
         names |= {row["event_name"] for row in _rows(conn, table, column, sorted(alert_ids))}
     ordered = sorted(names)
-    found = _rows(conn, tables.event_notices, notice.event_name, ordered)
-    notices = [_NOTHING_STATED | row | {name: row[name] or [] for name in _LISTS} for row in found]
-    for row in notices:
-        if not (row["names"] or row["refers"] or row["cites"]):
-            row["names"] = [row["event_name"]]  # kept before names were
-    circulars = _rows(conn, tables.event_circulars, circular.event_name, ordered)
+    notices, circulars = told_of(conn, ordered)
     missing = {name for member in members for name in joined(member) if not keys_of(member) <= held.keys()}
     sizes: dict[str, list[str]] = {}
     for row in notices:
@@ -124,6 +119,16 @@ def touched(conn: Connection, alert_ids: Collection[str], keys: Collection[str],
     places = {row["alert_id"]: (row["event_name"], row["revision"]) for row in notices}
     strays = [row for row in _nameless(conn, missing) if row["alert_id"] not in places]
     return Before(ordered, [*notices, *circulars, *strays], places, held, sizes)
+
+
+def told_of(conn: Connection, event_names: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Notices and circulars of events, as `incoming` makes them."""
+    found = _rows(conn, tables.event_notices, tables.event_notices.c.event_name, event_names)
+    notices = [_NOTHING_STATED | row | {name: row[name] or [] for name in _LISTS} for row in found]
+    for row in notices:
+        if not (row["names"] or row["refers"] or row["cites"]):
+            row["names"] = [row["event_name"]]  # kept before names were
+    return notices, _rows(conn, tables.event_circulars, tables.event_circulars.c.event_name, event_names)
 
 
 def _nameless(conn: Connection, ivorns: Collection[str]) -> list[Member]:

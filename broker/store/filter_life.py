@@ -20,7 +20,7 @@ LOCAL = "local"
 """Who acts where nobody has an account."""
 
 Gate = Callable[[FilterSpec], None]
-"""Raises `FilterError` where a filter would pass too much."""
+"""Raises `RefusedError` where a filter would pass too much."""
 
 
 def add(store: Store, text: str, who: str, *, base: int | None = None, name: str | None = None) -> FilterVersion:
@@ -65,7 +65,9 @@ def examine(store: Store, name: str, version: int, who: str, gate: Gate, *, forc
     Raises
     ------
     FilterError
-        An example fails, or it passes too much and `force` is not set.
+        An example fails.
+    RefusedError
+        It passes too much, and `force` is not set.
     """
     one = filters.get(store, name, version)
     spec = parse_filter(one.text, f"{name} version {version}")
@@ -85,7 +87,7 @@ def go_live(store: Store, name: str, version: int, who: str, gate: Gate, *, forc
 
     Raises
     ------
-    FilterError
+    FilterError, RefusedError
         As `examine`.
     """
     if filters.get(store, name, version).state == filters.LIVE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
@@ -12,7 +13,7 @@ from broker.store import tables
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros, to_micros
 
-__all__ = ["LiveMap", "live_maps", "real", "version"]
+__all__ = ["LiveMap", "live_maps", "of_event", "real", "version"]
 
 Window = tuple[float, float]
 """Seconds, alert minus event: from, to."""
@@ -84,17 +85,27 @@ def live_maps(
     if real_only:
         wanted = wanted.where(real())
     with connection(store) as conn:
-        rows = conn.execute(wanted).all()
-    live: list[LiveMap] = []
-    for row in rows:
-        window = windows.get(row.messenger or "", windows.get(""))
-        if window is None:
-            continue
-        if to_micros(end) >= row.time + window[0] * 1e6 and to_micros(start) <= row.time + window[1] * 1e6:
-            when = from_micros(row.time)
-            assert when is not None
-            live.append(LiveMap(row.event_name, row.messenger, row.alert_tense, row.map_revision, when, row.map_path, window))
-    return live
+        rows = conn.execute(wanted).mappings().all()
+    return [live for row in rows if (live := of_event(dict(row), start, end, windows)) is not None]
+
+
+def of_event(row: Mapping[str, Any], start: datetime, end: datetime, windows: Mapping[str, Window]) -> LiveMap | None:
+    """The map of an event, if alerts between two times are to be held against it.
+
+    Parameters
+    ----------
+    row
+        Of the table of events.
+    """
+    window = windows.get(row["messenger"] or "", windows.get(""))
+    if window is None or row["map_path"] is None or row["state"] == "retracted" or row["time"] is None:
+        return None
+    if to_micros(end) < row["time"] + window[0] * 1e6 or to_micros(start) > row["time"] + window[1] * 1e6:
+        return None
+    when = from_micros(row["time"])
+    assert when is not None
+    told = (row["event_name"], row["messenger"], row["alert_tense"], row["map_revision"])
+    return LiveMap(*told, when, row["map_path"], window)
 
 
 def real() -> ColumnElement[bool]:

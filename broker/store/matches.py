@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,10 @@ from broker.store.alerts import shown
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros, now
 
-__all__ = ["Match", "counts", "forget", "last_seq", "latest", "since", "write"]
+__all__ = ["Match", "common", "counts", "forget", "last_seq", "latest", "since", "write"]
 
 _LOCK = 0x4E554D41  # "NUMA"
-_AT_ONCE = 1000
+_AT_ONCE = 500
 _COLUMNS = "filter, version, alert_id, time, selected"
 
 
@@ -97,6 +98,18 @@ def counts(store: Store) -> Mapping[str, int]:
     with connection(store) as conn:
         rows = conn.execute(select(match.filter, func.count()).group_by(match.filter).order_by(match.filter))
         return {row[0]: row[1] for row in rows}
+
+
+def common(store: Store, alert_ids: Sequence[str]) -> Mapping[str, int]:
+    """How many of some alerts each filter has picked, in whatever version."""
+    match = tables.matches.c
+    found: Counter[str] = Counter()
+    with connection(store) as conn:
+        for first in range(0, len(alert_ids), _AT_ONCE):
+            some = match.alert_id.in_(alert_ids[first : first + _AT_ONCE])
+            rows = conn.execute(select(match.filter, func.count(match.alert_id.distinct())).where(some).group_by(match.filter))
+            found.update({row[0]: row[1] for row in rows})
+    return found
 
 
 def _read(store: Store, filter_name: str | None, after: int | None, limit: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ and what differs is written: usually one more revision. Two events that a notice
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from broker.store.authors import leading, retracts
 from broker.store.known import in_order, known, may_place
 from broker.store.names import TEST, Member, aliases_of, components, is_real, keys_of, name_of
 
-__all__ = ["RENAMED", "EventChange", "upsert_notices"]
+__all__ = ["RENAMED", "EventChange", "changes_of", "nameless", "upsert_notices"]
 
 _LOCK = 0x4E554E45  # "NUNE"
 
@@ -96,8 +96,8 @@ def upsert_notices(
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     came = {member["alert_id"]: member for member in incoming}
     before = rows.touched(conn, list(came), {key for member in incoming for key in keys_of(member)}, incoming)
-    awaited = before.held.keys() | {key for member in incoming if not _nameless(member) for key in keys_of(member)}
-    incoming = [member for member in incoming if not _nameless(member) or keys_of(member) & awaited]
+    awaited = before.held.keys() | {key for member in incoming if not nameless(member) for key in keys_of(member)}
+    incoming = [member for member in incoming if not nameless(member) or keys_of(member) & awaited]
     if not incoming:
         return []
     came = {member["alert_id"]: member for member in incoming}
@@ -109,7 +109,7 @@ def upsert_notices(
     return _changes(incoming, after)
 
 
-def _nameless(member: Member) -> bool:
+def nameless(member: Member) -> bool:
     """Whether it is a VOEvent that belongs to an event only if another cites it."""
     return not (member["names"] or member.get("refers") or member.get("cites"))
 
@@ -159,24 +159,39 @@ def _tell_renamed(conn: Connection, names: Sequence[str], after: Sequence[_Event
 
 
 def _changes(incoming: Sequence[Member], after: Sequence[_Event]) -> list[EventChange]:
-    found: dict[str, EventChange] = {}
     wanted = {member["alert_id"] for member in incoming if not member.get("circular")}
-    for event in after:
-        told = [notice for notice in event.notices if notice["alert_id"] in wanted]
-        ordered = in_order(event.notices) if told else []
-        lead = leading(event.name, ordered) if told else []
-        believed = may_place(event.name, ordered, lead) if told else set()
-        real = all(map(is_real, event.notices))
-        for notice in told:
-            found[notice["alert_id"]] = EventChange(
-                event_name=event.name,
-                alert_id=notice["alert_id"],
-                revision=notice["revision"],
-                map_changed=notice["map_path"] is not None and notice["alert_id"] in believed,
-                retracted=retracts(notice, lead),
-                real=real,
-            )
+    found = {change.alert_id: change for event in after for change in changes_of(event.name, event.notices, wanted)}
     return [found[member["alert_id"]] for member in incoming if member["alert_id"] in found]
+
+
+def changes_of(event_name: str, notices: Sequence[Member], wanted: Collection[str]) -> list[EventChange]:
+    """What some of an event's notices did to it.
+
+    Parameters
+    ----------
+    notices
+        All of the event, numbered.
+    wanted
+        Ids of those that are asked for.
+    """
+    told = [notice for notice in notices if notice["alert_id"] in wanted]
+    if not told:
+        return []
+    ordered = in_order(notices)
+    lead = leading(event_name, ordered)
+    believed = may_place(event_name, ordered, lead)
+    real = all(map(is_real, notices))
+    return [
+        EventChange(
+            event_name=event_name,
+            alert_id=notice["alert_id"],
+            revision=notice["revision"],
+            map_changed=notice["map_path"] is not None and notice["alert_id"] in believed,
+            retracted=retracts(notice, lead),
+            real=real,
+        )
+        for notice in told
+    ]
 
 
 def _only_written_of(name: str, circulars: Sequence[Member]) -> dict[str, Any]:

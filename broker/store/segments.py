@@ -12,7 +12,7 @@ import io
 import os
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,17 +106,20 @@ def resolve(segments: Iterable[Segment]) -> tuple[list[Piece], list[Segment]]:
     return pieces, superseded
 
 
-def write_file(frame: pl.DataFrame | pl.LazyFrame, path: Path, *, durable: bool) -> None:
-    """Write a Parquet file so that it is there whole or not at all."""
+def write_file(
+    frame: pl.DataFrame | pl.LazyFrame, path: Path, *, durable: bool, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a Parquet file, and what it says of itself, so that it is there whole or not at all."""
+    said = dict(metadata or {})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
     try:
         if isinstance(frame, pl.LazyFrame):
-            frame.sink_parquet(temporary, compression="zstd", compression_level=1)
+            frame.sink_parquet(temporary, compression="zstd", compression_level=1, metadata=said)
         else:
             # By way of memory: polars tells of a full disk in words that cannot be told from a bug.
             written = io.BytesIO()
-            frame.write_parquet(written, compression="zstd", compression_level=1)
+            frame.write_parquet(written, compression="zstd", compression_level=1, metadata=said)
             temporary.write_bytes(written.getbuffer())
         if durable:
             _sync(temporary)

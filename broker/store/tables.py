@@ -49,8 +49,12 @@ __all__ = [
     "ledger",
     "matches",
     "metadata",
+    "region_versions",
+    "regions",
     "relayed",
     "schemas_seen",
+    "watchlist_versions",
+    "watchlists",
 ]
 
 metadata = MetaData(
@@ -437,4 +441,60 @@ filter_files = Table(
     metadata,
     Column("name", Id, primary_key=True),  # of the filter
     Column("digest", Text, nullable=False),  # of the file's bytes
+)
+
+# Lists of targets that filters ask for; what is in one is a version of it.
+watchlists = Table(
+    "watchlists",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("owner", Text),
+    Column("visibility", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+)
+
+watchlist_versions = Table(
+    "watchlist_versions",
+    metadata,
+    Column("name", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("change", Text, nullable=False),  # in words
+    Column("targets", Integer, nullable=False),
+    Column("radius", Float(53), nullable=False),  # arcsec, of targets without one of their own
+    Column("digest", Text, nullable=False),
+    Column("base", Integer, nullable=False),  # the version whose data are whole; those of later ones are what they changed
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
+)
+
+# Parts of the sky that filters ask for: a coverage map, in versions, or a credible region of an event's newest map.
+regions = Table(
+    "regions",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("owner", Text),
+    Column("visibility", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("event_name", Id),
+    Column("level", Float(53)),
+)
+
+region_versions = Table(
+    "region_versions",
+    metadata,
+    Column("name", Id, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("who", Text),
+    Column("healpix_order", Integer, nullable=False),
+    Column("fraction", Float(53), nullable=False),  # of the sky
+    Column("digest", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("name", "version"),
 )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 
 from broker.alert import COMMON, NOT_REAL
+from broker.api.services import FilterWindow
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.expression import compile_expression
 from broker.filtering.parse import Parsed
-from broker.store import catalogs, columns
-from broker.wiring import reading
+from broker.process import associate
+from broker.store import alerts
+from broker.wiring.backtest_rows import Reader
+from broker.wiring.current import with_maps_of_now
 from broker.wiring.parts import Parts
-from broker.wiring.reading import Query
 
-__all__ = ["Funnel", "Passes", "Verdict", "funnel", "verdicts"]
+__all__ = ["Funnel", "Passes", "Verdict", "funnel", "of_row", "told", "verdicts"]
 
 REAL: Final = "no test, mock event, injection or command"
 """Stands for the condition of every filter that does not say ``tests = true``."""
@@ -66,7 +68,7 @@ def funnel(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
-    on_packets: Callable[[int, int], None] = lambda _done, _total: None,
+    on_alerts: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Funnel:
     """Count the alerts kept that pass each clause, alone and in order.
 
@@ -74,19 +76,19 @@ def funnel(
     ----------
     start, end
         Half-open window of the alerts' time.
-    on_packets
-        Told, while packets are read, how many of how many are.
+    on_alerts
+        Told how many of about how many are read.
 
     Raises
     ------
     UsageError
         A column is known neither to the frames nor to any packet.
     """
-    rows = _rows(parts, spec, Query("TRUE", start=start, end=end), on_packets)
-    masks = _masks(spec, rows)
+    rows = _rows(parts, replace(spec, active=True), start, end, on_alerts)
+    of_clauses = _masks(spec, rows)
     left = pl.Series([True] * rows.height, dtype=pl.Boolean)
     counted = []
-    for text, mask in masks:
+    for text, mask in of_clauses:
         alone = mask.fill_null(value=False)
         left &= alone
         counted.append(Passes(text, int(alone.sum()), int(left.sum())))
@@ -103,12 +105,19 @@ def verdicts(parts: Parts, spec: FilterSpec, alert_id: str) -> tuple[Verdict, ..
     UsageError
         The filter does not see its stream, or reads a column that nobody knows.
     """
-    stream = alert_id.partition(":")[0]
+    spec, stream = replace(spec, active=True), alert_id.partition(":")[0]
     if not spec.sees(stream):
         raise UsageError(f"filter {spec.name!r} does not see stream {stream!r}: it sees {', '.join(spec.streams)}")
-    rows = _rows(parts, spec, Query("TRUE", narrow=pl.col("alert_id") == alert_id), lambda _done, _total: None)
+    reader = Reader(parts, spec)
+    rows = reader.one(alerts.get(parts.store, alert_id))
     if rows.is_empty():
-        raise NotFoundError(f"no alert {alert_id!r}: ids look like ztf:1234, see `nuncius query`")
+        raise NotFoundError(f"the frames no longer have {alert_id}: its packet can be read with `nuncius packet {alert_id}`")
+    _met(reader)
+    return of_row(spec, _now(parts, reader, rows))
+
+
+def of_row(spec: FilterSpec, rows: pl.DataFrame) -> tuple[Verdict, ...]:
+    """What each clause says of the first of some rows."""
     row = rows.row(0, named=True)
     reads = {text: compile_expression(Parsed(spec.parsed.text, ((text, tree),))).columns for text, tree in spec.parsed.clauses}
     found = []
@@ -118,17 +127,45 @@ def verdicts(parts: Parts, spec: FilterSpec, alert_id: str) -> tuple[Verdict, ..
     return tuple(found)
 
 
-def _rows(parts: Parts, spec: FilterSpec, asked: Query, on_packets: Callable[[int, int], None]) -> pl.DataFrame:
+def told(parts: Parts, asked: FilterWindow) -> dict[str, Any]:
+    """`funnel`, or `verdicts` of one alert, as JSON has it."""
+    about: dict[str, Any] = {"filter": asked.spec.name, "version": asked.spec.version}
+    if asked.alert_id is None:
+        return about | asdict(funnel(parts, asked.spec, start=asked.since, end=asked.until))
+    said = verdicts(parts, asked.spec, asked.alert_id)
+    clauses = [asdict(each) for each in said]
+    return about | {"alert_id": asked.alert_id, "matches": all(each.true for each in said), "clauses": clauses}
+
+
+def _rows(
+    parts: Parts,
+    spec: FilterSpec,
+    start: datetime | None,
+    end: datetime | None,
+    on_alerts: Callable[[int, int], None],
+) -> pl.DataFrame:
     """Alerts that the filter sees, with the columns its condition reads."""
-    reads = compile_expression(spec.parsed).columns
-    # What a catalogue that is not built would say is null, as it is to live filters.
-    absent = set(catalogs.known()) - {each.name for each in parts.catalogs}
-    named = tuple(sorted(name for name in reads if name not in COMMON and name.partition(".")[0] not in absent))
-    kept = columns.scan(parts.frames, None, ["stream"]).unique().collect()["stream"].sort()
-    seen = [stream for stream in kept if spec.sees(stream)]
-    if not seen:
-        return pl.DataFrame(schema={**COMMON, **dict.fromkeys(named, pl.Null)})
-    return reading.query(parts, replace(asked, streams=tuple(seen), columns=named), on_packets)
+    reader = Reader(parts, spec)
+    total, done = reader.offsets(), 0
+    found = []
+    for stretch in reader.stretches(start, end):
+        found.append(reader.filled(stretch, every=True))
+        done += stretch.offsets
+        on_alerts(min(done, total), total)
+    _met(reader)
+    if not found:
+        return pl.DataFrame(schema={**COMMON, **dict.fromkeys(reader.wanted, pl.Null)})
+    return _now(parts, reader, pl.concat(found, how="diagonal_relaxed"))
+
+
+def _met(reader: Reader) -> None:
+    if wrong := reader.unmet():
+        raise UsageError(wrong[0])
+
+
+def _now(parts: Parts, reader: Reader, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with the sky maps of now."""
+    return with_maps_of_now(parts, rows.lazy()).collect() if not reader.reads.isdisjoint(associate.COLUMNS) else rows
 
 
 def _masks(spec: FilterSpec, rows: pl.DataFrame) -> list[tuple[str, pl.Series]]:

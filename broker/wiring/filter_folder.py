@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from broker.errors import FilterError, TransientError, UsageError
+from broker.errors import FilterError, RefusedError, TransientError, UsageError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.examples import run_examples
 from broker.filtering.versions import digest, name_of
@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.5
 _TOLD = 8  # names of filters in one line of the log
 
 Allow = Callable[[FilterSpec], None]
-"""Raises `UsageError` where a filter must not go live."""
+"""Raises `UsageError` or `RefusedError` where a filter must not go live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _checked(file: _File, allow: Allow) -> FilterSpec | None:
         if wrong:
             raise FilterError(f"{file.path}: example {wrong[0].number}: {wrong[0].reason}")
         allow(spec)
-    except UsageError as error:
+    except (UsageError, RefusedError) as error:
         _refuse(file.path, error)
         return None
     return spec

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from broker.errors import UsageError
 from broker.filtering.definition import FilterSpec
 from broker.store.filter_life import Gate
+from broker.telemetry import get_logger
+from broker.wiring.backtest import expected_share, refuse
 from broker.wiring.parts import Parts
 
-__all__ = ["gate_of"]
+__all__ = ["gate_of", "lenient_gate_of"]
+
+log = get_logger(__name__)
 
 
-def gate_of(_parts: Parts) -> Gate:
-    """The gate over what is kept."""
+def gate_of(parts: Parts) -> Gate:
+    """The gate over what is kept: `RefusedError` where a filter picks too much of it."""
 
-    def gate(_spec: FilterSpec) -> None:
-        return
+    def gate(spec: FilterSpec) -> None:
+        refuse(expected_share(parts, spec), parts.settings)
+
+    return gate
+
+
+def lenient_gate_of(parts: Parts) -> Gate:
+    """The same for files, which may be written for packets yet to come: what no packet has is told in the log."""
+    strict = gate_of(parts)
+
+    def gate(spec: FilterSpec) -> None:
+        try:
+            strict(spec)
+        except UsageError as error:
+            log.warning("a filter reads what no packet kept has", filter=spec.name, reason=str(error))
 
     return gate

@@ -16,7 +16,7 @@ from broker.science.skymap import Facts, SkyMap, from_cone
 from broker.store import live_events, skymaps
 from broker.wiring.parts import Parts
 
-__all__ = ["LiveMapsNow", "distance_columns", "distances_of", "keep_map", "load_map"]
+__all__ = ["LiveMapsNow", "distance_columns", "distances_of", "keep_map", "load_map", "windows_of", "with_map"]
 
 CIRCLE = "circle:"
 LOADED = 256  # maps held at once; those from disk are mapped, so their pages are shared and can be dropped
@@ -44,7 +44,13 @@ def _loaded(folder: Path, path: str) -> SkyMap:
     return SkyMap(**arrays, facts=Facts(**facts))  # type: ignore[arg-type]
 
 
-def _windows(parts: Parts) -> Mapping[str, tuple[float, float]]:
+def with_map(parts: Parts, live: live_events.LiveMap) -> LiveMap:
+    """What the database says of a live map, with the map itself."""
+    skymap = load_map(parts, live.path)
+    return LiveMap(live.event_name, live.revision, live.messenger or "", live.time, live.window, skymap)
+
+
+def windows_of(parts: Parts) -> Mapping[str, tuple[float, float]]:
     """Seconds, alert minus event, within which alerts are associated, by messenger."""
     table = parts.settings.associate
     hours = {"GW": table.gw, "EM": table.em, "Neutrino": table.neutrino, "": table.other}
@@ -73,7 +79,7 @@ class LiveMapsNow:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self.windows = self._windows = _windows(parts)
+        self.windows = self._windows = windows_of(parts)
         self.version = -1  # of the events, as last asked for
         self._known: tuple[datetime, datetime, list[live_events.LiveMap]] | None = None
 
@@ -83,13 +89,13 @@ class LiveMapsNow:
         known = self._known
         if known is None or start < known[0] or end > known[1]:
             known = self._known = (start - MARGIN, end + MARGIN, self._ask(start - MARGIN, end + MARGIN))
-        return [self._with_map(live) for live in known[2] if _meets(live, start, end)]
+        return [with_map(self._parts, live) for live in known[2] if _meets(live, start, end)]
 
     def of(self, event_name: str, messenger: str | None, time: datetime) -> LiveMap | None:
         """The map of one event, if it is live."""
         window = self._windows.get(messenger or "", self._windows[""])
         asked = self._ask(*(time + timedelta(seconds=offset) for offset in window))
-        return next((self._with_map(live) for live in asked if live.event_name == event_name), None)
+        return next((with_map(self._parts, live) for live in asked if live.event_name == event_name), None)
 
     def changed(self) -> bool:
         """Whether events have changed since this, or the maps, were last asked for."""
@@ -98,10 +104,6 @@ class LiveMapsNow:
             return False
         self.version, self._known = version, None
         return True
-
-    def _with_map(self, live: live_events.LiveMap) -> LiveMap:
-        skymap = load_map(self._parts, live.path)
-        return LiveMap(live.event_name, live.revision, live.messenger or "", live.time, live.window, skymap)
 
     def _ask(self, start: datetime, end: datetime) -> list[live_events.LiveMap]:
         real_only = not self._parts.settings.associate.tests

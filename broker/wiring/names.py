@@ -11,17 +11,28 @@ from broker.alert import COMMON
 from broker.decode.common import paths_of
 from broker.decode.program import UnusualSchemaError, field_paths
 from broker.errors import UsageError
+from broker.filtering.columns import LISTS
 from broker.process import associate, features, localise
-from broker.store import schemas_seen
+from broker.process.watch import REGION_PREFIX, columns_of
+from broker.store import catalogs, regions, schemas_seen, watchlists
 from broker.wiring.parts import Parts
 
-__all__ = ["added", "sources_of", "suggestion"]
+__all__ = ["added", "by_steps", "sources_of", "suggestion"]
+
+_BESIDE = frozenset({*catalogs.known(), "watchlist", "moc"})
 
 
 def added(parts: Parts) -> frozenset[str]:
     """Columns that our own steps add: null for an alert that was worked on before they were wanted."""
     catalogs = (f"{each.name}.{name}" for each in parts.catalogs for name in ("sep", "id", *each.columns))
-    return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS])
+    lists = (column for each in watchlists.listing(parts.store) for column in columns_of(each.name))
+    mocs = (f"{REGION_PREFIX}{each.name}" for each in regions.listing(parts.store))
+    return frozenset([*catalogs, *associate.COLUMNS, *features.COLUMNS, *localise.COLUMNS, *lists, *mocs])
+
+
+def by_steps(name: str) -> bool:
+    """Whether it is a column that a step of ours makes from what lies beside the packet: catalogues, maps, people's lists."""
+    return name in associate.COLUMNS or name in localise.COLUMNS or name.partition(".")[0] in _BESIDE
 
 
 def sources_of(
@@ -44,7 +55,7 @@ def sources_of(
         A name can be in no packet, nor is it one we add.
     """
     ours = added(parts)
-    sought = frozenset(name for name in names if name not in ours)
+    sought = frozenset(name for name in names if name not in ours and name.partition(".")[0] not in LISTS)
     fields = _survey_fields(parts)
     found: dict[str, frozenset[str]] = {}
     surveys = frozenset().union(*(fields.get(stream) or () for stream in streams))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from httpx import URL
@@ -14,6 +14,8 @@ from broker.decode.declaration import Declaration, load_declarations
 from broker.decode.schemas import Chain, LsstPackage, RegistrySource, Schema, SchemaSource
 from broker.filtering.definition import FilterSpec, load_filters
 from broker.paths import shipped
+from broker.science import sites
+from broker.science.sites import Site
 from broker.settings import Settings
 from broker.store import catalogs, engine, migrate, schemas_seen
 from broker.store.catalogs import Catalog
@@ -25,7 +27,7 @@ from broker.telemetry import get_logger
 from broker.wiring import filter_folder
 from broker.wiring.filter_book import FilterBook
 
-__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts", "use_sites"]
 
 log = get_logger(__name__)
 
@@ -76,6 +78,7 @@ class Parts:
 def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     """Open log, database, declarations, filters and catalogues, and close them in the end."""
     data.mkdir(parents=True, exist_ok=True)
+    use_sites(settings)
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
         store = engine.open_store(
@@ -86,19 +89,22 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
         migrate.migrate(store)
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
-        filter_folder.take_in(store, filter_folder_of(settings, data))
         book = FilterBook(store)
-        yield Parts(
+        parts = Parts(
             data,
             settings,
             stream_log,
             store,
             declarations_of(settings, data),
             schema_source(settings, store),
-            book.now(),
+            (),
             tuple(catalogs.open_all(data / "catalogs")),
             book,
         )
+        from broker.wiring.gate import lenient_gate_of  # noqa: PLC0415 - it looks at what is kept, and so imports this module
+
+        filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts))
+        yield replace(parts, filters=book.now())
 
 
 def open_log(settings: Settings, data: Path) -> Log:
@@ -150,11 +156,17 @@ def filter_folder_of(settings: Settings, data: Path) -> Path:
 
 
 def filters_of(settings: Settings, data: Path) -> tuple[FilterSpec, ...]:
-    """Filters of that folder, whatever became of them.
+    """Filters of that folder, whatever became of them; they know the settings' sites.
 
     Raises
     ------
     FilterError
         A file is wrong.
     """
+    use_sites(settings)
     return load_filters(filter_folder_of(settings, data))
+
+
+def use_sites(settings: Settings) -> None:
+    """Have the filters of this process know the sites of the settings."""
+    sites.use({name: Site(one.longitude, one.latitude, one.height) for name, one in settings.sites.items()})

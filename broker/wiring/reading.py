@@ -9,21 +9,20 @@ from typing import Any
 
 import polars as pl
 
-from broker.alert import COMMON, PRIVATE
+from broker.alert import COMMON
 from broker.decode.declaration import Declaration
-from broker.decode.dispatch import NOTICE_STREAMS, decode
+from broker.decode.dispatch import NOTICE_STREAMS
 from broker.decode.packet import cutout as read_cutout
 from broker.decode.packet import light_curve as read_light_curve
 from broker.decode.packet import read_packet
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.expression import Expression, compile_expression
 from broker.process import associate
-from broker.record import Record
 from broker.store import alerts, columns
 from broker.store.archive import Address, Archive
-from broker.topics import raw
 from broker.wiring.current import with_maps_of_now
 from broker.wiring.names import sources_of, suggestion
+from broker.wiring.packet_columns import from_packets
 from broker.wiring.parts import Parts
 
 __all__ = ["Query", "cutout", "fields", "light_curve", "packet", "query"]
@@ -221,21 +220,8 @@ def _chunks(
                     f"more than {most} packets would have to be read for {', '.join(sorted(missing))[:200]}: narrow the search "
                     "by stream, time or object, or name it in a filter, which has it kept from then on"
                 )
-            decoded = decode(str(stream), _records(archive, str(stream), group), missing, parts.declarations, parts.schemas)
-            wanted = decoded.frame.select("_record", "_unit", *(name for name in missing if name in decoded.frame.columns))
-            keys = group.with_row_index("_record").with_columns(
-                pl.col("_record").cast(PRIVATE["_record"]), pl.col("nuncius.unit").cast(PRIVATE["_unit"]).alias("_unit")
-            )
-            parts_of_chunk.append(keys.join(wanted, on=["_record", "_unit"], how="left", maintain_order="left"))
+            parts_of_chunk.append(from_packets(parts, archive, str(stream), group, missing))
         yield (
             first + chunk.height,
             pl.concat(parts_of_chunk, how="diagonal_relaxed").sort("time", "alert_id", descending=True, nulls_last=True),
         )
-
-
-def _records(archive: Archive, stream: str, rows: pl.DataFrame) -> list[Record]:
-    places = rows.select("nuncius.archive_file", "nuncius.archive_offset", "nuncius.archive_length").iter_rows()
-    return [
-        Record(raw(stream), 0, number, 0, None, archive.read(Address(file, offset, length)))
-        for number, (file, offset, length) in enumerate(places)
-    ]

@@ -12,10 +12,10 @@ import polars as pl
 from broker.alert import COMMON
 from broker.filtering.definition import FilterSpec
 from broker.process.associate import COLUMNS, LiveMap, annotated
-from broker.science.mapindex import lookup, pack
 from broker.store import columns
 from broker.store.segments import night_of
 from broker.store.times import from_micros, to_micros
+from broker.wiring import held
 from broker.wiring.live_maps import LiveMapsNow, distance_columns, distances_of
 from broker.wiring.parts import Parts
 
@@ -50,9 +50,7 @@ def inside(parts: Parts, live: LiveMap, live_maps: LiveMapsNow, filters: Sequenc
     rows = rows.filter(pl.col("time").is_not_null(), pl.col("hpx").is_not_null())
     # First the places alone: most alerts lie elsewhere, and their other columns need not be read.
     hpx = rows.select("hpx").collect()["hpx"].to_numpy()
-    index = pack([live.skymap], [0], [(0, 0)], parts.settings.associate.level)
-    found, _, _, _ = lookup(index, hpx, np.zeros(hpx.size, np.int64))
-    here = pl.Series(np.unique(hpx[found]))
+    here = pl.Series(np.unique(hpx[held.within(live, parts.settings.associate.level, hpx)]))
     return _annotated(parts, _wanted(parts, rows.filter(pl.col("hpx").is_in(here.implode())), filters), live_maps)
 
 

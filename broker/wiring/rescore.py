@@ -14,11 +14,9 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection
 
-from broker.alert import EVENT_KINDS
 from broker.deliver.selected import selected
 from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec
-from broker.filtering.evaluate import evaluate, make_plan
 from broker.process.associate import LiveMap
 from broker.record import Message
 from broker.science.skymap import levels_at
@@ -27,7 +25,7 @@ from broker.store.associations import LEFT, LIVE
 from broker.store.engine import connection, transaction
 from broker.store.revisions import EventChange
 from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
-from broker.wiring import recent
+from broker.wiring import held, recent
 from broker.wiring.live_maps import LiveMapsNow, distances_of
 from broker.wiring.parts import Parts
 from broker.wiring.updates import RESCORED, RETRACTED, tell
@@ -36,8 +34,6 @@ __all__ = ["rescore"]
 
 log = get_logger(__name__)
 
-SAME: Final = 1e-6
-"""Levels that differ by no more are the same."""
 FEW: Final = 4
 """So many events are looked at without asking first whether there are alerts at all in their time."""
 
@@ -96,7 +92,7 @@ def rescore(parts: Parts, changes: Sequence[EventChange]) -> list[Message]:
     for name, some in _concerned(parts, by_event, live_maps):
         live_maps.changed()
         subject = _subject(parts, live_maps, name, some)
-        if any(change.map_changed or change.retracted for change in some) or _stale(parts, subject):
+        if held.calls(some) or _stale(parts, subject):
             found += _event(parts, subject, live_maps)
     return found
 
@@ -125,19 +121,14 @@ def _subject(parts: Parts, live_maps: LiveMapsNow, name: str, changes: Sequence[
         return _Subject(name, changes[-1].revision, causes, version, False, None, parts.filters)
     retracted = event["state"] == "retracted"
     live = None if retracted or event["time"] is None else live_maps.of(event["event_name"], event["messenger"], event["time"])
-    kind = EVENT_KINDS.get((event["messenger"] or "").lower(), "-")
-    concerned = tuple(spec for spec in parts.filters if any(_reads(column, kind) for column in spec.columns))
+    concerned = tuple(spec for spec in parts.filters if held.concerned(spec, event["messenger"]))
     return _Subject(event["event_name"], event["revision"], causes, version, retracted, live, concerned)
-
-
-def _reads(column: str, kind: str) -> bool:
-    return column == "skymaps" or column.startswith(f"{kind}.")
 
 
 def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Message]:
     rows = recent.inside(parts, subject.live, live_maps, subject.filters) if subject.live else pl.DataFrame()
     here = associations.of_frame(rows, distances_of(parts)).filter(pl.col("event_name") == subject.name)
-    picked = _picked(subject.filters, rows)
+    picked = held.picked(subject.filters, rows, _fault)
     with transaction(parts.store) as conn:
         found = _compared(conn, subject, here, picked, rows)
     found = _capped(found, subject.name, parts.settings.associate.most_updates)
@@ -148,26 +139,9 @@ def _event(parts: Parts, subject: _Subject, live_maps: LiveMapsNow) -> list[Mess
     ]
 
 
-def _picked(filters: Sequence[FilterSpec], rows: pl.DataFrame) -> pl.DataFrame:
-    """What the filters pick of the rows: ``filter, version, alert_id``."""
-    found = [pl.DataFrame(schema={"filter": pl.String, "version": pl.String, "alert_id": pl.String})]
-    for (stream,), some in rows.group_by("stream", maintain_order=True) if not rows.is_empty() else ():
-        seeing = [spec for spec in filters if spec.sees(str(stream))]
-
-        def fault(name: str, message: str) -> None:
-            FILTER_ERRORS.labels(name).inc()
-            log.error("filter failed", filter=name, stream=str(stream), reason=message)  # noqa: B023 - called at once
-
-        masks = evaluate(make_plan(seeing, some.schema), some, fault)
-        for spec in seeing:
-            if spec.name in masks:
-                ids = some["alert_id"].filter(masks[spec.name])
-                found.append(
-                    pl.DataFrame({"alert_id": ids}).select(
-                        pl.lit(spec.name).alias("filter"), pl.lit(str(spec.version)).alias("version"), "alert_id"
-                    )
-                )
-    return pl.concat(found)
+def _fault(name: str, stream: str, message: str) -> None:
+    FILTER_ERRORS.labels(name).inc()
+    log.error("filter failed", filter=name, stream=stream, reason=message)
 
 
 def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: pl.DataFrame, rows: pl.DataFrame) -> _Found:
@@ -179,9 +153,7 @@ def _compared(conn: Connection, subject: _Subject, here: pl.DataFrame, picked: p
         pl.when(again).then("previous_volume").when(live).then("volume_level").alias("was_volume"),
     )
     was = before.select("alert_id", "was_level", "was_volume", "cause", "previous_level", "previous_volume")
-    inside = here.join(was, on="alert_id", how="left", maintain_order="left").with_columns(
-        moved=_moved("credible_level", "was_level") | _moved("volume_level", "was_volume")
-    )
+    inside = held.compared(here, was)
     gone = before.filter(live | pl.col("was_level").is_not_null()).join(inside, on="alert_id", how="anti")
     _keep(conn, subject, inside.with_columns(pl.lit(LIVE).alias("state")))
     _keep(conn, subject, _gone(subject, gone))
@@ -225,11 +197,6 @@ def _keep(conn: Connection, subject: _Subject, rows: pl.DataFrame) -> None:
         pl.when("moved").then("was_volume").otherwise("previous_volume").alias("previous_volume"),
     )
     associations.upsert_rows(conn, kept.drop("moved", "was_level", "was_volume"), subject.version)
-
-
-def _moved(now: str, before: str) -> pl.Expr:
-    one, other = pl.col(now), pl.col(before)
-    return (one.is_null() != other.is_null()) | ((one - other).abs() > SAME).fill_null(value=False)
 
 
 def _gone(subject: _Subject, gone: pl.DataFrame) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from broker.store.ledger import Totals
 from broker.stream import loop
 from broker.telemetry import INGESTED
 from broker.wiring import filter_folder, standing, vtp
+from broker.wiring.gate import lenient_gate_of
 from broker.wiring.heartbeats import Pulse, has_heartbeat, watching
 from broker.wiring.housekeeping import compacting
 from broker.wiring.instance import instance_name
@@ -218,7 +219,8 @@ def _run(
         ledger.mark_halted(parts.store, stream, halted=True)
 
     with ExitStack() as stack:
-        stack.enter_context(filter_folder.watching(parts.store, filter_folder_of(parts.settings, parts.data)))
+        folder = filter_folder_of(parts.settings, parts.data)
+        stack.enter_context(filter_folder.watching(parts.store, folder, lenient_gate_of(parts)))
         name = stack.enter_context(instance_name(parts.data))
         if not parts.settings.store.archive:
             repair(parts.archive_root)

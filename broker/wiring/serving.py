@@ -21,7 +21,7 @@ from mocpy import MOC
 
 from broker import topics
 from broker.api.app import create_app
-from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
+from broker.api.services import Backtests, Cell, ExpressionQuery, PublishedSchema, Services
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.deliver.schema import load_published
 from broker.deliver.voevent import event_voevent
@@ -32,8 +32,23 @@ from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
 from broker.store import association_pages, events
 from broker.telemetry import get_logger
-from broker.wiring import heartbeats, hosts, reading, relay, running, standing, vtp, vtp_out
+from broker.wiring import (
+    column_list,
+    explain,
+    filter_check,
+    heartbeats,
+    hosts,
+    reading,
+    relay,
+    running,
+    standing,
+    trace,
+    vtp,
+    vtp_out,
+)
+from broker.wiring.backtest_jobs import Jobs
 from broker.wiring.checks import check_names
+from broker.wiring.gate import gate_of
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.parts import Parts
@@ -50,6 +65,7 @@ DRAWN_ORDERS = (8, 7, 6, 5, 4)
 
 def services(parts: Parts) -> Services:
     """What the API serves from."""
+    jobs = Jobs(parts)
     return Services(
         store=parts.store,
         log=parts.log,
@@ -68,7 +84,14 @@ def services(parts: Parts) -> Services:
         voevent=lambda event: _voevent(parts, event),
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
+        columns=lambda stream: column_list.known_of(stream, column_list.of_parts(parts)),
+        check_filter=lambda text, stream: filter_check.check(text, "the filter", column_list.of_parts(parts), stream),
+        check_condition=lambda where, stream: filter_check.check_where(where, column_list.of_parts(parts), stream),
         alarms=lambda: heartbeats.alarms(parts),
+        gate=gate_of(parts),
+        explain=lambda asked: explain.told(parts, asked),
+        backtests=Backtests(jobs.start, jobs.get, jobs.plot),
+        trace=lambda alert_id: trace.trace(parts, alert_id).as_dict(),
         version=version("nuncius"),
     )
 

@@ -28,6 +28,7 @@ from broker.process.features import features
 from broker.process.host_distance import Distances
 from broker.process.localise import localise
 from broker.process.select import select, wanted
+from broker.process.watch import watch
 from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
@@ -42,8 +43,10 @@ from broker.topics import COINCIDENCE_STREAM
 from broker.wiring.coincide import coincide
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
+from broker.wiring.names import by_steps
 from broker.wiring.parts import Parts
 from broker.wiring.rescore import rescore
+from broker.wiring.watch import ListsNow
 
 __all__ = ["EVENT_HOOKS", "EventHook", "Worker", "steps"]
 
@@ -74,11 +77,12 @@ def steps(parts: Parts, keep: dict[str, str], live: LiveMapsNow) -> dict[str, li
     repeated = ("dedupe", dedupe(lambda ids, origins, digests: claims.claim(parts.store, ids, origins, digests)))
     near = ("crossmatch", crossmatch(parts.catalogs))
     inside = ("associate", associate(live, threshold=parts.settings.associate.level, distances=distances_of(parts)))
+    listed = ("watch", watch(asked, ListsNow(parts)))
     picked = ("select", select(parts.filters))
     return {
-        "survey": [repeated, near, inside, ("features", features(asked)), picked],
+        "survey": [repeated, near, inside, ("features", features(asked)), listed, picked],
         # Notices are not held against each other's maps: that is a coincidence of events, and has its own statistics.
-        "notice": [repeated, near, ("localise", localise(save)), picked],
+        "notice": [repeated, near, ("localise", localise(save)), listed, picked],
     }
 
 
@@ -172,7 +176,14 @@ class Worker:
         durable = self.parts.settings.store.durable
         keeping: list[Future[Any]] = [
             self.pool.submit(_timed("archive")(self.archive.write), placed),
-            self.pool.submit(_timed("frames")(columns.write_segment), self.parts.frames, batch, addresses, durable=durable),
+            self.pool.submit(
+                _timed("frames")(columns.write_segment),
+                self.parts.frames,
+                batch,
+                addresses,
+                durable=durable,
+                looked_for=self._looked_for(batch.stream),
+            ),
             self.pool.submit(_timed("database")(self._database), decoded, batch, addresses, changes),
         ]
         try:
@@ -196,6 +207,10 @@ class Worker:
             kept = (*declared.keep, *declared.redshift) if declared else ()
             known[stream] = wanted(self.parts.filters, stream) | frozenset(kept)
         return known[stream]
+
+    def _looked_for(self, stream: str) -> frozenset[str]:
+        """Packet fields that are decoded; what steps were asked for and could not make is not among them."""
+        return frozenset(name for name in self._wanted(stream) if not by_steps(name))
 
     def _place(self, batch: Batch) -> tuple[Placed, list[Address]]:
         """Addresses, one a record; records none of whose alerts are published are not kept twice and have none."""

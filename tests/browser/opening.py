@@ -11,9 +11,16 @@ from playwright.sync_api import Browser, Page
 
 
 @contextmanager
-def opened(browser: Browser, url: str, path: str = "/", **options: Any) -> Iterator[Page]:
-    """A page on which nothing goes wrong, and nothing is fetched from anywhere else."""
+def opened(browser: Browser, url: str, path: str = "/", *, refused: tuple[int, ...] = (), **options: Any) -> Iterator[Page]:
+    """A page on which nothing goes wrong, and nothing is fetched from anywhere else.
+
+    Parameters
+    ----------
+    refused
+        Status of answers that the test provokes: the browser's console tells of them, too.
+    """
     wrong: list[str] = []
+    told = tuple(f"Failed to load resource: the server responded with a status of {status}" for status in refused)
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, **options})
     page = context.new_page()
     page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
@@ -22,7 +29,7 @@ def opened(browser: Browser, url: str, path: str = "/", **options: Any) -> Itera
     page.goto(url + path)
     yield page
     context.close()
-    assert wrong == []
+    assert [text for text in wrong if not text.startswith(told or "\0")] == []
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,74 @@ def test_a_filter_that_is_right_and_one_whose_example_fails(tmp_path: Path) -> N
     assert run(["filter", "check", str(failing)]) == 1
 
 
+WRONG = """\
+name = "x"
+version = 1
+stream = "ztf"
+description = "x"
+where = '''
+mag < 18
+AND candidate.rbb > 0.5
+'''
+"""
+
+
+def test_a_filter_that_names_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, none = tmp_path / "wrong.toml", str(tmp_path / "none")
+    file.write_text(WRONG)
+    assert run(["--data", none, "filter", "check", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert f"{file}, line 7, column 5, where: unknown column 'candidate.rbb' (did you mean candidate.rb?)" in told
+    assert "    AND candidate.rbb > 0.5\n        ^^^^^^^^^^^^^\n" in told
+    assert run(["--data", none, "filter", "check", str(file), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["files"]) == (False, [str(file)])
+    (fault,) = told["faults"]
+    assert fault == {
+        "file": str(file),
+        "message": "unknown column 'candidate.rbb' (did you mean candidate.rb?)",
+        "line": 7,
+        "column": 5,
+        "word": "candidate.rbb",
+        "nearest": "candidate.rb",
+        "key": "where",
+    }
+    file.write_text(WRONG.replace("rbb", "rb"))
+    assert run(["--data", none, "filter", "check", str(file), "--stream", "ztf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    assert run(["--data", none, "filter", "check", str(file), "--stream", "lsst"]) == 1
+    assert run(["--data", none, "filter", "check", str(file), "--stream", "nosuch"]) == 2
+    file.write_text(WRONG[:70])
+    assert run(["--data", none, "filter", "check", str(file)]) == 1
+    assert not Path(none).exists()
+
+
+def test_sites_of_the_settings_are_known_to_filters(tmp_path: Path) -> None:
+    file, settings = tmp_path / "own.toml", tmp_path / "nuncius.toml"
+    file.write_text(WRONG.replace("candidate.rbb > 0.5", "altitude('Backyard') > 30"))
+    settings.write_text("[sites.backyard]\nlongitude = 9.9\nlatitude = 53.5\nheight = 20\n")
+    assert run(["filter", "check", str(file)]) == 1
+    try:
+        assert run(["--config", str(settings), "filter", "check", str(file)]) == 0
+    finally:
+        assert run(["filter", "check", str(file)]) == 1
+    settings.write_text("[sites.backyard]\nlongitude = 9.9\nlatitude = 153.5\n")
+    assert run(["--config", str(settings), "filter", "check", str(file)]) == 2
+
+
+@pytest.mark.parametrize("stream", ["ztf", "lsst", "elasticc", "gcn", "lvk"])
+def test_columns_need_no_folder(stream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--data", str(tmp_path / "none"), "filter", "columns", stream, "--json"]) == 0
+    columns = json.loads(capsys.readouterr().out)
+    assert {"name", "type", "unit", "meaning", "source"} == columns[0].keys()
+    assert {"alert_id", "mag", "far", "ngc.sep"} <= {each["name"] for each in columns}
+    assert run(["--data", str(tmp_path / "none"), "filter", "columns", stream]) == 0
+    shown = capsys.readouterr().out
+    assert all(each["name"] in shown for each in columns)
+    assert run(["--data", str(tmp_path / "none"), "filter", "columns", "nosuch"]) == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_simulate_writes_files(tmp_path: Path) -> None:
     for stream in ("ztf", "lsst", "gcn", "lvk"):
         assert run(["simulate", stream, "--out", str(tmp_path / stream), "--count", "3"]) == 0

@@ -99,7 +99,7 @@ def waiting(parts: Parts) -> int:
 def test_twenty_changes(nuncius: Installation, how: str) -> None:
     folder = nuncius.data / "filters"
     config = nuncius.config.read_text()
-    nuncius.config.write_text('filters = "filters"\n' + config)
+    nuncius.config.write_text(f'filters = "filters"\n{config}[backtest]\nmost_share = 1.0\n')
     for make in (text, narrow):
         (folder / f"{make.__name__}.toml").write_text(make(1))
     everyone: set[str] = set()

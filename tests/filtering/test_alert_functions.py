@@ -13,8 +13,8 @@ from broker.errors import ExpressionError
 from broker.filtering.definition import parse_filter
 from broker.filtering.evaluate import evaluate, make_plan
 from broker.filtering.expression import compile_expression, compile_output
-from broker.science import observing
-from broker.science.sites import SITES
+from broker.science import observing, sites
+from broker.science.sites import SITES, Site
 
 T0 = datetime(2026, 3, 1, 7, tzinfo=UTC)
 MAP = {"event": "S260301a", "revision": 1, "credible_level": 0.4, "density": 1.0, "dt": 5.0, "volume_level": None}
@@ -66,6 +66,73 @@ def test_conditions() -> None:
     assert values("in_event('S260301_', 0.9)")[:2] == [None, True]  # a name, and not a pattern
 
 
+LISTED = pl.DataFrame(
+    {
+        "watchlist.sne.sep": [3.0, None, 100.0, None],
+        "watchlist.sne.inside": [True, False, False, None],  # the last has no place
+        "moc.lmc": [True, False, None, None],
+        "lightcurve.rate.g": [-0.5, 0.25, None, 0.0],
+        "lightcurve.n_det": [5, 3, 1, None],
+        "lightcurve.n_det.g": [2, 0, 1, None],
+        "classification.BNS": [0.9, 0.1, None, None],
+        "classification": ["BNS", "BBH", None, None],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("in_watchlist('sne')", [True, False, False, None]),
+        ("in_watchlist('sne', 5)", [True, False, False, None]),
+        ("in_watchlist('sne', 200)", [True, False, True, None]),
+        ("NOT in_watchlist('sne', 5)", [False, True, True, None]),
+        ("in_moc('lmc')", [True, False, None, None]),
+        ("rise_rate('g')", [0.5, -0.25, None, 0.0]),
+        ("n_det()", [5, 3, 1, None]),
+        ("n_det('g') > 0", [True, False, True, None]),
+        ("(classification['BNS'] > 0.5 AND classification = 'BNS')", [True, False, None, None]),
+    ],
+)
+def test_what_steps_and_notices_fill(sql: str, expected: list[object]) -> None:
+    assert values(sql, LISTED) == expected
+
+
+@pytest.mark.parametrize("where", ["in_watchlist('none')", "in_watchlist('none', 9)", "in_moc('none')", "rise_rate('r') > 0"])
+def test_what_is_not_there_is_unknown(where: str) -> None:
+    for text, matched in ((where, []), (f"({where}) IS NOT TRUE", [0, 1, 2, 3])):
+        spec = parse_filter(f'name = "x"\nversion = 1\nstream = "*"\ndescription = "x"\nwhere = "{text}"\n')
+        mask = evaluate(make_plan([spec], FRAME.schema), FRAME, lambda *told: pytest.fail(str(told)))["x"]
+        assert mask.arg_true().to_list() == matched
+
+
+def test_columns_they_read() -> None:
+    reads = compile_expression(
+        "in_watchlist('a') AND in_watchlist('b', 3) AND in_moc('c') AND rise_rate('r') > n_det('g')"
+    ).columns
+    assert reads == {
+        "watchlist.a.inside",
+        "watchlist.b.sep",
+        "watchlist.b.inside",
+        "moc.c",
+        "lightcurve.rate.r",
+        "lightcurve.n_det.g",
+    }
+
+
+def test_sites_of_ones_own() -> None:
+    sites.use({"Backyard": Site(10.0, 50.0, 100.0), "keck": Site(0.0, 0.0, 0.0)})
+    try:
+        assert values("altitude('backyard')")[0] == pytest.approx(values("altitude('BACKYARD')")[0])
+        assert values("altitude('backyard')")[0] != values("altitude('greenwich')")[0]
+        equator = values("altitude('keck')")
+    finally:
+        sites.use({})
+    assert values("altitude('keck')") != equator
+    with pytest.raises(ExpressionError, match="no site 'backyard'"):
+        compile_expression("altitude('backyard') > 3")
+
+
 def test_in_one_pass_with_others_and_over_nothing() -> None:
     texts = ["altitude('palomar') > 20", "altitude('palomar') > 20 AND sun_sep() > 60", "mag_err < 1", "n_det() > 3"]
     specs = [
@@ -88,6 +155,15 @@ def test_in_one_pass_with_others_and_over_nothing() -> None:
         ("altitude(ra) > 3", "must be written out"),
         ("visible_tonight('rubin') = TRUE", "is called as visible_tonight(site, min_alt)"),
         ("sun_sep(3) > 1", "is called as sun_sep()"),
+        ("in_watchlist(object_id)", "must be written out"),
+        ("in_watchlist('a b')", "cannot be the name of a watchlist"),
+        ("in_watchlist('a', 3601)", "column 19: in_watchlist: a radius is 0 to 3600 arcseconds"),
+        ("in_watchlist('a', '5')", "radius_arcsec of in_watchlist is a number"),
+        ("in_moc('')", "cannot be the name of a region"),
+        ("in_moc()", "is called as in_moc(name)"),
+        ("rise_rate('Z') > 1", "column 11: rise_rate: no band 'Z' (did you mean z?)"),
+        ("n_det('g', 3) > 1", "n_det() or n_det(band)"),
+        ("altitude('keck', 3) > 1", "is called as altitude(site)"),
     ],
 )
 def test_what_is_wrong_is_told(sql: str, told: str) -> None:

@@ -86,3 +86,19 @@ def test_only_what_is_wanted() -> None:
     assert step.needs(["lightcurve.age"]) == frozenset(HISTORY)
     empty = Batch("ztf", (), given.frame.clear(), 0)
     assert step.features(["lightcurve.age"])(empty).frame.schema["lightcurve.age"] == pl.Float64
+
+
+def test_features_of_one_band() -> None:
+    names = [f"lightcurve.{name}.{band}" for name in ("rate", "n_det") for band in ("g", "r", "K")]
+    undated = {**RISER, "time": None}
+    got = step.features(names)(batch([alert(), RISER, undated])).frame
+    assert got["lightcurve.rate.g"].to_list() == [None, pytest.approx(-0.5), None]
+    assert got["lightcurve.rate.r"].to_list() == [None, None, None]
+    assert got["lightcurve.n_det.g"].to_list() == [1, 3, None]
+    assert got["lightcurve.n_det.r"].to_list() == [0, 1, None]
+    assert got["lightcurve.n_det.K"].to_list() == [0, 0, None]
+    assert [name for name in got.columns if name.startswith("lightcurve.")] == [n for n in step.COLUMNS if n in names]
+    assert got.schema["lightcurve.n_det.g"] == pl.Int64
+    assert step.needs(["lightcurve.rate.g"]) == frozenset(HISTORY)
+    bare = step.features(names)(batch([{"time": NOW, "mag": 18.0, "band": "r"}], history=False)).frame
+    assert bare["lightcurve.n_det.r"].to_list() == [1]

@@ -7,19 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.science.lightcurve import FEATURES, Current, History, features
+from broker.science.lightcurve import FEATURES, Current, History, features, features_of_band
 
 G, R = 1, 2
 Point = tuple[float, float, int, bool]
 
 
-def measured(curves: list[tuple[list[Point], Point]]) -> np.ndarray:
-    """Features of light curves given as earlier points and the present one: time, magnitude, band, positive."""
+def arrays(curves: list[tuple[list[Point], Point]]) -> tuple[History, Current]:
+    """Light curves given as earlier points and the present one: time, magnitude, band, positive."""
     points = [point for earlier, _ in curves for point in earlier]
     length = np.array([len(earlier) for earlier, _ in curves], np.int64)
     dtypes = (np.float64, np.float64, np.uint8, np.bool_)
     past, now = ([np.array([p[i] for p in rows], t) for i, t in enumerate(dtypes)] for rows in (points, [c for _, c in curves]))
-    return features(History(np.cumsum(length) - length, length, *past), Current(*now), g=G, r=R)
+    return History(np.cumsum(length) - length, length, *past), Current(*now)
+
+
+def measured(curves: list[tuple[list[Point], Point]]) -> np.ndarray:
+    """Features of light curves."""
+    return features(*arrays(curves), g=G, r=R)
 
 
 def named(earlier: list[Point], now: Point) -> dict[str, float]:
@@ -87,3 +92,25 @@ def test_equals_a_plain_reading(curves: list[tuple[list[Point], Point]]) -> None
             assert min(abs(row[4] - rate) for rate in rates) < 1e-9
         else:
             assert np.isnan(row[4])
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.lists(POINTS, max_size=8), POINTS), max_size=5), st.integers(0, 3))
+def test_one_band_equals_a_plain_reading(curves: list[tuple[list[Point], Point]], wanted: int) -> None:
+    history, current = arrays(curves)
+    got, whole = features_of_band(history, current, wanted), features(history, current, g=G, r=R)
+    for row, all_bands, (earlier, present) in zip(got, whole, curves, strict=True):
+        now, _, band, positive = present
+        past = [p for p in earlier if p[0] <= now and p[2] == wanted]
+        assert row[0] == len(past) + (band == wanted)
+        if band == wanted:
+            assert row[1] == pytest.approx(all_bands[4], nan_ok=True)
+            continue
+        alike = [p for p in past if p[3] == positive and np.isfinite(p[1])]
+        last = max(alike, key=lambda p: p[0], default=None)
+        before = [p for p in alike if last is not None and last[0] - p[0] >= 0.02]
+        if last is None or not before:
+            assert np.isnan(row[1])
+        elif len({p[0] for p in alike}) == len(alike):
+            first = max(before, key=lambda p: p[0])
+            assert row[1] == pytest.approx((last[1] - first[1]) / (last[0] - first[0]))

@@ -51,6 +51,7 @@ _MEANINGS = {
     "volume_level": Meaning("stat.probability", None, "smallest credible volume that holds it"),
     "volume_density": Meaning("stat.probability", "Mpc-3", "probability per volume"),
     "kind": Meaning("meta.code", None, "detection, forced or limit"),
+    "radius_arcsec": Meaning("phys.angSize", "arcsec", "radius around a target within which an alert matches it"),
 }
 _DATATYPES: dict[type[pl.DataType] | pl.DataType, str] = {
     pl.Boolean: "boolean",

@@ -4,6 +4,7 @@ import { api, byId, clockTime, el, eventMark, eventPath, fixed, get, objectPath 
 import { address, crossmatches, facts, failed, filtersOf, outside, position, stamps } from "./details.js";
 import { lightCurve } from "./lightcurve.js";
 import { skyMap } from "./sky.js";
+import { watchWhy } from "./why.js";
 
 const id = byId("page").dataset.alert;
 
@@ -59,4 +60,5 @@ byId("fields").addEventListener("toggle", async () => {
     byId("fields-text").textContent = error.message;
   }
 });
+watchWhy(id);
 show().catch(failed);

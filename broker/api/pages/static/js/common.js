@@ -47,15 +47,21 @@ export function signed(degrees) {
 
 export const alertPath = (id) => `/alerts/${encodeURIComponent(id)}`;
 export const eventPath = (id) => `/events/${encodeURIComponent(id)}`;
+export const filterPath = (name) => (name === "new" ? "/filters/new?name=new" : `/filters/${encodeURIComponent(name)}`); // the page of a new one has that address
 export const objectPath = (id) => `/objects/${encodeURIComponent(id)}`;
 export const api = (path) => `/api/v1/${path}`;
 
 /** JSON of an address; an error carries what the problem document says. */
-export async function get(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
-  if (answer.ok) return answer.json();
+export const get = (path) => answered(path, { headers: { Accept: "application/json" } });
+
+/** JSON that answers what is sent; as `get`. */
+export const send = (method, path, body) => answered(path, { method, headers: { Accept: "application/json", "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+async function answered(path, request) {
+  const answer = await fetch(path, request);
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
   const problem = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(problem.detail || `${path}: ${answer.status}`), { status: answer.status });
+  throw Object.assign(new Error(problem.detail || `${path}: ${answer.status}`), { status: answer.status, problem });
 }
 
 const places = new Map();

@@ -1,0 +1,255 @@
+"""``watchlists``: lists of targets that filters ask for, their versions, and single targets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import polars as pl
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from broker.api import cursor as tokens
+from broker.api.lists import IN_USE, TAKEN, Described, refuse_in_use
+from broker.api.models import Utc
+from broker.api.problems import RESPONSES
+from broker.api.render.table import TABLES, Format, render, wanted_format
+from broker.api.services import Services
+from broker.api.uploads import TOO_LARGE, Sent, file_body, received
+from broker.errors import UsageError
+from broker.store import watchlist_changes as changes
+from broker.store import watchlists as stored
+from broker.store.lists import Visibility
+from broker.store.target_tables import LARGEST_RADIUS, read_targets
+
+__all__ = ["router", "written"]
+
+_BODY = file_body("text/csv", "application/x-votable+xml", "application/fits", "application/vnd.apache.parquet")
+_REMEDY = "larger tables are catalogues"
+_PREFIX, _KINDS = "watchlist.", ("sep", "id", "inside")
+
+Name = Annotated[str, Path(description="The list's", examples=["supernovae"])]
+Radius = Annotated[
+    float | None,
+    Query(gt=0, le=LARGEST_RADIUS, allow_inf_nan=False, description="Arcseconds around targets without a radius of their own"),
+]
+
+
+class ListVersion(BaseModel):
+    """What a watchlist was from one change to the next."""
+
+    version: int
+    created: Utc = Field(description="UTC")
+    who: str | None = None
+    change: str = Field(description="What it changed of the version before", examples=["target SN2023ixf put"])
+    targets: int = Field(description="How many there are")
+    radius: float = Field(description="Arcseconds around targets without a radius of their own")
+    digest: str = Field(description="The same for the same targets")
+
+
+class ShownList(Described):
+    """A watchlist, as its newest version is."""
+
+    name: str = Field(examples=["supernovae"])
+    newest: ListVersion
+
+
+class ShownLists(BaseModel):
+    """Watchlists, by name."""
+
+    items: list[ShownList]
+
+
+class ListDetail(ShownList):
+    """A watchlist with its versions, the newest first."""
+
+    versions: list[ListVersion]
+
+
+class ListTaken(ShownList):
+    """A watchlist that has just been sent."""
+
+    ignored: list[str] = Field(description="Columns of the table that are not kept")
+
+
+class Target(BaseModel):
+    """A target."""
+
+    id: str
+    ra: float = Field(description="Degrees, ICRS")
+    dec: float = Field(description="Degrees, ICRS")
+    radius_arcsec: float | None = Field(description="Arcseconds; null for the list's own")
+
+
+class Targets(BaseModel):
+    """Targets of a version."""
+
+    version: int
+    items: list[Target]
+    next: str | None = Field(default=None, description="Address of the next page; null at the end")
+
+
+class Place(BaseModel):
+    """Where a target is."""
+
+    ra: float = Field(ge=0, le=360, allow_inf_nan=False, description="Degrees, ICRS", examples=[210.9107])
+    dec: float = Field(ge=-90, le=90, allow_inf_nan=False, description="Degrees, ICRS", examples=[54.3117])
+    radius: float | None = Field(
+        default=None, gt=0, le=LARGEST_RADIUS, allow_inf_nan=False, description="Arcseconds; the list's own unless given"
+    )
+
+
+class ListChange(BaseModel):
+    """What is said of a list; what is null stays as it is."""
+
+    radius: float | None = Field(default=None, gt=0, le=LARGEST_RADIUS, allow_inf_nan=False, description="Arcseconds")
+    description: str | None = None
+    visibility: Visibility | None = None
+    owner: str | None = None
+
+
+def written(frame: pl.DataFrame) -> pl.DataFrame:
+    """Targets as tables are written, with the unit in the name of the column that needs it."""
+    return frame.rename({"radius": "radius_arcsec"})
+
+
+def router(services: Services) -> APIRouter:
+    """Routes of this resource."""
+    routes = APIRouter(prefix="/watchlists", tags=["watchlists"], responses=RESPONSES)
+    _reading(routes, services)
+    _sending(routes, services)
+    _changing(routes, services)
+    return routes
+
+
+def _reading(routes: APIRouter, services: Services) -> None:
+    @routes.get("")
+    def watchlists() -> ShownLists:
+        """All watchlists."""
+        return ShownLists(items=[_shown(one) for one in stored.listing(services.store)])
+
+    @routes.get("/{name}")
+    def one(name: Name) -> ListDetail:
+        """A watchlist with its versions."""
+        found = _shown(stored.get(services.store, name))
+        versions = [ListVersion.model_validate(asdict(each)) for each in stored.versions(services.store, name)]
+        return ListDetail(**found.model_dump(), versions=versions)
+
+    @routes.get("/{name}/targets", response_model=Targets, responses={200: {"content": TABLES}})
+    def targets(  # noqa: PLR0917 - FastAPI hands them over by name
+        request: Request,
+        name: Name,
+        version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest unless given")] = None,
+        limit: Annotated[int, Query(ge=1, le=10_000, description="Targets a page of JSON; other formats have all")] = 1_000,
+        cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
+        fmt: Annotated[Format | None, Query(alias="format", description="Shape of the answer")] = None,
+    ) -> Any:
+        """Targets of a watchlist."""
+        wanted = wanted_format(request, fmt)
+        begin = 0
+        if cursor is not None:
+            version, begin = _place(tokens.decode(cursor, "cursor"))
+        found, frame = stored.targets(services.store, name, version)
+        if wanted is not Format.json:
+            described = f"Watchlist {name}, version {found.version}"
+            return render(written(frame), wanted, name=name, description=described)
+        page = written(frame[begin : begin + limit])
+        token = tokens.encode([found.version, begin + limit]) if begin + limit < frame.height else None
+        return Targets(
+            version=found.version,
+            items=[Target.model_validate(row) for row in page.to_dicts()],
+            next=tokens.next_link(request, token),
+        )
+
+
+def _sending(routes: APIRouter, services: Services) -> None:
+    @routes.post("", status_code=201, responses=TOO_LARGE | TAKEN, openapi_extra=_BODY)
+    async def make(  # noqa: PLR0917 - FastAPI hands them over by name
+        request: Request,
+        name: Annotated[str, Query(description="a-z, 0-9 and _: columns are called by it", examples=["supernovae"])],
+        radius: Radius = None,
+        description: str = "",
+        visibility: Visibility = "public",
+        owner: str | None = None,
+    ) -> ListTaken:
+        """Make a watchlist of a table: CSV, VOTable, FITS or Parquet with columns such as `ra`, `dec`, `id`, `radius`."""
+
+        def take(sent: Sent) -> ListTaken:
+            if any(one.name == name for one in stored.listing(services.store)):
+                raise HTTPException(409, f"there is a watchlist {name!r}: PUT to it to replace its targets")
+            frame, ignored = _read(sent)
+            made = changes.create(
+                services.store,
+                name,
+                frame,
+                radius=changes.RADIUS if radius is None else radius,
+                description=description,
+                visibility=visibility,
+                owner=owner,
+            )
+            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
+
+        with TemporaryDirectory(prefix="nuncius-list-") as folder:
+            return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
+
+    @routes.put("/{name}", responses=TOO_LARGE, openapi_extra=_BODY)
+    async def replace(request: Request, name: Name, radius: Radius = None) -> ListTaken:
+        """Put a table's targets in the place of all those of a watchlist: its next version."""
+
+        def take(sent: Sent) -> ListTaken:
+            stored.get(services.store, name)
+            frame, ignored = _read(sent)
+            made = changes.replace(services.store, name, frame, radius=radius)
+            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
+
+        with TemporaryDirectory(prefix="nuncius-list-") as folder:
+            return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
+
+
+def _changing(routes: APIRouter, services: Services) -> None:
+    @routes.patch("/{name}")
+    def change(name: Name, asked: ListChange) -> ShownList:
+        """Change what is said of a watchlist; another radius makes a version."""
+        return _shown(changes.change(services.store, name, **asked.model_dump()))
+
+    @routes.delete("/{name}", status_code=204, responses=IN_USE)
+    def remove(name: Name, *, force: Annotated[bool, Query(description="Even if live filters ask for it")] = False) -> Response:
+        """Take a watchlist away with all its versions; refused while live filters ask for it."""
+        stored.get(services.store, name)
+        if not force:
+            refuse_in_use(services.filters(), f"watchlist {name!r}", [f"{_PREFIX}{name}.{kind}" for kind in _KINDS])
+        changes.remove(services.store, name)
+        return Response(status_code=204)
+
+    @routes.put("/{name}/targets/{ident:path}")
+    def put_target(
+        name: Name, ident: Annotated[str, Path(description="The target's", examples=["SN2023ixf"])], at: Place
+    ) -> ShownList:
+        """Put a target into a watchlist, in the place of those of its id: its next version."""
+        return _shown(changes.put_target(services.store, name, ident, ra=at.ra, dec=at.dec, radius=at.radius))
+
+    @routes.delete("/{name}/targets/{ident:path}")
+    def remove_target(name: Name, ident: Annotated[str, Path(description="The target's", examples=["SN2023ixf"])]) -> ShownList:
+        """Take a target out of a watchlist: its next version."""
+        return _shown(changes.remove_target(services.store, name, ident))
+
+
+def _read(sent: Sent) -> tuple[pl.DataFrame, list[str]]:
+    table = read_targets(sent.file.read_bytes(), sent.name)
+    return table.frame, list(table.ignored)
+
+
+def _shown(found: stored.Watchlist) -> ShownList:
+    return ShownList.model_validate(asdict(found))
+
+
+def _place(token: Any) -> tuple[int, int]:
+    match token:
+        case [int(version), int(begin)] if version > 0 and begin >= 0:
+            return version, begin
+        case _:
+            raise UsageError("cursor is not one of ours: leave it out to start anew")
