@@ -25,7 +25,7 @@ from broker.filtering.parse import nearest
 from broker.paths import shipped
 from broker.settings import Settings
 from broker.simulate import ztf_schema
-from broker.store import catalogs, columns, engine, schemas_seen
+from broker.store import catalogs, columns, engine, migrate, schemas_seen
 from broker.store.catalogs import Catalog
 from broker.topics import COINCIDENCE_STREAM
 from broker.wiring import column_words as words
@@ -129,6 +129,7 @@ class _Opened:
 
     def __init__(self, url: str) -> None:
         self.store = engine.open_store(url)
+        migrate.migrate(self.store)
 
     def close(self) -> None:
         engine.close(self.store)
