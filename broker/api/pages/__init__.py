@@ -19,7 +19,18 @@ from broker.api.services import Services
 
 __all__ = ["PAGES", "install"]
 
-PAGES = (home.PAGE, events.PAGE, filters.PAGE, one_filter.NEW, one_filter.PAGE, alert.PAGE, event.PAGE, sky_object.PAGE, search.PAGE, api.PAGE)
+PAGES = (
+    home.PAGE,
+    events.PAGE,
+    filters.PAGE,
+    one_filter.NEW,
+    one_filter.PAGE,
+    alert.PAGE,
+    event.PAGE,
+    sky_object.PAGE,
+    search.PAGE,
+    api.PAGE,
+)
 HERE = Path(__file__).parent
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
