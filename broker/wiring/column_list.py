@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,7 +25,7 @@ from broker.filtering.parse import nearest
 from broker.paths import shipped
 from broker.settings import Settings
 from broker.simulate import ztf_schema
-from broker.store import catalogs, columns, engine, schemas_seen
+from broker.store import catalogs, columns, engine, regions, schemas_seen, watchlists
 from broker.store.catalogs import Catalog
 from broker.topics import COINCIDENCE_STREAM
 from broker.wiring import column_words as words
@@ -73,9 +73,15 @@ def at_hand(settings: Settings, data: Path) -> AtHand:
         return _gathered(declarations, opened.store, tuple(catalogs.open_all(data / "catalogs")), data / "frames")
 
 
-def of_parts(parts: Parts) -> AtHand:
-    """What there is in a data folder that is open."""
-    return _gathered(parts.declarations, parts.store, parts.catalogs, parts.frames)
+def of_parts(parts: Parts, hidden: Collection[str] = ()) -> AtHand:
+    """What there is in a data folder that is open.
+
+    Parameters
+    ----------
+    hidden
+        Watchlists and regions that are not to be told of, by how the names of their columns begin.
+    """
+    return _gathered(parts.declarations, parts.store, parts.catalogs, parts.frames, hidden)
 
 
 def streams(found: AtHand) -> tuple[str, ...]:
@@ -134,11 +140,19 @@ class _Opened:
         engine.close(self.store)
 
 
-def _gathered(declarations: Mapping[str, Declaration], store: engine.Store, built: tuple[Catalog, ...], frames: Path) -> AtHand:
+def _gathered(
+    declarations: Mapping[str, Declaration],
+    store: engine.Store,
+    built: tuple[Catalog, ...],
+    frames: Path,
+    hidden: Collection[str] = (),
+) -> AtHand:
     seen: dict[str, list[Any]] = {}
     for row in schemas_seen.listing(store):
         seen.setdefault(row["stream"], []).insert(0, row["schema"])
-    return AtHand(declarations, seen, built, frames)
+    there = {"watchlist": watchlists.whose(store), "moc": regions.whose(store)}
+    lists = {kind: [name for name in sorted(known) if f"{kind}.{name}" not in hidden] for kind, known in there.items()}
+    return AtHand(declarations, seen, built, frames, lists)
 
 
 def _unique(listed: Iterable[ColumnInfo]) -> list[ColumnInfo]:
