@@ -11,7 +11,7 @@ const table = sortedTable(byId("tokens"), [
   { title: "May", value: (one) => one.scopes.join(", "), cell: (one) => one.scopes.join(", ") },
   { title: "Made (UTC)", down: true, value: (one) => one.created, cell: (one) => day(one.created) },
   { title: "Last used", value: (one) => one.last_used, cell: (one) => (one.last_used ? day(one.last_used) : "never") },
-  { title: "Good until", value: (one) => one.expires, cell: (one) => (one.revoked ? "revoked" : one.expires ? day(one.expires) : "revoked by hand") },
+  { title: "Good until", value: (one) => one.expires, cell: (one) => (one.revoked ? "revoked" : one.expires ? day(one.expires) : "until revoked") },
   { title: "", cell: (one) => (one.revoked ? "" : revoke(one)) },
 ], (one) => ({ "data-token": one.id, class: one.revoked ? "gone" : null }));
 
