@@ -8,6 +8,7 @@ Longer than 300 lines, because a list of all settings is of use only whole.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -21,11 +22,12 @@ __all__ = ["PREFIX", "Relay", "Settings", "Source", "load"]
 
 PREFIX = "NUNCIUS_"
 # Read by the command line and the tests themselves, not settings.
-NOT_SETTINGS = {"NUNCIUS_DATA", "NUNCIUS_CONFIG"}
+NOT_SETTINGS = {"NUNCIUS_DATA", "NUNCIUS_CONFIG", "NUNCIUS_TOKEN"}
 TESTS_PREFIX = "NUNCIUS_TEST_"
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -214,6 +216,52 @@ class ServeTable(Table):
     port: Port = 8000
 
 
+class OidcTable(Table):
+    """Logging in elsewhere by OpenID Connect; nobody can where no issuer is set."""
+
+    issuer: str = ""  # its discovery document is at <issuer>/.well-known/openid-configuration
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")  # none for a public client
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    redirect: str = ""  # our /api/v1/oidc/callback as browsers reach it
+    create: bool = True  # whether who logs in for the first time gets an account
+
+    @model_validator(mode="after")
+    def _whole(self) -> OidcTable:
+        if not self.issuer:
+            return self
+        if not self.client_id or not self.redirect:
+            raise ValueError("an issuer needs client_id, and redirect: our /api/v1/oidc/callback as browsers reach it")
+        for name in ("issuer", "redirect"):
+            if not re.match(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", getattr(self, name)):
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is no https:// address: only this machine's may be plain http://"
+                )
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must have openid")
+        return self
+
+
+class QuotasTable(Table):
+    """What one account may have and do; 0 is no bound. Who has none is counted by address."""
+
+    filters_per_user: Natural = 0
+    watchlists_per_user: Natural = 0  # and as many regions
+    backtests_per_hour: Natural = 0
+    requests_per_minute: Natural = 0
+
+
+class AuthTable(Table):
+    """Who may do what in the API; unless required, everyone everything."""
+
+    required: bool = False
+    public_read: bool = True  # where required: what is public is read without an account
+    origins: tuple[str, ...] = ()  # where browsers reach us, https://nuncius.example.org, if a proxy does not pass on Host
+    session_hours: Positive = 12.0
+    oidc: OidcTable = OidcTable()
+    quotas: QuotasTable = QuotasTable()
+
+
 class OutputTable(Table):
     """Logs of the service itself."""
 
@@ -308,6 +356,7 @@ class Settings(BaseSettings):
     coincidences: CoincidencesTable = CoincidencesTable()
     backtest: BacktestTable = BacktestTable()
     serve: ServeTable = ServeTable()
+    auth: AuthTable = AuthTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()

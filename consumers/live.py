@@ -20,6 +20,7 @@ from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, ClientError, RequestError, UnavailableError
 from consumers.options import MATCHED, Options, Start, backoff
 from consumers.sse import events, lines
+from consumers.token import bearer
 
 __all__ = ["LiveStream"]
 
@@ -46,6 +47,7 @@ class LiveStream:
         self._options = options
         self._client = httpx.Client(
             base_url=options.bootstrap_servers.rstrip("/") + "/api/v1",
+            headers=bearer(options.token),
             timeout=httpx.Timeout(min(10.0, options.timeout or 10.0), read=_SILENCE),
             follow_redirects=True,
         )

@@ -79,6 +79,7 @@ class Options:
     autocommit: bool = False
     on_error: OnError = "raise"
     on_wait: Callable[[str], None] | None = None
+    token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.topics:

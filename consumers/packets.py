@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from consumers.errors import RequestError, UnavailableError
+from consumers.token import bearer
 
 __all__ = ["fetch_cutout", "fetch_packet"]
 
@@ -61,7 +62,7 @@ def fetch_cutout(
 
 def _get(address: str, params: dict[str, str], timeout: float) -> bytes:
     try:
-        answer = httpx.get(address, params=params, timeout=timeout, follow_redirects=True)
+        answer = httpx.get(address, params=params, headers=bearer(), timeout=timeout, follow_redirects=True)
     except httpx.HTTPError as error:
         raise UnavailableError(f"no answer from {address}: {error}") from error
     if answer.status_code >= 500:

@@ -28,6 +28,7 @@ def subscribe(
     autocommit: bool = False,
     on_error: OnError = "raise",
     on_wait: Callable[[str], None] | None = None,
+    token: str | None = None,
 ) -> Stream:
     """Alerts as they come, or as they came.
 
@@ -64,6 +65,8 @@ def subscribe(
         ``raise`` `BadRecordError` for a record that cannot be read, the bytes on it, and go on with the next call; or ``skip``.
     on_wait
         Told, in words, what is waited for and what was skipped.
+    token
+        Over the API, where it asks for an account: ``ncs_...``. Where not given, ``NUNCIUS_TOKEN`` of the environment.
 
     Returns
     -------
@@ -98,5 +101,6 @@ def subscribe(
         autocommit=autocommit,
         on_error=on_error,
         on_wait=on_wait,
+        token=token,
     )
     return LiveStream(options) if bootstrap_servers.startswith(("http://", "https://")) else KafkaStream(options)

@@ -13,7 +13,9 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from broker.alert import COMMON
 from broker.api import cursor as tokens
+from broker.api.auth import Asks
 from broker.api.convert import alert_of
+from broker.api.hidden import Hidden, hidden_from
 from broker.api.models import Alert, AlertPage, Picked
 from broker.api.packets import AlertId, CutoutKind
 from broker.api.params import angle_dec, angle_ra, instant
@@ -21,6 +23,7 @@ from broker.api.problems import RESPONSES
 from broker.api.render.table import TABLES, Format, render, wanted_format
 from broker.api.services import ExpressionQuery, Services
 from broker.errors import NotFoundError, UsageError
+from broker.filtering.expression import compile_expression
 from broker.store import alerts as stored
 from broker.store.search import AlertQuery, Cone, search
 
@@ -103,12 +106,14 @@ def _by_ids(services: Services, wanted: Wanted) -> list[dict[str, Any]]:
     return found
 
 
-def _from_database(services: Services, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
+def _from_database(services: Services, wanted: Wanted, hidden: Hidden) -> tuple[list[dict[str, Any]], str | None]:
     if wanted.ids:
         others = (wanted.object_id, wanted.cone, wanted.start, wanted.end, wanted.filter, wanted.cursor, *wanted.streams)
         if any(value is not None for value in others):
             raise UsageError("id stands alone: leave out the other conditions, or use where")
-        return _by_ids(services, wanted), None
+        return [hidden.kept(row) for row in _by_ids(services, wanted)], None
+    if wanted.filter in hidden.filters:
+        return [], None  # as of a filter that is not there
     query = AlertQuery(
         cone=wanted.cone,
         object_id=wanted.object_id,
@@ -120,15 +125,17 @@ def _from_database(services: Services, wanted: Wanted) -> tuple[list[dict[str, A
         cursor=wanted.cursor,
     )
     page = search(services.store, query)
-    return page.alerts, page.cursor
+    return [hidden.kept(row) for row in page.alerts], page.cursor
 
 
-def _condition(services: Services, wanted: Wanted) -> str:
+def _condition(services: Services, wanted: Wanted, hidden: Hidden) -> str:
     assert wanted.where is not None
+    if hidden.lists:
+        hidden.refuse((*compile_expression(wanted.where).columns, *wanted.columns))
     if wanted.filter is None:
         return wanted.where
     spec = next((spec for spec in services.filters() if spec.name == wanted.filter), None)
-    if spec is None:
+    if spec is None or spec.name in hidden.filters:
         raise NotFoundError(f"no filter {wanted.filter!r}: /api/v1/filters lists them")
     return f"({spec.where}\n) AND ({wanted.where}\n)"
 
@@ -145,10 +152,10 @@ def _before(token: str | None) -> tuple[datetime | None, str] | None:
             raise UsageError("cursor is not of a search by expression: pass on the one of the page before")
 
 
-def _from_frames(services: Services, wanted: Wanted) -> tuple[pl.DataFrame, str | None]:
+def _from_frames(services: Services, wanted: Wanted, hidden: Hidden) -> tuple[pl.DataFrame, str | None]:
     frame = services.query(
         ExpressionQuery(
-            where=_condition(services, wanted),
+            where=_condition(services, wanted, hidden),
             streams=wanted.streams,
             columns=wanted.columns,
             limit=wanted.limit + 1,
@@ -160,6 +167,7 @@ def _from_frames(services: Services, wanted: Wanted) -> tuple[pl.DataFrame, str 
             before=_before(wanted.cursor),
         )
     )
+    frame = frame.select(name for name in frame.columns if not hidden.has(name))
     if frame.height <= wanted.limit:
         return frame, None
     frame = frame.head(wanted.limit)
@@ -198,6 +206,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/alerts", response_model=AlertPage, responses=answers)
     def alerts(
         request: Request,
+        asks: Asks,
         wanted: Annotated[Wanted, Depends(_wanted)],
         format: Annotated[Format | None, Query(description="Shape of the answer; else the Accept header says")] = None,  # noqa: A002
     ) -> Any:
@@ -206,12 +215,13 @@ def router(services: Services) -> APIRouter:
         Without `where`, the database is asked. With it, the kept frames are: any packet field that is kept can be named.
         """
         shape = wanted_format(request, format)
+        hidden = hidden_from(services, asks)
         frame: Callable[[], pl.DataFrame]
         if wanted.where is None:
-            rows, token = _from_database(services, wanted)
+            rows, token = _from_database(services, wanted, hidden)
             frame = lambda: tabulate(rows)  # noqa: E731
         else:
-            found, token = _from_frames(services, wanted)
+            found, token = _from_frames(services, wanted, hidden)
             rows, frame = found.rows(named=True) if shape is Format.json else [], lambda: found
         link = tokens.next_link(request, token)
         if shape is Format.json:
@@ -220,11 +230,12 @@ def router(services: Services) -> APIRouter:
         return render(frame(), shape, name="alerts", description="Alerts from Nuncius", headers=headers)
 
     @routes.get("/alerts/{alert_id:path}")
-    def alert(alert_id: AlertId, request: Request) -> Alert:
+    def alert(alert_id: AlertId, request: Request, asks: Asks) -> Alert:
         """One alert, with the filters that picked it and the addresses of its images."""
         row = stored.get(services.store, alert_id)
-        shown = alert_of(row)
-        shown.matches = [Picked.model_validate(match) for match in row["matches"]]
+        hidden = hidden_from(services, asks)
+        shown = alert_of(hidden.kept(row))
+        shown.matches = [Picked.model_validate(match) for match in hidden.matches(row)]
         shown.cutouts = _cutouts(services, alert_id, f"{request.url_for('alerts').path}/{quote(alert_id, safe='')}")
         return shown
 

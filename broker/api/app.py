@@ -22,16 +22,21 @@ from broker.api import (
     live,
     matches,
     objects,
+    oidc,
     packets,
     pages,
     problems,
     regions,
     registry,
+    session,
     skymaps,
     status,
+    teams,
+    tokens,
     trace,
     watchlists,
 )
+from broker.api.auth import Authenticate
 from broker.api.services import Services
 
 __all__ = ["create_app"]
@@ -46,12 +51,13 @@ TAGS = [
     {"name": "filters", "description": "What is looked for"},
     {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
     {"name": "matches", "description": "What was found, and what is being found"},
+    {"name": "people", "description": "Accounts, teams and tokens, where they are required"},
     {"name": "service", "description": "How we do"},
     {"name": "schema registry", "description": "The read side of the Confluent protocol; also at the root"},
 ]
 ABOUT = """
 Ids are strings: 64-bit integers do not survive JavaScript. Times are ISO 8601, UTC. What is not a number is null.
-Errors are problem documents (RFC 9457).
+Errors are problem documents (RFC 9457). Where accounts are required, send a token as `Authorization: Bearer ncs_...`.
 """
 
 
@@ -76,6 +82,10 @@ def _resources(services: Services) -> list[APIRouter]:
         matches.router(services),
         live.router(services),
         status.router(services),
+        session.router(services),
+        tokens.router(services),
+        teams.router(services),
+        oidc.router(services),
     ]
 
 
@@ -97,10 +107,11 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_tags=TAGS,
     )
+    app.add_middleware(Authenticate, services=services)
     problems.install(app)
     for routes in _resources(services):
         app.include_router(routes, prefix=PREFIX)
-    app.add_api_route("/metrics", status.metrics, include_in_schema=False)
+    app.add_api_route("/metrics", status.metrics_of(services), include_in_schema=False)
     registry.install(app, services)
     pages.install(app, services)
     _document(app)
@@ -122,12 +133,15 @@ def _document(app: FastAPI) -> None:
             )
             parts = schema.setdefault("components", {}).setdefault("schemas", {})
             problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             parts |= problem.pop("$defs") | {"Problem": problem}
             for operations in schema["paths"].values():
                 for operation in operations.values():
                     if operation["responses"].get("422", {}).get("description") == "Validation Error":
                         del operation["responses"]["422"]
                     operation["responses"].setdefault("400", problems.RESPONSES[400])
+                    for status, described in problems.REFUSALS.items():
+                        operation["responses"].setdefault(status, described)
             for unused in ("HTTPValidationError", "ValidationError"):
                 parts.pop(unused, None)
             app.openapi_schema = schema

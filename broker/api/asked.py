@@ -46,7 +46,7 @@ class Asked(BaseModel):
 
     def _spec(self, services: Services) -> FilterSpec:
         if self.text is not None:
-            return parse_filter(self.text, "text")
+            return parse_filter(self.text, "text", number=1)  # a text may leave it out, as where it is kept
         found = next((spec for spec in services.filters() if spec.name == self.name), None)
         if found is None:
             raise NotFoundError(f"no filter {self.name!r}: /api/v1/filters lists them")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.api.auth import Asks, Principal, changed_by, may_see, may_share, seen_by, within
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.errors import UsageError
 from broker.filtering.definition import FilterSpec, parse_filter
-from broker.filtering.versions import MOST_TEXT
+from broker.filtering.versions import MOST_TEXT, name_of
 from broker.store import filter_life, filters
 from broker.store import matches as stored
 from broker.store.filters import FilterVersion, State
@@ -87,6 +89,17 @@ class Draft(BaseModel):
     )
 
 
+class Sharing(BaseModel):
+    """Who may see a filter and what it finds."""
+
+    visibility: Literal["private", "team", "public"] = "public"
+    team: str | None = Field(default=None, description="Whose members may see and change it too")
+
+
+class NewDraft(Draft, Sharing):
+    """A new filter."""
+
+
 class Edit(Draft):
     """A new version of a filter."""
 
@@ -106,28 +119,48 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("")
     def every(
+        asks: Asks,
         state: Annotated[Literal["live", "draft", "tested", "retired", "all"], Query(description="Of versions")] = "live",
     ) -> FilterList:
         """Filters, with how much each has picked: the live version of each, or all versions in a state."""
         counts = stored.counts(services.store)
         found = filters.every(services.store, state=None if state == "all" else state)
-        return FilterList(items=[_shown(one, counts.get(one.name, 0)) for one in found])
+        seen = [one for one in found if may_see(asks, one.owner, one.team, one.visibility)]
+        return FilterList(items=[_shown(one, counts.get(one.name, 0)) for one in seen])
 
-    @routes.post("", status_code=201)
-    def add(draft: Draft) -> FilterText:
-        """Keep a filter as a draft."""
-        return _whole(filter_life.add(services.store, draft.text, filter_life.LOCAL), services)
+    @routes.post("", status_code=201, responses={409: RESPONSES[400]})
+    def add(draft: NewDraft, asks: Asks) -> FilterText:
+        """Keep a filter as a draft; where accounts are required it is its author's."""
+        named, _ = name_of(draft.text)
+        known = filters.whose(services.store)
+        if named in known:
+            changed_by(asks, known[named], f"filter {named!r}")
+        else:
+            within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
+            may_share(asks, draft.team, draft.visibility)
+        owned = filters.Ownership(asks.user, draft.team, draft.visibility)
+        return _whole(filter_life.add(services.store, draft.text, asks.name, owned=owned), services)
 
     @routes.get("/{name}")
-    def one(name: Name) -> FilterText:
+    def one(name: Name, asks: Asks) -> FilterText:
         """A filter: its live version, else its newest."""
-        return _whole(filters.get(services.store, name), services)
+        return _whole(_seen(services, asks, name), services)
 
     @routes.put("/{name}", status_code=201, responses={409: RESPONSES[400]})
-    def edit(name: Name, draft: Edit) -> FilterText:
+    def edit(name: Name, draft: Edit, asks: Asks) -> FilterText:
         """Keep a new version of a filter as a draft."""
-        kept = filter_life.add(services.store, draft.text, filter_life.LOCAL, base=draft.base, name=name)
+        if name in (known := filters.whose(services.store)):
+            changed_by(asks, known[name], f"filter {name!r}")
+        kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name)
         return _whole(kept, services)
+
+    @routes.patch("/{name}")
+    def share(name: Name, to: Sharing, asks: Asks) -> FilterText:
+        """Say who may see a filter, and with which team it is shared."""
+        changed_by(asks, found := _seen(services, asks, name), f"filter {name!r}")
+        may_share(asks, to.team, to.visibility)
+        filters.share(services.store, name, filters.Ownership(found.owner, to.team, to.visibility))
+        return _whole(filters.get(services.store, name), services)
 
     _versions(routes, services)
     return routes
@@ -135,21 +168,23 @@ def router(services: Services) -> APIRouter:
 
 def _versions(routes: APIRouter, services: Services) -> None:
     @routes.get("/{name}/versions")
-    def versions(name: Name) -> Versions:
+    def versions(name: Name, asks: Asks) -> Versions:
         """All versions of a filter, and who did what to them."""
+        _seen(services, asks, name)
         found = filters.versions(services.store, name)
         history = [Change.model_validate(each) for each in filters.history(services.store, name)]
         return Versions(items=[_whole(each, services) for each in found], history=history)
 
     @routes.get("/{name}/versions/{version}")
-    def version(name: Name, version: Number) -> FilterText:
+    def version(name: Name, version: Number, asks: Asks) -> FilterText:
         """One version of a filter."""
-        return _whole(filters.get(services.store, name, version), services)
+        return _whole(_seen(services, asks, name, version), services)
 
     @routes.post("/{name}/versions/{version}/state", responses={409: RESPONSES[400]})
-    def move(name: Name, version: Number, to: Move) -> FilterText:
+    def move(name: Name, version: Number, to: Move, asks: Asks) -> FilterText:
         """Try a version, put it in force (it is tried first), or retire it."""
-        store, who = services.store, filter_life.LOCAL
+        changed_by(asks, filters.get(services.store, name, version), f"filter {name!r}")
+        store, who = services.store, asks.name
         match to.state:
             case "tested":
                 moved = filter_life.examine(store, name, version, who, services.gate, force=to.force)
@@ -158,6 +193,16 @@ def _versions(routes: APIRouter, services: Services) -> None:
             case "retired":
                 moved = filter_life.retire(store, name, version, who)
         return _whole(moved, services)
+
+
+def _seen(services: Services, asks: Principal, name: str, version: int | None = None) -> FilterVersion:
+    found = filters.get(services.store, name, version)
+    seen_by(asks, found, f"filter {name!r}: /api/v1/filters lists them")
+    return found
+
+
+def _owned(known: Mapping[str, filters.Ownership], asks: Principal) -> int:
+    return sum(one.owner == asks.user for one in known.values())
 
 
 def _whole(one: FilterVersion, services: Services) -> FilterText:

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
 
 from broker.api import cursor
+from broker.api.auth import recheck
 from broker.api.framed import match_reader
+from broker.api.hidden import Hidden, hidden_from
+from broker.api.models import Match
+from broker.api.principal import UnauthenticatedError
 from broker.api.problems import RESPONSES, TooBusyError
 from broker.api.services import Services
-from broker.errors import NotFoundError, NunciusError, UsageError
+from broker.errors import NotFoundError, NunciusError, TransientError, UsageError
 from broker.record import Record, TopicPartition
 from broker.stream.log import Consumer, Log
 from broker.telemetry import get_logger
@@ -31,6 +37,7 @@ __all__ = ["router"]
 _log = get_logger(__name__)
 POLL_SECONDS = 0.5
 QUEUE = 8
+LOOK_SECONDS = 1.0  # between two looks at what a reader may see
 Positions = dict[TopicPartition, int]
 
 
@@ -117,8 +124,33 @@ class _Tail:
             yield batch
 
 
-def _token(positions: Mapping[TopicPartition, int]) -> str:
-    return cursor.encode([[place.topic, place.partition, offset] for place, offset in sorted(positions.items())])
+class _Eyes:
+    """What a reader may see, looked up anew as long as they read."""
+
+    def __init__(self, services: Services, request: Request) -> None:
+        self._services, self._request = services, request
+        self._until = 0.0
+        self.hidden = Hidden()
+        self.topics: frozenset[str] = frozenset()
+
+    async def look(self) -> None:
+        """Be right to a second.
+
+        Raises
+        ------
+        UnauthenticatedError
+            The reader's token is good no more.
+        """
+        if time.monotonic() < self._until:
+            return
+        self.hidden = await run_in_threadpool(lambda: hidden_from(self._services, recheck(self._request)))
+        self.topics = frozenset(map(matched, self.hidden.filters))
+        self._until = time.monotonic() + LOOK_SECONDS
+
+    def token(self, positions: Mapping[TopicPartition, int]) -> str:
+        """Where the reader is; of topics they may not see it does not tell the names."""
+        shown = [(place, offset) for place, offset in sorted(positions.items()) if place.topic not in self.topics]
+        return cursor.encode([[place.topic, place.partition, offset] for place, offset in shown])
 
 
 def _positions(token: str) -> Positions:
@@ -129,23 +161,36 @@ def _positions(token: str) -> Positions:
         raise UsageError("Last-Event-ID is not one of ours: leave it out to start with what comes next") from error
 
 
+async def _told(
+    tail: _Tail, positions: Positions, eyes: _Eyes, read: Callable[[Record], Match | None]
+) -> AsyncIterator[ServerSentEvent]:
+    """What a reader is told: where they begin, then the matches that they may see."""
+    yield ServerSentEvent(event="ready", id=eyes.token(positions), data="{}", retry=2000)
+    async for batch in tail.batches():
+        await eyes.look()
+        for record in batch:
+            positions[record.place] = record.offset + 1
+            match = read(record) if record.topic not in eyes.topics else None
+            if match is not None:
+                match.alert.annotations = eyes.hidden.kept(match.alert.annotations)
+                data = match.model_dump_json(exclude_unset=True)
+                yield ServerSentEvent(event="match", id=eyes.token(positions), data=data)
+
+
 def router(services: Services) -> APIRouter:
     """Routes of this resource."""
     routes = APIRouter(tags=["matches"], responses=RESPONSES)
     read = match_reader(services.schemas)
     seats = threading.Semaphore(services.live_readers)
 
-    async def events(tail: _Tail, positions: Positions) -> AsyncIterator[ServerSentEvent]:
+    async def events(tail: _Tail, positions: Positions, eyes: _Eyes) -> AsyncIterator[ServerSentEvent]:
         try:
-            yield ServerSentEvent(event="ready", id=_token(positions), data="{}", retry=2000)
-            async for batch in tail.batches():
-                for record in batch:
-                    positions[record.place] = record.offset + 1
-                    match = read(record)
-                    if match is not None:
-                        yield ServerSentEvent(
-                            event="match", id=_token(positions), data=match.model_dump_json(exclude_unset=True)
-                        )
+            async for event in _told(tail, positions, eyes, read):
+                yield event
+        except UnauthenticatedError as error:
+            _log.info("live stream ended", reason=str(error))
+        except TransientError as error:
+            _log.warning("live stream broken off", reason=str(error))
         finally:
             tail.stop()
             seats.release()
@@ -158,6 +203,7 @@ def router(services: Services) -> APIRouter:
         },
     )
     async def live(
+        request: Request,
         filter: Annotated[str | None, Query(description="Only matches of this filter", examples=["fast_risers"])] = None,  # noqa: A002
         last_event_id: Annotated[str | None, Header(description="Id of the last event had: resume after it")] = None,
         after: Annotated[str | None, Query(description="The same, for those who cannot set a header")] = None,
@@ -168,7 +214,9 @@ def router(services: Services) -> APIRouter:
         """
         token = last_event_id or after
         resume = _positions(token) if token else None
-        if filter is not None and filter not in {spec.name for spec in services.filters()}:
+        eyes = _Eyes(services, request)
+        await eyes.look()
+        if filter is not None and filter not in {spec.name for spec in services.filters()} - eyes.hidden.filters:
             message = f"no filter {filter!r}: /api/v1/filters lists them"
             raise NotFoundError(message)
         if not seats.acquire(blocking=False):
@@ -180,6 +228,8 @@ def router(services: Services) -> APIRouter:
             tail.stop()
             seats.release()
             raise
-        return EventSourceResponse(events(tail, positions), ping=services.heartbeat, headers={"Cache-Control": "no-store"})
+        return EventSourceResponse(
+            events(tail, positions, eyes), ping=services.heartbeat, headers={"Cache-Control": "no-store"}
+        )
 
     return routes

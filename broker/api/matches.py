@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from broker.api.auth import Asks
 from broker.api.convert import alert_of
+from broker.api.hidden import hidden_from
 from broker.api.models import Match, MatchPage
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
@@ -25,6 +27,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/matches")
     def matches(
         request: Request,
+        asks: Asks,
         filter: Annotated[str | None, Query(description="Of one filter", examples=["ztf_bright_transients"])] = None,  # noqa: A002
         since: Annotated[int | None, Query(ge=0, le=LARGEST_SEQ, description="Those numbered above this, oldest first")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -33,14 +36,16 @@ def router(services: Services) -> APIRouter:
 
         Poll the address in `next` to get each match once; `/live` sends them without polling.
         """
+        hidden = hidden_from(services, asks)
         if since is None:
-            rows = stored.latest(services.store, filter_name=filter, limit=limit)
+            rows = stored.latest(services.store, filter_name=filter, limit=limit, without=hidden.filters)
         else:
-            rows = stored.since(services.store, since, filter_name=filter, limit=limit)
-        if filter is not None and not rows and filter not in {spec.name for spec in services.filters()}:
+            rows = stored.since(services.store, since, filter_name=filter, limit=limit, without=hidden.filters)
+        known = {spec.name for spec in services.filters()} - hidden.filters
+        if filter is not None and not rows and filter not in known:
             message = f"no filter {filter!r}: /api/v1/filters lists them"
             raise NotFoundError(message)
-        items = [Match(**{**row, "alert": alert_of(row["alert"])}) for row in rows]
+        items = [Match(**{**row, "alert": alert_of(hidden.kept(row["alert"]))}) for row in rows]
         newest = max((row["seq"] for row in rows), default=since or 0)
         return MatchPage(items=items, next=f"{request.url.path}?{request.url.include_query_params(since=newest).query}")
 

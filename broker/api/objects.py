@@ -9,7 +9,9 @@ import polars as pl
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.api.auth import Asks
 from broker.api.convert import alert_of
+from broker.api.hidden import hidden_from
 from broker.api.models import Alert, Picked, Utc
 from broker.api.problems import RESPONSES
 from broker.api.render.table import TABLES, Format, jsonable, render, wanted_format
@@ -85,14 +87,16 @@ def router(services: Services) -> APIRouter:
         return render(points, shape, name="lightcurve", description=f"Light curve of {object_id}")
 
     @routes.get("/{object_id:path}")
-    def sky_object(object_id: ObjectId, request: Request) -> SkyObject:
+    def sky_object(object_id: ObjectId, request: Request, asks: Asks) -> SkyObject:
         """An object, with its latest alerts."""
         rows = known(object_id)
         placed: dict[str, Any] = next((row for row in reversed(rows) if row["ra"] is not None), {})
         times = [row["time"] for row in rows if row["time"] is not None]
-        recent = [alert_of(row) for row in reversed(rows[-RECENT:])]
+        hidden = hidden_from(services, asks)
+        recent = [alert_of(hidden.kept(row)) for row in reversed(rows[-RECENT:])]
         latest = recent[0].model_copy()
-        latest.matches = [Picked.model_validate(match) for match in stored.get(services.store, latest.alert_id)["matches"]]
+        picked = hidden.matches(stored.get(services.store, latest.alert_id))
+        latest.matches = [Picked.model_validate(match) for match in picked]
         return SkyObject(
             object_id=object_id,
             streams=sorted({row["stream"] for row in rows}),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 from traceback import format_exception
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from broker.api.principal import ForbiddenError, TooManyError, UnauthenticatedError
 from broker.errors import (
     ConflictError,
     ExpressionError,
@@ -28,7 +30,7 @@ from broker.errors import (
 )
 from broker.telemetry import get_logger
 
-__all__ = ["RESPONSES", "Problem", "RefuseNul", "TooBusyError", "install", "problem"]
+__all__ = ["REFUSALS", "RESPONSES", "ElsewhereError", "Problem", "RefuseNul", "TooBusyError", "answer", "install", "problem"]
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -37,6 +39,10 @@ _log = get_logger(__name__)
 
 class TooBusyError(TransientError):
     """As many readers as we serve are here already."""
+
+
+class ElsewhereError(TransientError):
+    """A service that we ask is away."""
 
 
 class Fault(BaseModel):
@@ -70,6 +76,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """What the OpenAPI document says of errors, for routers."""
 
+REFUSALS: dict[str, dict[str, Any]] = {
+    "401": _described("An account is needed and none is named, or a token is not good"),
+    "403": _described("The account or its token may not do this"),
+    "429": _described("Too many requests; try again after `Retry-After` seconds"),
+}
+"""What it says of all operations."""
+
 
 def problem(
     request: Request, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
@@ -94,29 +107,36 @@ def problem(
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-_TOLD: Mapping[type[NunciusError], tuple[int, str]] = {
-    UsageError: (400, "usage"),
-    SkyMapError: (422, "sky-map"),
-    ConflictError: (409, "conflict"),
-    RefusedError: (409, "refused"),
-    NotFoundError: (404, "not-found"),
-}
+# What is answered with nothing but its text.
+_PLAIN: Final[tuple[tuple[type[NunciusError], int, str], ...]] = (
+    (UsageError, 400, "usage"),
+    (ForbiddenError, 403, "forbidden"),
+    (NotFoundError, 404, "not-found"),
+    (ConflictError, 409, "conflict"),
+    (RefusedError, 409, "refused"),
+    (SkyMapError, 422, "sky-map"),
+)
 
 
-def _on_known(request: Request, error: Exception) -> JSONResponse:
+def answer(request: Request, error: Exception) -> JSONResponse:
+    """Problem document for an error of ours."""
     match error:
         case ExpressionError() | FilterError():
             place: dict[str, Any] = {name: getattr(error, name) for name in ("line", "column", "word", "nearest")}
             return problem(request, 400, "expression" if isinstance(error, ExpressionError) else "filter", str(error), **place)
-        case UsageError() | SkyMapError() | ConflictError() | RefusedError() | NotFoundError():
-            status, kind = next(told for known, told in _TOLD.items() if isinstance(error, known))
-            return problem(request, status, kind, str(error))
+        case UnauthenticatedError():
+            return problem(request, 401, "unauthenticated", str(error), headers={"WWW-Authenticate": 'Bearer realm="Nuncius"'})
+        case TooManyError():
+            return problem(request, 429, "too-many", str(error), headers={"Retry-After": str(math.ceil(error.seconds))})
         case TransientError():
             _log.warning("request put off", path=request.url.path, reason=str(error))
-            detail = str(error) if isinstance(error, TooBusyError) else "the database or the log cannot be reached just now"
+            told = isinstance(error, TooBusyError | ElsewhereError)
+            detail = str(error) if told else "the database or the log cannot be reached just now"
             return problem(request, 503, "unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
-        case _:
-            return _on_unknown(request, error)
+    for kind, status, name in _PLAIN:
+        if isinstance(error, kind):
+            return problem(request, status, name, str(error))
+    return _on_unknown(request, error)
 
 
 def _on_validation(request: Request, error: Exception) -> JSONResponse:
@@ -152,15 +172,15 @@ class RefuseNul:
         """Pass the request on, or answer it."""
         if scope["type"] == "http" and ("\x00" in scope["path"] or b"%00" in scope["query_string"]):
             request = Request(scope)
-            answer = problem(request, 400, "usage", "the address holds a NUL character; leave it out")
-            await answer(scope, receive, send)
+            refusal = problem(request, 400, "usage", "the address holds a NUL character; leave it out")
+            await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
     """Have every error of `app` answered with a problem document."""
-    app.add_exception_handler(NunciusError, _on_known)
+    app.add_exception_handler(NunciusError, answer)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unknown)

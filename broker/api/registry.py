@@ -6,13 +6,18 @@ See <https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from broker.api.auth import Asks
+from broker.api.hidden import hidden_from
+from broker.api.principal import Principal
 from broker.api.services import PublishedSchema, Services
+from broker.topics import matched
 
 __all__ = ["install"]
 
@@ -55,15 +60,21 @@ def _no_subject(subject: str) -> RegistryError:
     return RegistryError(40401, f"Subject '{subject}' not found.")
 
 
-def _of_subject(services: Services, subject: str) -> dict[int, PublishedSchema]:
-    found = {schema.version: schema for schema in services.schemas if schema.subject == subject}
+def _visible(services: Services, asks: Principal) -> Sequence[PublishedSchema]:
+    """Those somebody may know of: the subjects of hidden filters bear their names."""
+    hidden = {f"{matched(name)}-value" for name in hidden_from(services, asks).filters}
+    return [schema for schema in services.schemas if schema.subject not in hidden]
+
+
+def _of_subject(schemas: Sequence[PublishedSchema], subject: str) -> dict[int, PublishedSchema]:
+    found = {schema.version: schema for schema in schemas if schema.subject == subject}
     if not found:
         raise _no_subject(subject)
     return found
 
 
-def _version(services: Services, subject: str, version: str) -> PublishedSchema:
-    known = _of_subject(services, subject)
+def _version(schemas: Sequence[PublishedSchema], subject: str, version: str) -> PublishedSchema:
+    known = _of_subject(schemas, subject)
     if version in {"latest", "-1"}:
         return known[max(known)]
     if not (version.isascii() and version.isdigit() and 0 < int(version[:12]) < 2**31):
@@ -73,8 +84,8 @@ def _version(services: Services, subject: str, version: str) -> PublishedSchema:
     return known[int(version)]
 
 
-def _by_id(services: Services, schema_id: int) -> list[PublishedSchema]:
-    found = [schema for schema in services.schemas if schema.id == schema_id]
+def _by_id(schemas: Sequence[PublishedSchema], schema_id: int) -> list[PublishedSchema]:
+    found = [schema for schema in schemas if schema.id == schema_id]
     if not found:
         raise RegistryError(40403, f"Schema {schema_id} not found")
     return found
@@ -106,19 +117,21 @@ def _by_number(services: Services) -> APIRouter:
         return ["JSON", "AVRO"]
 
     @routes.get("/schemas/ids/{schema_id}")
-    def by_id(schema_id: int) -> dict[str, Any]:
+    def by_id(schema_id: int, asks: Asks) -> dict[str, Any]:
         """A schema by its number."""
-        return _text(_by_id(services, schema_id)[0])
+        return _text(_by_id(_visible(services, asks), schema_id)[0])
 
     @routes.get("/schemas/ids/{schema_id}/versions")
-    def versions_of_id(schema_id: int) -> list[dict[str, Any]]:
+    def versions_of_id(schema_id: int, asks: Asks) -> list[dict[str, Any]]:
         """Subjects and versions a number stands for."""
-        return [{"subject": schema.subject, "version": schema.version} for schema in _by_id(services, schema_id)]
+        return [
+            {"subject": schema.subject, "version": schema.version} for schema in _by_id(_visible(services, asks), schema_id)
+        ]
 
     @routes.get("/schemas/ids/{schema_id}/subjects")
-    def subjects_of_id(schema_id: int) -> list[str]:
+    def subjects_of_id(schema_id: int, asks: Asks) -> list[str]:
         """Subjects a number stands for."""
-        return sorted({schema.subject for schema in _by_id(services, schema_id)})
+        return sorted({schema.subject for schema in _by_id(_visible(services, asks), schema_id)})
 
     @routes.get("/config")
     def config() -> dict[str, str]:
@@ -139,31 +152,34 @@ def _by_subject(services: Services) -> APIRouter:
 
     @routes.get("/subjects")
     def subjects(
+        asks: Asks,
         prefix: Annotated[str, Query(alias="subjectPrefix", description="What the subject begins with")] = ":*:",
     ) -> list[str]:
         """All subjects."""
         start = "" if prefix == ":*:" else prefix
-        return sorted({schema.subject for schema in services.schemas if schema.subject.startswith(start)})
+        return sorted({schema.subject for schema in _visible(services, asks) if schema.subject.startswith(start)})
 
     @routes.get("/subjects/{subject}/versions")
-    def versions(subject: str) -> list[int]:
+    def versions(subject: str, asks: Asks) -> list[int]:
         """Versions of a subject."""
-        return sorted(_of_subject(services, subject))
+        return sorted(_of_subject(_visible(services, asks), subject))
 
     @routes.get("/subjects/{subject}/versions/{version}")
-    def version(subject: str, version: str) -> dict[str, Any]:
+    def version(subject: str, version: str, asks: Asks) -> dict[str, Any]:
         """One version of a subject; `latest` is the newest."""
-        return _full(_version(services, subject, version))
+        return _full(_version(_visible(services, asks), subject, version))
 
     @routes.get("/subjects/{subject}/versions/{version}/schema")
-    def bare(subject: str, version: str) -> Any:
+    def bare(subject: str, version: str, asks: Asks) -> Any:
         """The schema itself, as JSON."""
-        return json.loads(_version(services, subject, version).schema)
+        return json.loads(_version(_visible(services, asks), subject, version).schema)
 
     @routes.post("/subjects/{subject}")
-    def lookup(subject: str, body: Annotated[dict[str, Any], Body(examples=[{"schema": '"string"'}])]) -> dict[str, Any]:
+    def lookup(
+        subject: str, asks: Asks, body: Annotated[dict[str, Any], Body(examples=[{"schema": '"string"'}])]
+    ) -> dict[str, Any]:
         """Whether a subject has this very schema, and under which number."""
-        known = _of_subject(services, subject)
+        known = _of_subject(_visible(services, asks), subject)
         wanted = body.get("schema")
         if not isinstance(wanted, str):
             raise RegistryError(42201, "Invalid schema: the body has no 'schema' text.")

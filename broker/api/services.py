@@ -6,13 +6,15 @@ The store and the log are read directly; whatever needs decoding, or lies with o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from broker.api.policy import Auth
+from broker.api.principal import Owned
 from broker.errors import NotFoundError
 from broker.filtering.check import Checked, check_condition, check_filter
 from broker.filtering.columns import Known
@@ -292,6 +294,13 @@ class Services:
         What filters would have picked.
     trace
         By alert id: the steps it took. `NotFoundError` where nothing is known of it.
+    auth
+        Who may do what.
+    filter_owners
+        Whose each filter is, by name; one that is not there is public.
+    column_owners
+        Whose the columns are that come of people's watchlists and regions, by how their names begin: ``watchlist.<name>``,
+        ``moc.<name>``; what is not there is public.
     version
         Ours.
     live_readers
@@ -326,6 +335,9 @@ class Services:
     explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept
     backtests: Backtests = NO_BACKTESTS
     trace: Callable[[str], Mapping[str, Any]] = _no_trace
+    auth: Auth = field(default_factory=Auth)
+    filter_owners: Callable[[], Mapping[str, Owned]] = dict
+    column_owners: Callable[[], Mapping[str, Owned]] = dict
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy import text
 
+from broker.api.auth import Asks
+from broker.api.hidden import Hidden, hidden_from
 from broker.api.models import Utc
+from broker.api.principal import Principal
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.api.values import plain
 from broker.errors import TransientError
 from broker.store.engine import connection
 
-__all__ = ["Status", "metrics", "router"]
+__all__ = ["Status", "metrics_of", "router"]
 
 
 class Sums(BaseModel):
@@ -105,9 +110,32 @@ def _probe(services: Services) -> dict[str, str]:
     return parts
 
 
-def metrics() -> Response:
-    """Figures for Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+class _Visible(Collector):
+    """The figures of this process without those of hidden filters."""
+
+    def __init__(self, hidden: Hidden) -> None:
+        self._hidden = hidden
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, one after the other."""
+        for metric in REGISTRY.collect():
+            kept = [sample for sample in metric.samples if sample.labels.get("filter") not in self._hidden.filters]
+            if len(kept) < len(metric.samples):
+                shown = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+                shown.samples = kept
+                yield shown
+            else:
+                yield metric
+
+
+def metrics_of(services: Services) -> Callable[[Principal], Response]:
+    """What answers with the figures for Prometheus."""
+
+    def metrics(asks: Asks) -> Response:
+        """Figures for Prometheus."""
+        return Response(generate_latest(_Visible(hidden_from(services, asks))), media_type=CONTENT_TYPE_LATEST)
+
+    return metrics
 
 
 def router(services: Services) -> APIRouter:
@@ -115,13 +143,17 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["service"])
 
     @routes.get("/status", responses=RESPONSES)
-    def status() -> Status:
+    def status(asks: Asks) -> Status:
         """Ledger, lag, halted streams: whether every alert is accounted for, and how far readers are behind."""
         given: Mapping[str, Any] = services.status()
-        shown = Status.model_validate({**given, "version": services.version})
-        for name, value in (shown.model_extra or {}).items():
-            setattr(shown, name, plain(value, name))
-        return shown
+        hidden = hidden_from(services, asks).filters
+        if hidden and isinstance(given.get("matches"), Mapping):
+            shown = {name: count for name, count in given["matches"].items() if name not in hidden}
+            given = {**given, "matches": shown}
+        answer = Status.model_validate({**given, "version": services.version})
+        for name, value in (answer.model_extra or {}).items():
+            setattr(answer, name, plain(value, name))
+        return answer
 
     @routes.get("/health", responses={503: {"model": Health, "description": "Alive, but not able to serve"}})
     def health(response: Response) -> Health:
@@ -139,7 +171,7 @@ def router(services: Services) -> APIRouter:
 
     routes.add_api_route(
         "/metrics",
-        metrics,
+        metrics_of(services),
         response_class=Response,
         responses={200: {"description": "Prometheus text format", "content": {"text/plain": {}}}},
     )

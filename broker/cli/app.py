@@ -18,11 +18,13 @@ from broker.cli import (
     event,
     filters,
     ingest,
+    people,
     query,
     region,
     service,
     simulate,
     skymap,
+    tokens,
     trace,
     vtp,
     watchlist,
@@ -84,6 +86,9 @@ for group, name in (
     (config.app, "config"),
     (vtp.app, "voevent"),
     (skymap.app, "skymap"),
+    (people.user_app, "user"),
+    (people.team_app, "team"),
+    (tokens.app, "token"),
 ):
     app.add_typer(group, name=name)
 

@@ -20,7 +20,7 @@ _BAND = Parameter("band", "string", literal=True)
 _NAME = Parameter("name", "string", literal=True)
 _EVENT = Parameter("event", "string", literal=True)
 _LEVEL = Parameter("level", literal=True)
-_LIST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
+_LIST = re.compile(r"[a-z][a-z0-9_]{0,63}")  # as the store has it: `broker.store.lists`
 _FARTHEST = 3600.0  # arcseconds: how far watchlists look
 _SNR = 2.5 / math.log(10.0)  # magnitudes of an error of one part in one
 
@@ -39,7 +39,7 @@ def _list(parameter: str) -> Callable[[Sequence[Value]], str]:
         found = str(args[0].literal)
         if not _LIST.fullmatch(found):
             raise NotKnownError(
-                f"{found[:100]!r} cannot be the name of a {parameter}: those have letters, digits, '.', '_', '-'"
+                f"{found[:100]!r} cannot be the name of a {parameter}: a lower-case letter, then a-z, 0-9 and _"
             )
         return found
 

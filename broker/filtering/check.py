@@ -224,5 +224,6 @@ def _warn_of_list(name: str, known: Sequence[Known], found: _Found) -> None:
     wanted = rest if prefix == "moc" else rest.rpartition(".")[0]
     lists = next((one.lists for one in known if one.lists is not None), None)
     if lists is not None and wanted not in lists.get(prefix, ()):
-        like = nearest(wanted, lists.get(prefix, ()))
+        shown = {each.name.split(".")[1] for one in known for each in one.columns if each.name.startswith(f"{prefix}.")}
+        like = nearest(wanted, shown)
         found.warn(f"there is no {LISTS[prefix]} {wanted!r}{like}: what is asked of it is unknown until there is one")

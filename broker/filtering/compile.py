@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import polars as pl
@@ -19,8 +18,6 @@ from broker.filtering.values import NUMBERS, Value
 
 __all__ = ["compile_node"]
 
-_LARGEST = 2**63
-_DIGITS = 19  # of that
 _LONGEST_TEXT = 1_000
 _LIKE = 25  # operators that LIKE counts as
 _CASE = 32  # branches of a CASE whose square counts as an operator: each waits for all before it
@@ -80,7 +77,7 @@ def _literal(node: exp.Expr, scope: Scope) -> Value:
         _check_length(node, scope)
         return Value(pl.lit(node.name, dtype=pl.String), "string", node.name)
     try:
-        worth = _number(node.name)
+        worth = values.written(node.name)
     except ValueError as error:
         return fail(str(error), node, scope.text)
     if isinstance(worth, int):
@@ -206,30 +203,11 @@ def _written(parts: list[exp.Expr], scope: Scope) -> tuple[list[str] | None, lis
         return [part.name for part in parts], None
     if all(isinstance(part, exp.Literal) and not part.is_string for part in parts):
         try:
-            found = [_number(part.name) for part in parts]
+            found = [values.written(part.name) for part in parts]
         except ValueError:
             return None, None
         return None, found if all(isinstance(each, int) for each in found) else [float(each) for each in found]
     return None, None
-
-
-def _number(text: str) -> int | float:
-    """A number as it is written: one that 64 bits do not hold is no whole number.
-
-    Raises
-    ------
-    ValueError
-        It is none, or larger than any that can be reckoned with.
-    """
-    if text.isdecimal() and len(text) <= _DIGITS and int(text) < _LARGEST:
-        return int(text)
-    try:
-        found = float(text)
-    except ValueError:
-        raise ValueError(f"not a number: {text[:40]!r}") from None
-    if not math.isfinite(found):
-        raise ValueError(f"too large a number: {text[:40]!r}")
-    return found
 
 
 def _check_length(node: exp.Expr, scope: Scope) -> None:

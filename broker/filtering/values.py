@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-__all__ = ["NUMBERS", "Kind", "Value", "duration", "finite", "instant", "kind_of", "null", "number", "words"]
+__all__ = ["NUMBERS", "Kind", "Value", "duration", "finite", "instant", "kind_of", "null", "number", "words", "written"]
 
 Kind = Literal["integer", "number", "string", "boolean", "time", "duration", "list", "null", "any"]
 """``any`` is a column whose type is not known yet, ``null`` one that is nothing but null."""
@@ -28,6 +29,9 @@ _WORDS: dict[Kind, str] = {
     "null": "null",
     "any": "of unknown type",
 }
+
+_LARGEST = 2**63
+_DIGITS = 19  # of that
 
 _UNITS = {
     "microsecond": 1e-6,
@@ -85,6 +89,25 @@ def kind_of(dtype: pl.DataType | type[pl.DataType]) -> Kind:
 def number(value: Value) -> pl.Expr:
     """A numeric value as Float64, so that sums and products of small integers do not wrap."""
     return value.expr if value.kind == "any" else value.expr.cast(pl.Float64)
+
+
+def written(text: str) -> int | float:
+    """A number as it is written: one that 64 bits do not hold is no whole number.
+
+    Raises
+    ------
+    ValueError
+        It is none, or larger than any that can be reckoned with.
+    """
+    if text.isdecimal() and len(text) <= _DIGITS and int(text) < _LARGEST:
+        return int(text)
+    try:
+        found = float(text)
+    except ValueError:
+        raise ValueError(f"not a number: {text[:40]!r}") from None
+    if not math.isfinite(found):
+        raise ValueError(f"too large a number: {text[:40]!r}")
+    return found
 
 
 def finite(expr: pl.Expr) -> pl.Expr:

@@ -12,7 +12,7 @@ from broker.filtering.examples import run_examples
 from broker.filtering.versions import digest, name_of, numbered
 from broker.store import filters
 from broker.store.engine import Store
-from broker.store.filters import FilterVersion
+from broker.store.filters import PUBLIC, FilterVersion, Ownership
 
 __all__ = ["LOCAL", "Gate", "add", "enter", "examine", "go_live", "put_live", "retire"]
 
@@ -23,7 +23,9 @@ Gate = Callable[[FilterSpec], None]
 """Raises `RefusedError` where a filter would pass too much."""
 
 
-def add(store: Store, text: str, who: str, *, base: int | None = None, name: str | None = None) -> FilterVersion:
+def add(
+    store: Store, text: str, who: str, *, base: int | None = None, name: str | None = None, owned: Ownership = PUBLIC
+) -> FilterVersion:
     """Keep a text as a new draft; its number is counted on where the one it has is taken.
 
     Parameters
@@ -32,6 +34,8 @@ def add(store: Store, text: str, who: str, *, base: int | None = None, name: str
         Version that was edited.
     name
         That it must have.
+    owned
+        Whose it is, if it is the first version.
 
     Raises
     ------
@@ -45,17 +49,24 @@ def add(store: Store, text: str, who: str, *, base: int | None = None, name: str
         raise FilterError(f"the text names the filter {named!r}, the address {name!r}: let them be the same")
     spec = parse_filter(text, number=1)
     with filters.editing(store) as conn:
-        return enter(conn, text, digest(spec), who, base=base)[0]
+        return enter(conn, text, digest(spec), who, base=base, owned=owned)[0]
 
 
 def enter(
-    conn: Connection, text: str, said: str, who: str, source: str = "<text>", *, base: int | None = None
+    conn: Connection,
+    text: str,
+    said: str,
+    who: str,
+    source: str = "<text>",
+    *,
+    base: int | None = None,
+    owned: Ownership = PUBLIC,
 ) -> tuple[FilterVersion, int]:
     """Keep a text under the number it has, or the next free one; and that number."""
     name, number = name_of(text, source)
     newest = max((one.version for one in filters.of(conn, name)), default=0)
     number = max(number, newest + 1)
-    kept = filters.put(conn, name, numbered(text, number, source), said, who, version=number, base=base)
+    kept = filters.put(conn, name, numbered(text, number, source), said, who, version=number, base=base, owned=owned)
     return kept, kept.version
 
 

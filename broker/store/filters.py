@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -22,11 +22,13 @@ from broker.store.times import from_micros, now
 __all__ = [
     "DRAFT",
     "LIVE",
+    "PUBLIC",
     "RETIRED",
     "STATES",
     "TESTED",
     "Change",
     "FilterVersion",
+    "Ownership",
     "State",
     "bump",
     "editing",
@@ -42,6 +44,7 @@ __all__ = [
     "set_state",
     "share",
     "versions",
+    "whose",
 ]
 
 State = Literal["draft", "tested", "live", "retired"]
@@ -58,6 +61,19 @@ _NEXT: Final[Mapping[str, frozenset[str]]] = {
     RETIRED: frozenset({TESTED}),
 }
 _LOCK: Final = 0x4E554649  # "NUFI"
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a filter is, for all its versions, and who may see it: ``private``, ``team`` or ``public``."""
+
+    owner: str | None = None
+    team: str | None = None
+    visibility: str = "public"
+
+
+PUBLIC: Final = Ownership()
+"""Nobody's and everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +187,15 @@ def history(store: Store, name: str) -> list[Change]:
 
 
 def put(
-    conn: Connection, name: str, text: str, digest: str, who: str, *, version: int, base: int | None = None
+    conn: Connection,
+    name: str,
+    text: str,
+    digest: str,
+    who: str,
+    *,
+    version: int,
+    base: int | None = None,
+    owned: Ownership = PUBLIC,
 ) -> FilterVersion:
     """Keep a new version, a draft; one that says the same is returned instead.
 
@@ -183,6 +207,8 @@ def put(
         Its number, above those there are.
     base
         Version that was edited; ``None`` where nobody else's edit can be overwritten.
+    owned
+        Whose it is, if it is the first.
 
     Raises
     ------
@@ -203,7 +229,7 @@ def put(
         message = f"version {version} of filter {name!r} is not above {newest}"
         raise AssertionError(message)
     if not found:
-        conn.execute(tables.filter_names.insert().values(name=name, visibility="public"))
+        conn.execute(tables.filter_names.insert().values(name=name, **asdict(owned)))
     row = {"name": name, "version": version, "state": DRAFT, "text": text, "digest": digest, "author": who, "created": now()}
     conn.execute(tables.filter_versions.insert().values(row))
     _tell(conn, name, version, DRAFT, who, None)
@@ -235,10 +261,18 @@ def set_state(conn: Connection, name: str, version: int, state: State, who: str,
         bump(conn)
 
 
-def share(conn: Connection, name: str, *, owner: str | None, team: str | None, visibility: str) -> None:
+def share(store: Store, name: str, owned: Ownership) -> None:
     """Say whose a filter is and who may see it."""
     table = tables.filter_names
-    conn.execute(table.update().where(table.c.name == name).values(owner=owner, team=team, visibility=visibility))
+    with editing(store) as conn:
+        conn.execute(table.update().where(table.c.name == name).values(asdict(owned)))
+
+
+def whose(store: Store) -> dict[str, Ownership]:
+    """Whose each filter is, by name."""
+    table = tables.filter_names
+    with connection(store) as conn:
+        return {row.name: Ownership(row.owner, row.team, row.visibility) for row in conn.execute(select(table))}
 
 
 def files(conn: Connection) -> dict[str, str]:

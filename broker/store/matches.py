@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,15 @@ def forget(conn: Connection, alert_ids: Sequence[str], in_force: Mapping[str, st
         conn.execute(tables.matches.delete().where(match.seq.in_(stale)))
 
 
-def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+def latest(
+    store: Store, *, filter_name: str | None = None, limit: int = 100, without: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Newest matches first, each with its alert.
+
+    Parameters
+    ----------
+    without
+        Names of filters whose matches are left out.
 
     Returns
     -------
@@ -78,12 +85,14 @@ def latest(store: Store, *, filter_name: str | None = None, limit: int = 100) ->
         ``seq, filter, version, time`` and ``alert`` as `broker.store.alerts.as_dict`, its annotations being those the filter
         sends along.
     """
-    return _read(store, filter_name, None, limit)
+    return _read(store, filter_name, None, limit, without)
 
 
-def since(store: Store, seq: int, *, filter_name: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+def since(
+    store: Store, seq: int, *, filter_name: str | None = None, limit: int = 1000, without: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Matches numbered above `seq`, oldest first: what a live reader has not seen."""
-    return _read(store, filter_name, seq, limit)
+    return _read(store, filter_name, seq, limit, without)
 
 
 def last_seq(store: Store) -> int:
@@ -112,13 +121,17 @@ def common(store: Store, alert_ids: Sequence[str]) -> Mapping[str, int]:
     return found
 
 
-def _read(store: Store, filter_name: str | None, after: int | None, limit: int) -> list[dict[str, Any]]:
+def _read(
+    store: Store, filter_name: str | None, after: int | None, limit: int, without: Collection[str]
+) -> list[dict[str, Any]]:
     match, alert = tables.matches.c, tables.alerts
     wanted = select(match.seq, match.filter, match.version, match.time.label("matched_at"), match.selected, alert).join_from(
         tables.matches, alert, match.alert_id == alert.c.alert_id
     )
     if filter_name is not None:
         wanted = wanted.where(match.filter == filter_name)
+    if without:
+        wanted = wanted.where(match.filter.not_in(without))
     wanted = wanted.order_by(match.seq.desc()) if after is None else wanted.where(match.seq > after).order_by(match.seq)
     with connection(store) as conn:
         rows = conn.execute(wanted.limit(limit)).mappings().all()

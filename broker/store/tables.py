@@ -53,6 +53,11 @@ __all__ = [
     "regions",
     "relayed",
     "schemas_seen",
+    "signing_keys",
+    "team_members",
+    "teams",
+    "tokens",
+    "users",
     "watchlist_versions",
     "watchlists",
 ]
@@ -497,4 +502,56 @@ region_versions = Table(
     Column("digest", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("name", "version"),
+)
+
+# People, see `broker.store.people`.
+users = Table(
+    "users",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("email", Text),
+    Column("display", Text),
+    Column("password", Text),  # scrypt$n$r$p$salt$hash
+    Column("oidc_subject", Id, unique=True),  # issuer and subject, a space between
+    Column("admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+teams = Table(
+    "teams",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("title", Text),
+    Column("created", BigInteger, nullable=False),
+)
+team_members = Table(
+    "team_members",
+    metadata,
+    Column("team_name", Id, ForeignKey("teams.name"), nullable=False),
+    Column("user_name", Id, ForeignKey("users.name"), nullable=False),
+    Column("role", Text, nullable=False),
+    PrimaryKeyConstraint("team_name", "user_name"),
+    Index("ix_team_members_user_name", "user_name"),
+    sqlite_with_rowid=False,
+)
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),  # ncs_<id>_<secret>
+    Column("user_name", Id, ForeignKey("users.name"), nullable=False),
+    Column("kind", Text, nullable=False),  # token, session
+    Column("note", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the secret
+    Column("scopes", Text, nullable=False),  # spaces between
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("last_used", BigInteger),
+    Column("revoked", BigInteger),
+    Index("ix_tokens_user_name", "user_name"),
+)
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("name", Id, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

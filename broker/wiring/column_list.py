@@ -25,8 +25,10 @@ from broker.filtering.parse import nearest
 from broker.paths import shipped
 from broker.settings import Settings
 from broker.simulate import ztf_schema
-from broker.store import catalogs, columns, engine, schemas_seen
+from broker.store import catalogs, columns, engine, migrate, regions, schemas_seen, watchlists
 from broker.store.catalogs import Catalog
+from broker.store.regions import Region
+from broker.store.watchlists import Watchlist
 from broker.topics import COINCIDENCE_STREAM
 from broker.wiring import column_words as words
 from broker.wiring.parts import Parts, declarations_of
@@ -53,6 +55,8 @@ class AtHand:
         Folder of the frames.
     lists
         Names of the watchlists and regions, by prefix of their columns; ``None`` where nobody could be asked.
+    shown
+        Those of them that everybody may see.
     """
 
     declarations: Mapping[str, Declaration]
@@ -60,6 +64,7 @@ class AtHand:
     catalogs: tuple[Catalog, ...] | None = None
     frames: Path | None = None
     lists: Mapping[str, Sequence[str]] | None = None
+    shown: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def at_hand(settings: Settings, data: Path) -> AtHand:
@@ -116,8 +121,7 @@ def known_of(stream: str, found: AtHand) -> Known:
         absent = {each.name: (each.type, "surveys alone have it") for each in (*words.sky_maps(), *words.light_curve())}
     classes = (each for _, each in _notice_fields() if each.name.startswith("classification."))
     absent |= {each.name: (each.type, "notices of LVK and GCN alone have it") for each in classes}
-    lists = found.lists or {}
-    named = words.lists(tuple(lists.get("watchlist", ())), tuple(lists.get("moc", ())))
+    named = words.lists(found.shown.get("watchlist", ()), found.shown.get("moc", ()))
     told = _unique([*words.common(survey=survey), *packet, *_catalogs(found), *ours, *named])
     names = {each.name for each in told}
     elsewhere = {name: each for name, each in {**older, **absent}.items() if name not in names}
@@ -129,6 +133,7 @@ class _Opened:
 
     def __init__(self, url: str) -> None:
         self.store = engine.open_store(url)
+        migrate.migrate(self.store)
 
     def close(self) -> None:
         engine.close(self.store)
@@ -138,7 +143,15 @@ def _gathered(declarations: Mapping[str, Declaration], store: engine.Store, buil
     seen: dict[str, list[Any]] = {}
     for row in schemas_seen.listing(store):
         seen.setdefault(row["stream"], []).insert(0, row["schema"])
-    return AtHand(declarations, seen, built, frames)
+    there: dict[str, Sequence[Watchlist] | Sequence[Region]] = {
+        "watchlist": watchlists.listing(store),
+        "moc": regions.listing(store),
+    }
+    names = {prefix: [one.name for one in some] for prefix, some in there.items()}
+    open_ = {
+        prefix: [one.name for one in some if one.owner is None or one.visibility == "public"] for prefix, some in there.items()
+    }
+    return AtHand(declarations, seen, built, frames, names, open_)
 
 
 def _unique(listed: Iterable[ColumnInfo]) -> list[ColumnInfo]:

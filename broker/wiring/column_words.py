@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from broker.alert import BANDS, COMMON, EVENT_KINDS
@@ -156,7 +156,7 @@ def catalog_columns(name: str, more: Mapping[str, tuple[str, str, str]], note: s
     ]
 
 
-def lists(watchlists: tuple[str, ...], regions: tuple[str, ...]) -> list[ColumnInfo]:
+def lists(watchlists: Sequence[str], regions: Sequence[str]) -> list[ColumnInfo]:
     """Columns of watchlists and regions."""
     found = []
     for name in watchlists:

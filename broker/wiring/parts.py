@@ -27,7 +27,7 @@ from broker.telemetry import get_logger
 from broker.wiring import filter_folder
 from broker.wiring.filter_book import FilterBook
 
-__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts", "use_sites"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_database", "open_parts", "use_sites"]
 
 log = get_logger(__name__)
 
@@ -81,12 +81,7 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     use_sites(settings)
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
-        store = engine.open_store(
-            settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
-            synchronous="full" if settings.store.durable else "normal",
-        )
-        stack.callback(engine.close, store)
-        migrate.migrate(store)
+        store = stack.enter_context(open_database(settings, data))
         if not (data / "catalogs" / "ngc").exists():
             catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
         book = FilterBook(store)
@@ -105,6 +100,20 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
 
         filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts))
         yield replace(parts, filters=book.now())
+
+
+@contextmanager
+def open_database(settings: Settings, data: Path) -> Iterator[Store]:
+    """Open the database, its tables up to date, and close it in the end."""
+    store = engine.open_store(
+        settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
+        synchronous="full" if settings.store.durable else "normal",
+    )
+    try:
+        migrate.migrate(store)
+        yield store
+    finally:
+        engine.close(store)
 
 
 def open_log(settings: Settings, data: Path) -> Log:

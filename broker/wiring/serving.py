@@ -38,6 +38,7 @@ from broker.wiring import (
     filter_check,
     heartbeats,
     hosts,
+    people,
     reading,
     relay,
     running,
@@ -92,6 +93,7 @@ def services(parts: Parts) -> Services:
         explain=lambda asked: explain.told(parts, asked),
         backtests=Backtests(jobs.start, jobs.get, jobs.plot),
         trace=lambda alert_id: trace.trace(parts, alert_id).as_dict(),
+        auth=people.auth_of(parts.settings),
         version=version("nuncius"),
     )
 
@@ -112,6 +114,7 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
         The address cannot be had.
     """
     table = parts.settings.serve
+    people.warn_of_strangers(parts.settings, host or table.host)
     with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
         config = uvicorn.Config(create_app(services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=3)

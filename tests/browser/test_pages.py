@@ -111,7 +111,7 @@ def test_a_filter_can_be_hidden_and_the_table_held(browser: Browser, here: World
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("path", ["/", "/objects/ZTF24aa00001", "/events", "/events/S240422ed", "/search", "/api"])
+@pytest.mark.parametrize("path", ["/", "/objects/ZTF24aa00001", "/events", "/events/S240422ed", "/search", "/api", "/filters"])
 def test_text_stands_out(browser: Browser, here: World, scheme: str, path: str) -> None:
     with served(here.services) as url, opened(browser, url, path, color_scheme=scheme) as page:
         expect(page.locator("main h1")).to_be_attached()

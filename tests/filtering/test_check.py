@@ -13,7 +13,7 @@ EXAMPLES = "[[example]]\nalert = {}\nmatches = false\n"
 
 
 def known(stream: str, *, whole: bool = True, **types: str) -> Known:
-    columns = {"mag": "number", "band": "text", "stream": "text"} | {
+    columns = {"mag": "number", "band": "text", "stream": "text", "watchlist.supernovae.inside": "boolean"} | {
         name.replace("__", "."): kind for name, kind in types.items()
     }
     return Known(

@@ -142,6 +142,9 @@ def test_with_a_folder(tmp_path: Path) -> None:
     (tmp_path / "data" / "nuncius.toml").write_text('filters = "filters"\n')
     (tmp_path / "stars.csv").write_text("name,ra,dec,vmag\na,10,20,12.5\n")
     catalogs.add(tmp_path / "data" / "catalogs", "stars", tmp_path / "stars.csv")
+    targets = tmp_path / "targets.csv"
+    targets.write_text("name,ra,dec\na,10,20\n")
+    assert run(["--data", str(tmp_path / "data"), "watchlist", "add", "novae", str(targets)]) == 0
     arguments = ["ingest", *(str(file) for file in sorted(tmp_path.iterdir()) if file.suffix in {".avro", ".json"})]
     assert run(["--data", str(tmp_path / "data"), *arguments]) == 0
     settings = load(tmp_path / "data" / "nuncius.toml")
@@ -155,6 +158,11 @@ def test_with_a_folder(tmp_path: Path) -> None:
     assert (names["stars.vmag"].type, names["stars.vmag"].source) == ("number", "catalogue stars")
     assert "null until it is built" in names["gaia.sep"].meaning
     assert "null until" not in names["ngc.sep"].meaning
+    assert (names["watchlist.novae.sep"].unit, names["watchlist.novae.inside"].type) == ("arcsec", "boolean")
+    assert check_where("in_watchlist('novae', 5) AND in_moc('none')", found, "ztf").warnings == (
+        "there is no region 'none': what is asked of it is unknown until there is one",
+    )
+    assert "did you mean novae?" in check_where("in_watchlist('novaes')", found, "ztf").warnings[0]
     assert known_of("ztf", found).whole
     assert {each.name for each in columns_of("ztf", found)} > {"candidate.rb", "stars.sep", "lightcurve.n_det.g"}
 

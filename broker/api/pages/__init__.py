@@ -13,13 +13,25 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from broker.api.pages import alert, api, event, events, filters, home, one_filter, search, sky_object
+from broker.api.pages import alert, api, event, events, filters, home, one_filter, search, sky_object, watchlists
 from broker.api.pages.page import Page
 from broker.api.services import Services
 
 __all__ = ["PAGES", "install"]
 
-PAGES = (home.PAGE, events.PAGE, filters.PAGE, one_filter.NEW, one_filter.PAGE, alert.PAGE, event.PAGE, sky_object.PAGE, search.PAGE, api.PAGE)
+PAGES = (
+    home.PAGE,
+    events.PAGE,
+    filters.PAGE,
+    one_filter.NEW,
+    one_filter.PAGE,
+    watchlists.PAGE,
+    alert.PAGE,
+    event.PAGE,
+    sky_object.PAGE,
+    search.PAGE,
+    api.PAGE,
+)
 HERE = Path(__file__).parent
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",

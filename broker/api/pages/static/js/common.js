@@ -57,6 +57,13 @@ export const get = (path) => answered(path, { headers: { Accept: "application/js
 /** JSON that answers what is sent; as `get`. */
 export const send = (method, path, body) => answered(path, { method, headers: { Accept: "application/json", "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
+/** A file, sent as a form has it; as `get`. */
+export function sendFile(method, path, file) {
+  const body = new FormData();
+  body.set("file", file);
+  return answered(path, { method, headers: { Accept: "application/json" }, body });
+}
+
 async function answered(path, request) {
   const answer = await fetch(path, request);
   if (answer.ok) return answer.status === 204 ? null : answer.json();
