@@ -1,0 +1,69 @@
+"""Filters as a thousand people would write them: a dozen kinds, each with limits of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["HOSTILE", "write_filters"]
+
+# Kinds of search as brokers' users have them; what stands in braces differs from filter to filter, so that few conditions
+# are shared. Each picks one alert in some thousands, as filters do that people want to read.
+KINDS: Sequence[str] = (
+    "mag < {bright:.2f} AND candidate.rb > {real:.3f} AND candidate.nbad = 0 AND abs(galactic_lat()) > {lat:.1f}"
+    " AND candidate.ndethist < {few} AND in_cone({ra:.3f}, {dec:.3f}, {wide:.2f})",
+    "candidate.drb > {real:.3f} AND positive AND candidate.distpsnr1 < {near:.2f} AND candidate.sgscore1 < {star:.2f}"
+    " AND candidate.fwhm BETWEEN 1 AND {seeing:.2f} AND mag < {bright:.2f} AND in_cone({ra:.3f}, {dec:.3f}, {wide:.2f})",
+    "lightcurve.rate < -{rise:.2f} AND lightcurve.n_det BETWEEN 2 AND {few} AND mag < {bright:.2f} AND candidate.rb > {real:.3f}",
+    "lightcurve.age < {age:.1f} AND lightcurve.rate < -{rise:.2f} AND band = '{band}' AND candidate.distnr > {near:.2f}"
+    " AND sep(ra, dec, {ra:.3f}, {dec:.3f}) < {wide:.2f}",
+    "gw.credible_level <= {level:.2f} AND gw.dt BETWEEN 0 AND {days} AND candidate.rb > {real:.3f} AND mag > {faint:.2f}",
+    "ngc.sep < {arcsec:.1f} AND mag < {bright:.2f} AND (candidate.sgscore1 > {star:.2f}) IS NOT TRUE AND candidate.rb > {real:.3f}"
+    " AND candidate.jdendhist - candidate.jdstarthist < {age:.1f}",
+    "candidate.magpsf < candidate.magnr - {rise:.2f} AND candidate.distnr < {near:.2f} AND band IN ('g', '{band}')"
+    " AND candidate.rb >= {real:.3f} AND candidate.ndethist > {few} AND in_cone({ra:.3f}, {dec:.3f}, {wide:.2f})",
+    "abs(ecliptic_lat()) > {lat:.1f} AND (candidate.ssdistnr IS NULL OR candidate.ssdistnr < 0 OR candidate.ssdistnr > {arcsec:.1f})"
+    " AND candidate.drb > {real:.3f} AND mag BETWEEN {low:.2f} AND {bright:.2f} AND in_cone({ra:.3f}, {dec:.3f}, {wide:.2f})",
+    "candidate.scorr > {scorr:.1f} AND candidate.rb > {real:.3f} AND coalesce(candidate.distpsnr2, 99) > {near:.2f}"
+    " AND sqrt(power(candidate.xpos - 1536, 2) + power(candidate.ypos - 1540, 2)) < {pixels} AND mag < {low:.2f}",
+    "CASE WHEN band = '{band}' THEN mag < {low:.2f} ELSE mag < {low:.2f} - 0.3 END AND candidate.nbad = 0"
+    " AND candidate.rb > {real:.3f} AND candidate.field BETWEEN {field} AND {field} + 20",
+)
+HOSTILE = "power(exp(sqrt(abs(sin(radians(ra)) * 1e300))), 9) / 0 > ln(-1) OR mag / 0 = 1 OR candidate.rb LIKE '%a%b%c%d%'"
+
+
+def write_filters(folder: Path, count: int, *, seed: int = 1, more: Sequence[str] = ()) -> None:
+    """A folder of `count` filters; further conditions in `more`."""
+    folder.mkdir(parents=True)
+    rng = random.Random(seed)
+    wheres = [KINDS[number % len(KINDS)].format(**_limits(rng)) for number in range(count)]
+    for number, where in enumerate([*wheres, *more]):
+        text = f'name = "many_{number:04d}"\nversion = 1\nstream = "ztf"\ndescription = "Search {number}"\n'
+        (folder / f"many_{number:04d}.toml").write_text(text + f'where = """{where}"""\nselect = ["candidate.rb"]\n')
+
+
+def _limits(rng: random.Random) -> dict[str, object]:
+    return {
+        "bright": rng.uniform(17.5, 19.5),
+        "low": rng.uniform(14.0, 15.5),
+        "faint": rng.uniform(19.0, 20.0),
+        "real": rng.uniform(0.5, 0.97),
+        "lat": rng.uniform(5, 25),
+        "ra": rng.uniform(0, 360),
+        "dec": rng.uniform(-25, 80),
+        "wide": rng.uniform(0.5, 3.0),
+        "near": rng.uniform(0.4, 3.0),
+        "star": rng.uniform(0.3, 0.9),
+        "seeing": rng.uniform(2.0, 4.0),
+        "rise": rng.uniform(0.8, 2.0),
+        "few": rng.randrange(2, 8),
+        "age": rng.uniform(1.0, 10.0),
+        "band": rng.choice("gri"),
+        "level": rng.uniform(0.3, 0.95),
+        "days": rng.randrange(86_400, 604_800),
+        "arcsec": rng.uniform(5, 60),
+        "scorr": rng.uniform(20, 60),
+        "pixels": rng.randrange(300, 1500),
+        "field": rng.randrange(200, 800),
+    }
