@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import Asks, Principal, changed_by, may_see, may_share, seen_by, within
+from broker.api.hidden import hidden_from
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.errors import UsageError
@@ -132,6 +133,7 @@ def router(services: Services) -> APIRouter:
     def add(draft: NewDraft, asks: Asks) -> FilterText:
         """Keep a filter as a draft; where accounts are required it is its author's."""
         named, _ = name_of(draft.text)
+        _reads(services, asks, draft.text)
         known = filters.whose(services.store)
         if named in known:
             changed_by(asks, known[named], f"filter {named!r}")
@@ -151,6 +153,7 @@ def router(services: Services) -> APIRouter:
         """Keep a new version of a filter as a draft."""
         if name in (known := filters.whose(services.store)):
             changed_by(asks, known[name], f"filter {name!r}")
+        _reads(services, asks, draft.text)
         kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name)
         return _whole(kept, services)
 
@@ -183,7 +186,9 @@ def _versions(routes: APIRouter, services: Services) -> None:
     @routes.post("/{name}/versions/{version}/state", responses={409: RESPONSES[400]})
     def move(name: Name, version: Number, to: Move, asks: Asks) -> FilterText:
         """Try a version, put it in force (it is tried first), or retire it."""
-        changed_by(asks, filters.get(services.store, name, version), f"filter {name!r}")
+        changed_by(asks, found := filters.get(services.store, name, version), f"filter {name!r}")
+        if to.state != "retired":
+            _reads(services, asks, found.text)
         store, who = services.store, asks.name
         match to.state:
             case "tested":
@@ -199,6 +204,13 @@ def _seen(services: Services, asks: Principal, name: str, version: int | None = 
     found = filters.get(services.store, name, version)
     seen_by(asks, found, f"filter {name!r}: /api/v1/filters lists them")
     return found
+
+
+def _reads(services: Services, asks: Principal, text: str) -> None:
+    """Refuse a filter that reads lists its author may not see: what it picks would tell what is on them."""
+    hidden = hidden_from(services, asks)
+    if hidden.lists:
+        hidden.refuse(sorted(parse_filter(text, number=1).columns))
 
 
 def _owned(known: Mapping[str, filters.Ownership], asks: Principal) -> int:

@@ -37,6 +37,7 @@ class _Job:
     total: int = 0
     result: dict[str, Any] | None = None
     error: str | None = None
+    who: str | None = None
 
 
 class Jobs:
@@ -56,7 +57,7 @@ class Jobs:
         TooBusyError
             Too many are under way.
         """
-        name, job = uuid.uuid4().hex[:16], _Job()
+        name, job = uuid.uuid4().hex[:16], _Job(who=asked.who)
         with self._lock:
             if sum(other.state == "running" for other in self._jobs.values()) >= WAITING:
                 raise TooBusyError(f"{WAITING} backtests are under way: try again when some are done")
@@ -68,7 +69,7 @@ class Jobs:
         return name
 
     def get(self, name: str) -> Mapping[str, Any]:
-        """How one stands: ``state, done, total, result, error``.
+        """How one stands: ``id, state, done, total, result, error, who``.
 
         Raises
         ------
@@ -76,7 +77,15 @@ class Jobs:
             There is none.
         """
         job = self._job(name)
-        return {"id": name, "state": job.state, "done": job.done, "total": job.total, "result": job.result, "error": job.error}
+        return {
+            "id": name,
+            "state": job.state,
+            "done": job.done,
+            "total": job.total,
+            "result": job.result,
+            "error": job.error,
+            "who": job.who,
+        }
 
     def plot(self, name: str) -> bytes:
         """PNG of one that is done.
