@@ -7,7 +7,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from broker.api.problems import TooBusyError
@@ -114,7 +114,8 @@ class Jobs:
             job.done, job.total = done, total
 
         try:
-            told = backtest(self._parts, asked.spec, asked.since, asked.until, advance)
+            now = replace(self._parts, filters=self._parts.book.now())  # not those of when we began to serve
+            told = backtest(now, asked.spec, asked.since, asked.until, advance)
             refused = None if asked.force else _refused(told, self._parts)
             job.result = plain(told.as_dict()) | {"matches": list(told.matches[:MOST_LISTED]), "refused": refused}
             job.state = "done"

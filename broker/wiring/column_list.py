@@ -123,7 +123,7 @@ def known_of(stream: str, found: AtHand) -> Known:
     classes = (each for _, each in _notice_fields() if each.name.startswith("classification."))
     absent |= {each.name: (each.type, "notices of LVK and GCN alone have it") for each in classes}
     lists = found.lists or {}
-    named = words.lists(tuple(lists.get("watchlist", ())), tuple(lists.get("moc", ())))
+    named = words.lists(lists.get("watchlist", ()), lists.get("moc", ()))
     told = _unique([*words.common(survey=survey), *packet, *_catalogs(found), *ours, *named])
     names = {each.name for each in told}
     elsewhere = {name: each for name, each in {**older, **absent}.items() if name not in names}

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any
@@ -97,7 +98,7 @@ def services(parts: Parts) -> Services:
         gate=gate_of(parts),
         explain=lambda asked: explain.told(parts, asked),
         backtests=Backtests(jobs.start, jobs.get, jobs.plot),
-        trace=lambda alert_id: trace.trace(parts, alert_id).as_dict(),
+        trace=lambda alert_id: trace.trace(replace(parts, filters=parts.book.now()), alert_id).as_dict(),
         auth=people.auth_of(parts.settings),
         filter_owners=owners.filters,
         column_owners=owners.columns,
