@@ -60,7 +60,6 @@ KINDS: Mapping[str, Sequence[str]] = {"ztf": _ZTF, "lsst": _LSST}
 HOSTILE: Sequence[str] = (
     "power(exp(sqrt(abs(sin(radians(ra)) * 1e300))), 9) / 0 > ln(-1) OR mag / 0 = 1",  # nothing but what is not defined
     "sqrt(" * 10 + "mag" + ")" * 10 + " < 1",  # whose expression doubles with each call
-    "ra LIKE '%a%b%c%d%'",  # wrong for these alerts
     " OR ".join(f"object_id LIKE '%{number}_{number}%'" for number in range(5)),  # patterns, of every alert
     " OR ".join(f"(ra - {number}) * (dec - {number}) / (mag - {number}) > 1e9" for number in range(200)),  # long
 )

@@ -19,7 +19,7 @@ from broker.errors import ExpressionError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.expression import compile_expression
 from broker.filtering.machine import Machine, Rows, load, make
-from broker.filtering.machine_program import Program, Shared, shared_column, translate
+from broker.filtering.machine_program import Program, Shared, shared_column, translate, untranslated
 from broker.filtering.scope import DTypes
 
 __all__ = ["Condition", "Plan", "evaluate", "make_plan", "pick"]
@@ -52,11 +52,14 @@ class Condition:
     @cached_property
     def program(self) -> Program:
         """What the machine runs."""
-        shared = pl.LazyFrame(schema=dict(self.types)).with_columns(expr.alias(name) for name, expr in self.shared.items())
-        known = self.known
-        quiet = frozenset(name for name, each in known.items() if each.quiet)
-        late = frozenset(name for name, each in known.items() if not each.cheap)
-        return translate(self.expr, shared.collect_schema(), quiet, late)
+        frame = pl.LazyFrame(schema=dict(self.types))
+        try:
+            types = frame.with_columns(expr.alias(name) for name, expr in self.shared.items()).collect_schema()
+        except _FAULTS:
+            return untranslated(self.expr)
+        quiet = frozenset(name for name, each in self.known.items() if each.quiet)
+        late = frozenset(name for name, each in self.known.items() if not each.cheap)
+        return translate(self.expr, types, quiet, late)
 
     @cached_property
     def known(self) -> Mapping[str, Shared]:

@@ -19,7 +19,7 @@ from broker.filtering import machine_kernel as k
 from broker.filtering.machine_parts import Code, Untranslated, column
 from broker.filtering.machine_tree import UNKNOWN, Tree
 
-__all__ = ["Clause", "Program", "Shared", "shared_column", "translate"]
+__all__ = ["Clause", "Program", "Shared", "shared_column", "translate", "untranslated"]
 
 _MOST_TEXT = 400_000  # characters of a tree; a longer one is left to Polars
 _FALSE = {"Literal": {"Scalar": {"Boolean": False}}}
@@ -77,7 +77,7 @@ def translate(
     try:
         known = _clauses(json.loads(_written(expr)))
     except (RecursionError, *UNKNOWN):
-        return Program((_whole(tree, expr),), tree.made)
+        return untranslated(expr)
     for node in known:
         try:
             part = tree.part(node)
@@ -88,12 +88,18 @@ def translate(
             if part.kind != "b" or part.depth > k.DEPTH:
                 part = tree.made_column(node)
         except (RecursionError, *UNKNOWN):
-            clauses.append(_whole(tree, expr))
+            clauses.append(_whole(tree.made, expr))
         else:
             clauses.append(Clause(part.whole or (*part.code, k.KEEP), part.cost, part.made))
     used = frozenset[str]().union(*(clause.made for clause in clauses))
     ordered = tuple(sorted(clauses, key=lambda clause: (len(clause.made), clause.cost)))
     return Program(ordered, {name: made for name, made in tree.made.items() if name in used})
+
+
+def untranslated(expr: pl.Expr) -> Program:
+    """Program that has Polars do it all."""
+    made: dict[str, pl.Expr] = {}
+    return Program((_whole(made, expr),), made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +148,10 @@ def _not_nan(expr: pl.Expr) -> Any:
     return inner if is_it else None
 
 
-def _whole(tree: Tree, expr: pl.Expr) -> Clause:
+def _whole(made: dict[str, pl.Expr], expr: pl.Expr) -> Clause:
     """The filter itself as a column that Polars makes."""
     name = f"\0whole {id(expr)}"
-    tree.made[name] = expr
+    made[name] = expr
     part = column(name, "b", quiet=False, made=True)
     return Clause(part.whole, part.cost, part.made)
 
