@@ -49,14 +49,15 @@ def selected(frame: pl.DataFrame, filters: Sequence[FilterSpec], matches: Mappin
         chosen = by_filter.get(spec.name, {}) if spec.select else everything
         scalars = {name: column for name, column in chosen.items() if not _nested(kinds[column])}
         rows = few[np.searchsorted(picked, matches[spec.name])]
-        found[spec.name] = _json(list(scalars), rows.select(pl.col(column) for column in scalars.values()))
+        if scalars:
+            found[spec.name] = _json(list(scalars), rows.select(pl.col(column) for column in scalars.values()))
+        else:  # common columns only, which every match has
+            found[spec.name] = ["{}"] * rows.height
     return found
 
 
 def _json(names: list[str], rows: pl.DataFrame) -> list[str]:
     """A JSON object a row; made in Python, since a batch has few matches."""
-    if not names:
-        return ["{}"] * rows.height
     return [json.dumps(dict(zip(names, map(_plain, row), strict=True))) for row in rows.iter_rows()]
 
 

@@ -19,7 +19,7 @@ from broker.errors import ExpressionError
 from broker.filtering.definition import FilterSpec
 from broker.filtering.expression import compile_expression
 from broker.filtering.machine import Machine, Rows, load, make
-from broker.filtering.machine_program import Program, is_plain, is_quiet, translate
+from broker.filtering.machine_program import Program, Shared, shared_column, translate, untranslated
 from broker.filtering.scope import DTypes
 
 __all__ = ["Condition", "Plan", "evaluate", "make_plan", "pick"]
@@ -52,9 +52,19 @@ class Condition:
     @cached_property
     def program(self) -> Program:
         """What the machine runs."""
-        shared = pl.LazyFrame(schema=dict(self.types)).with_columns(expr.alias(name) for name, expr in self.shared.items())
-        quiet = frozenset(name for name, expr in self.shared.items() if is_quiet(expr))
-        return translate(self.expr, shared.collect_schema(), quiet)
+        frame = pl.LazyFrame(schema=dict(self.types))
+        try:
+            types = frame.with_columns(expr.alias(name) for name, expr in self.shared.items()).collect_schema()
+        except _FAULTS:
+            return untranslated(self.expr)
+        quiet = frozenset(name for name, each in self.known.items() if each.quiet)
+        late = frozenset(name for name, each in self.known.items() if not each.cheap)
+        return translate(self.expr, types, quiet, late)
+
+    @cached_property
+    def known(self) -> Mapping[str, Shared]:
+        """What the shared columns are."""
+        return {name: _shared_column(name, expr, self.types) for name, expr in self.shared.items()}
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,8 @@ class Plan:
     @cached_property
     def machine(self) -> Machine:
         """All of them, ready to run."""
-        plain = frozenset(name for name, expr in self.shared.items() if is_plain(name, expr))
-        return load({name: each.program for name, each in self.conditions.items()}, self.shared, plain)
+        known = {name: each for condition in self.conditions.values() for name, each in condition.known.items()}
+        return load({name: each.program for name, each in self.conditions.items()}, self.shared, known)
 
 
 def make_plan(filters: Sequence[FilterSpec], schema: DTypes) -> Plan:
@@ -127,6 +137,19 @@ def _compiled(spec: FilterSpec, schema: DTypes) -> Condition | str:
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
     return found
+
+
+_shared: dict[tuple[str, frozenset[tuple[str, pl.DataType]]], Shared] = {}
+
+
+def _shared_column(name: str, expr: pl.Expr, types: Mapping[str, pl.DataType]) -> Shared:
+    """As `shared_column`; a shared column's name says what it is, given the types of what it reads."""
+    key = name, frozenset((root, types[root]) for root in expr.meta.root_names() if root in types)
+    if key not in _shared:
+        if len(_shared) > _MOST_KEPT:
+            _shared.clear()
+        _shared[key] = shared_column(name, expr, types)
+    return _shared[key]
 
 
 def pick(plan: Plan, frame: pl.DataFrame, fault: Fault) -> dict[str, Rows]:

@@ -16,7 +16,7 @@ import polars as pl
 
 from broker.filtering.machine_kernel import Ints, run
 from broker.filtering.machine_link import Image, Tables, link
-from broker.filtering.machine_program import Program
+from broker.filtering.machine_program import Program, Shared
 
 __all__ = ["Machine", "Rows", "load", "make"]
 
@@ -35,12 +35,14 @@ class Machine:
         Of the filters that can pick something.
     first, second
         Their clauses of the two rounds; those of the second are of the filters numbered `later`.
+    before
+        Columns to be made before the first round.
     shared
-        Columns to be made before the first round, and those that what Polars makes may read.
+        Columns that the second round, and what Polars makes for it, may read: they take the place of the frame's.
     made, needs
-        What Polars makes, by name, and which of them each filter of `later` needs.
+        What Polars makes, by name, and which of `shared` and these each filter of `later` needs.
     suspects
-        Of `made`, what has failed: from then on it is made alone.
+        What has failed: from then on it is made alone.
     """
 
     names: Sequence[str]
@@ -93,13 +95,21 @@ class Machine:
 
     def _columns(self, frame: pl.DataFrame, wanted: frozenset[str]) -> tuple[dict[str, pl.Series], dict[str, str]]:
         """Columns of the second round by name, and what is wrong with those that cannot be made."""
-        frame = frame.with_columns(expr.alias(name) for name, expr in self.shared.items())
         failed: dict[str, str] = {}
-        made = make(frame, {name: self.made[name] for name in wanted - self.suspects}, failed)
-        for name in sorted(wanted & self.suspects):
-            made |= make(frame, {name: self.made[name]}, failed)
+        shared = self._made(frame, self.shared, wanted, failed)
+        frame = frame.drop(failed.keys() & set(frame.columns)).with_columns(**shared)
+        made = self._made(frame, self.made, wanted, failed)
         self.suspects.update(failed)
         return {**frame.to_dict(), **made}, failed
+
+    def _made(
+        self, frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], wanted: frozenset[str], failed: dict[str, str]
+    ) -> dict[str, pl.Series]:
+        asked = {name: expr for name, expr in exprs.items() if name in wanted}
+        made = make(frame, {name: expr for name, expr in asked.items() if name not in self.suspects}, failed)
+        for name in sorted(asked.keys() & self.suspects):
+            made |= make(frame, {name: asked[name]}, failed)
+        return made
 
 
 def make(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], failed: dict[str, str]) -> dict[str, pl.Series]:
@@ -122,15 +132,15 @@ def make(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], failed: dict[str, st
     return {name: result[str(at)] for at, name in enumerate(names)}
 
 
-def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], plain: frozenset[str]) -> Machine:
+def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], known: Mapping[str, Shared]) -> Machine:
     """Make programs ready to be run together.
 
     Parameters
     ----------
     programs
         By filter name.
-    shared, plain
-        Columns to make first, and those of them that are a column of the frame but for NaN.
+    shared, known
+        Columns that many of them read, and what these are.
     """
     names = [name for name, program in programs.items() if not program.never]
     dictionary: dict[str, int] = {}
@@ -139,17 +149,18 @@ def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], plain: 
     first = link([[clause.code for clause in each if not clause.made] for each in clauses], dictionary)
     second = link([[clause.code for clause in clauses[index] if clause.made] for index in later], dictionary)
     made = {name: expr for index in later for name, expr in programs[names[index]].made.items()}
-    read = {name for expr in made.values() for name in expr.meta.root_names()} | second.columns() if later else set[str]()
-    before = {name: expr for name, expr in shared.items() if name in first.columns() and name not in plain}
+    roots = {name: shared.keys() & set(expr.meta.root_names()) for name, expr in made.items()}
+    always = frozenset(name for name in second.columns() & shared.keys() if known[name].cheap)
+    asked = [frozenset[str]().union(*(clause.made for clause in clauses[index])) for index in later]
     return Machine(
         names,
         first,
         second,
         np.array(later, np.int64),
-        before,
-        {name: expr for name, expr in shared.items() if name in read},
+        {name: shared[name] for name in first.columns() & shared.keys() if not known[name].plain},
+        shared if later else {},
         made,
-        [frozenset().union(*(clause.made for clause in clauses[index])) for index in later],
+        [each.union(always, *(roots.get(name, frozenset()) for name in each)) for each in asked],
     )
 
 

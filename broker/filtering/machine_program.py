@@ -19,7 +19,7 @@ from broker.filtering import machine_kernel as k
 from broker.filtering.machine_parts import Code, Untranslated, column
 from broker.filtering.machine_tree import UNKNOWN, Tree
 
-__all__ = ["Clause", "Program", "is_plain", "is_quiet", "translate"]
+__all__ = ["Clause", "Program", "Shared", "shared_column", "translate", "untranslated"]
 
 _MOST_TEXT = 400_000  # characters of a tree; a longer one is left to Polars
 _FALSE = {"Literal": {"Scalar": {"Boolean": False}}}
@@ -33,7 +33,7 @@ class Clause:
     Parameters
     ----------
     made
-        Columns Polars has to make first, of `Program.made`.
+        Columns Polars has to make first: of `Program.made`, or late ones.
     """
 
     code: Code
@@ -60,21 +60,24 @@ class Program:
     never: bool = False
 
 
-def translate(expr: pl.Expr, schema: Mapping[str, pl.DataType], quiet: frozenset[str]) -> Program:
+def translate(
+    expr: pl.Expr, schema: Mapping[str, pl.DataType], quiet: frozenset[str] = frozenset(), late: frozenset[str] = frozenset()
+) -> Program:
     """Program of a condition that is never null.
 
     Parameters
     ----------
-    schema, quiet
-        Types of the columns it can read; names of those in which NaN cannot be, but for null.
+    schema, quiet, late
+        Types of the columns it can read; names of those in which NaN cannot be, but for null; of those that are to be made only
+        for the rows that are left when all else has been asked.
     """
-    tree = Tree(schema, quiet, pl.LazyFrame(schema=dict(schema)))
+    tree = Tree(schema, quiet, late, pl.LazyFrame(schema=dict(schema)))
     clauses: list[Clause] = []
     known: list[Any] = []
     try:
         known = _clauses(json.loads(_written(expr)))
-    except (RecursionError, pl.exceptions.PolarsError, *UNKNOWN):
-        return Program((_whole(tree, expr),), tree.made)
+    except (RecursionError, *UNKNOWN):
+        return untranslated(expr)
     for node in known:
         try:
             part = tree.part(node)
@@ -84,8 +87,8 @@ def translate(expr: pl.Expr, schema: Mapping[str, pl.DataType], quiet: frozenset
                 return Program((), {}, never=True)
             if part.kind != "b" or part.depth > k.DEPTH:
                 part = tree.made_column(node)
-        except (Untranslated, RecursionError):
-            clauses.append(_whole(tree, expr))
+        except (RecursionError, *UNKNOWN):
+            clauses.append(_whole(tree.made, expr))
         else:
             clauses.append(Clause(part.whole or (*part.code, k.KEEP), part.cost, part.made))
     used = frozenset[str]().union(*(clause.made for clause in clauses))
@@ -93,14 +96,44 @@ def translate(expr: pl.Expr, schema: Mapping[str, pl.DataType], quiet: frozenset
     return Program(ordered, {name: made for name, made in tree.made.items() if name in used})
 
 
-def is_quiet(expr: pl.Expr) -> bool:
-    """Whether NaN cannot be what the expression is worth."""
-    return _not_nan(expr) is not None
+def untranslated(expr: pl.Expr) -> Program:
+    """Program that has Polars do it all."""
+    made: dict[str, pl.Expr] = {}
+    return Program((_whole(made, expr),), made)
 
 
-def is_plain(name: str, expr: pl.Expr) -> bool:
-    """Whether the expression is a column of that name, but for NaN, which is null."""
-    return bool(_not_nan(expr) == {"Column": name})
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a column is that many filters share.
+
+    Parameters
+    ----------
+    quiet
+        Whether NaN cannot be in it.
+    plain
+        Whether it is the column of that name in the frame, but for NaN, which is null.
+    cheap
+        Whether it is no more than the machine itself could do.
+    """
+
+    quiet: bool
+    plain: bool
+    cheap: bool
+
+
+def shared_column(name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> Shared:
+    """What a shared column is, given the types of the frame's columns."""
+    inner = _not_nan(expr)
+    if inner is None:
+        return Shared(quiet=False, plain=False, cheap=False)
+    if inner == {"Column": name}:
+        return Shared(quiet=True, plain=True, cheap=True)
+    tree = Tree(schema, frozenset(), frozenset(), pl.LazyFrame(schema=dict(schema)))
+    try:
+        cheap = tree.part(inner).kind == "f" and not tree.made
+    except (RecursionError, *UNKNOWN):
+        cheap = False
+    return Shared(quiet=True, plain=False, cheap=cheap)
 
 
 def _not_nan(expr: pl.Expr) -> Any:
@@ -108,17 +141,17 @@ def _not_nan(expr: pl.Expr) -> Any:
     try:
         ternary = json.loads(_written(expr))["Ternary"]
         test, inner = ternary["predicate"]["BinaryExpr"], ternary["truthy"]
-    except (RecursionError, pl.exceptions.PolarsError, *UNKNOWN):
+    except (RecursionError, *UNKNOWN):
         return None
     tests = [{"Function": {"input": [inner], "function": {"Boolean": name}}} for name in ("IsNotNan", "IsNull")]
     is_it = test == {"left": tests[0], "op": "Or", "right": tests[1]} and ternary["falsy"] == _NULL
     return inner if is_it else None
 
 
-def _whole(tree: Tree, expr: pl.Expr) -> Clause:
+def _whole(made: dict[str, pl.Expr], expr: pl.Expr) -> Clause:
     """The filter itself as a column that Polars makes."""
     name = f"\0whole {id(expr)}"
-    tree.made[name] = expr
+    made[name] = expr
     part = column(name, "b", quiet=False, made=True)
     return Clause(part.whole, part.cost, part.made)
 

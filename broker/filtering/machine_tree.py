@@ -41,7 +41,10 @@ _SCALARS: Mapping[str, Kind] = {
 _CASTS: Mapping[str, Kind] = {"Float64": "f", "Int64": "i", "Boolean": "b", "String": "s"}
 
 
-UNKNOWN = (Untranslated, KeyError, TypeError, ValueError, AttributeError, IndexError)
+UNKNOWN = (
+    *(Untranslated, KeyError, TypeError, ValueError, AttributeError, IndexError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
 
 """What is raised where a tree is not as known here."""
 
@@ -56,10 +59,13 @@ class Tree:
         Types of the columns, those made for all filters among them.
     quiet
         Columns in which NaN cannot be, but for null.
+    late
+        Columns that Polars is to make only for the rows that are left when all else has been asked.
     """
 
     schema: Mapping[str, pl.DataType]
     quiet: frozenset[str]
+    late: frozenset[str]
     frame: pl.LazyFrame
     made: dict[str, pl.Expr] = field(default_factory=dict)
 
@@ -94,7 +100,7 @@ class Tree:
         try:
             expr = expression(node)
             kind = kind_of_type(self.frame.select(expr.alias("made")).collect_schema()["made"])
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, *UNKNOWN) as error:
+        except UNKNOWN as error:
             raise Untranslated from error
         if kind is None:
             raise Untranslated
@@ -148,7 +154,7 @@ def _column(tree: Tree, name: Any) -> Part:
     kind = kind_of_type(tree.schema[name])
     if kind is None:
         raise Untranslated
-    return column(name, kind, quiet=name in tree.quiet)
+    return column(name, kind, quiet=name in tree.quiet, made=name in tree.late)
 
 
 def _cast(tree: Tree, body: Any) -> Part:

@@ -275,8 +275,8 @@ def mask(spec: FilterSpec, frame: pl.DataFrame, faults: Faults) -> pl.Series:
     plain = bare(frame)
     picked = pick(make_plan([spec], plain.schema), plain, fault)
     wants = frozenset({spec.name} if spec.tests else ())
-    rows = real_ones(picked, frame["alert_tense"], wants).get(spec.name, [])
-    return nothing.scatter(rows, values=True)
+    rows = real_ones(picked, frame["alert_tense"], wants).get(spec.name)
+    return nothing if rows is None else nothing.scatter(rows, values=True)
 
 
 def bare(frame: pl.DataFrame) -> pl.DataFrame:
