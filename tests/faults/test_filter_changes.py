@@ -38,7 +38,7 @@ WAYS = [  # by an edited file, or through the API's own functions; each takes a 
 ]
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: "-".join(way))
+@pytest.fixture(params=WAYS, ids="-".join)
 def nuncius(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Installation, str]:
     (tmp_path / "data" / "filters").mkdir(parents=True)
     engine, how = request.param
