@@ -1,4 +1,4 @@
-"""``python -m benchmarks [path|latency|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [path|latency|filters|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import associations, coincidences, decode, latency, path, skymaps, vtp
+from benchmarks import associations, coincidences, decode, filters, latency, path, skymaps, vtp
 from benchmarks.services import both_services
 from broker import telemetry
 
 PARTS = {
     "latency": latency.run,  # first, while the disk has nothing else to write
     "path": path.run,
+    "filters": filters.run,
     "associations": associations.run,
     "decode": decode.run,
     "vtp": vtp.run,

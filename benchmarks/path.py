@@ -26,7 +26,7 @@ from broker.telemetry import STEP_SECONDS
 from broker.wiring import running, simulating
 from broker.wiring.parts import Parts, open_parts
 
-__all__ = ["run"]
+__all__ = ["WARM", "Case", "append", "pace", "run", "settings_of", "simulate", "skip_to_end", "step_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def run(folder: Path, services: Services, *, quick: bool) -> dict[str, Any]:
         task = bar.add_task("path", total=len(CASES) * len(ENGINES) * repeats)
         for case in CASES:
             bar.update(task, description=f"{case.name}: simulating")
-            packets = _simulate(case, quick=quick)
+            packets = simulate(case, quick=quick)
             size[case.name] = statistics.fmean(map(len, packets)) / 1000
             # The engines take turns, so that what else the machine does falls on both.
             for repeat in range(repeats):
@@ -122,7 +122,8 @@ def run(folder: Path, services: Services, *, quick: bool) -> dict[str, Any]:
     return {f"{case} {engine}": [asdict(once) for once in group] for (case, engine), group in runs.items()}
 
 
-def _simulate(case: Case, *, quick: bool) -> list[bytes]:
+def simulate(case: Case, *, quick: bool) -> list[bytes]:
+    """The packets of a case, those for warming up among them."""
     count = WARM + (case.count // 5 if quick else case.count)
     made = simulating.packets(case.stream, 3, count, START, cutouts=case.cutouts, history=case.history)
     return [packet.data for packet in made]
@@ -163,30 +164,36 @@ def _steps_table(runs: Mapping[tuple[str, str], list[Once]]) -> Table:
 
 
 def _once(folder: Path, services: Services, engine: str, stream: str, packets: Sequence[bytes], *, quick: bool) -> Once:
+    values = settings_of(services, engine, quick=quick)
+    with open_parts(Settings(**values), folder / uuid.uuid4().hex) as parts:
+        skip_to_end(parts, stream)
+        append(parts, stream, packets[:WARM])
+        running.drain(parts, lambda _records: None)
+        begin, before = _ends(parts, stream), step_seconds()
+        append(parts, stream, packets[WARM:])
+        path = pace(lambda tell: running.drain(parts, tell))
+        count = len(packets) - WARM
+        steps = {name: 1000 * (value - before.get(name, 0.0)) / count for name, value in step_seconds().items()}
+        poll = pace(lambda tell: _poll(parts, begin, count, tell))
+        plain = tuned = None
+        if engine == "kafka":
+            plain = pace(lambda tell: _bare(services.kafka, begin, count, tell, {}))
+            tuned = pace(lambda tell: _bare(services.kafka, begin, count, tell, TUNED))
+    return Once(path, poll, plain, tuned, _disk(folder, packets[WARM:]), steps)
+
+
+def settings_of(services: Services, engine: str, *, quick: bool) -> dict[str, Any]:
+    """Settings of a run on its own: a group and a database that nobody has used."""
     # Topics are shared by all runs on one Kafka: a group that starts at their end sees its own packets only.
     process: dict[str, Any] = {"group": uuid.uuid4().hex} | ({"max_records": QUICK_BATCH} if quick else {})
     values: dict[str, Any] = {"process": process}
     if engine == "kafka":
         values |= {"log": {"engine": "kafka", "bootstrap_servers": services.kafka, "partitions": 2}}
         values |= {"store": {"url": fresh_database(services.postgres)}}
-    with open_parts(Settings(**values), folder / uuid.uuid4().hex) as parts:
-        _skip_to_end(parts, stream)
-        _append(parts, stream, packets[:WARM])
-        running.drain(parts, lambda _records: None)
-        begin, before = _ends(parts, stream), _step_seconds()
-        _append(parts, stream, packets[WARM:])
-        path = _pace(lambda tell: running.drain(parts, tell))
-        count = len(packets) - WARM
-        steps = {name: 1000 * (value - before.get(name, 0.0)) / count for name, value in _step_seconds().items()}
-        poll = _pace(lambda tell: _poll(parts, begin, count, tell))
-        plain = tuned = None
-        if engine == "kafka":
-            plain = _pace(lambda tell: _bare(services.kafka, begin, count, tell, {}))
-            tuned = _pace(lambda tell: _bare(services.kafka, begin, count, tell, TUNED))
-    return Once(path, poll, plain, tuned, _disk(folder, packets[WARM:]), steps)
+    return values
 
 
-def _pace(work: Callable[[Callable[[int], None]], None]) -> Pace:
+def pace(work: Callable[[Callable[[int], None]], None]) -> Pace:
     """Pace from the end of the first batch on: joining a group and waiting for the first records is no work."""
     told: list[tuple[float, float, int]] = []
     work(lambda records: told.append((time.perf_counter(), time.process_time(), records)))
@@ -194,7 +201,8 @@ def _pace(work: Callable[[Callable[[int], None]], None]) -> Pace:
     return Pace(count / (told[-1][0] - told[0][0]), 1000 * (told[-1][1] - told[0][1]) / count)
 
 
-def _skip_to_end(parts: Parts, stream: str) -> None:
+def skip_to_end(parts: Parts, stream: str) -> None:
+    """Have the group begin with what comes from now on."""
     if topics.raw(stream) not in parts.log.topics():
         return
     ends = _ends(parts, stream)
@@ -208,7 +216,8 @@ def _ends(parts: Parts, stream: str) -> dict[TopicPartition, int]:
     return {place: end for place, (_, end) in parts.log.bounds(topics.raw(stream)).items()}
 
 
-def _append(parts: Parts, stream: str, packets: Sequence[bytes]) -> None:
+def append(parts: Parts, stream: str, packets: Sequence[bytes]) -> None:
+    """Put packets into the stream's topic."""
     for first in range(0, len(packets), 500):
         parts.log.append([Message(topics.raw(stream), data) for data in packets[first : first + 500]])
 
@@ -255,6 +264,7 @@ def _disk(folder: Path, packets: Sequence[bytes]) -> float:
     return len(packets) / (time.perf_counter() - began)
 
 
-def _step_seconds() -> dict[str, float]:
+def step_seconds() -> dict[str, float]:
+    """Seconds spent so far by step."""
     samples = (sample for metric in STEP_SECONDS.collect() for sample in metric.samples)
     return {sample.labels["step"]: sample.value for sample in samples if sample.name.endswith("_total")}

@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from broker.api.auth import Principal
+from broker.api.hidden import Hidden, hidden_from
 from broker.api.params import instant
 from broker.api.services import FilterWindow, Services
 from broker.errors import NotFoundError
@@ -30,24 +32,27 @@ class Asked(BaseModel):
             raise ValueError("give either text or name")
         return self
 
-    def window(self, services: Services) -> FilterWindow:
-        """What is asked.
+    def window(self, services: Services, asks: Principal) -> FilterWindow:
+        """What is asked, and by whom.
 
         Raises
         ------
         NotFoundError
-            No filter goes by that name.
+            No filter that they may see goes by that name.
         UsageError
-            The text is no filter, or a time is none.
+            The text is no filter, a time is none, or the filter reads a list that they may not see.
         """
         since = instant(self.since, "since") if self.since else None
         until = instant(self.until, "until") if self.until else None
-        return FilterWindow(self._spec(services), since, until)
+        hidden = hidden_from(services, asks)
+        spec = self._spec(services, hidden)
+        hidden.refuse(sorted(spec.columns))
+        return FilterWindow(spec, since, until, who=asks.user)
 
-    def _spec(self, services: Services) -> FilterSpec:
+    def _spec(self, services: Services, hidden: Hidden) -> FilterSpec:
         if self.text is not None:
             return parse_filter(self.text, "text", number=1)  # a text may leave it out, as where it is kept
         found = next((spec for spec in services.filters() if spec.name == self.name), None)
-        if found is None:
+        if found is None or found.name in hidden.filters:
             raise NotFoundError(f"no filter {self.name!r}: /api/v1/filters lists them")
         return found

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from broker.api.asked import Asked
+from broker.api.auth import Asks, Principal
+from broker.api.hidden import hidden_from
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
+from broker.errors import NotFoundError
 
 __all__ = ["router"]
 
@@ -48,22 +51,36 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/backtests", tags=["filters"], responses=RESPONSES)
 
     @routes.post("", status_code=202)
-    def start(wanted: Wanted) -> Started:
+    def start(wanted: Wanted, asks: Asks) -> Started:
         """Begin a backtest: what a filter would have picked, each alert held against what was known when it came."""
-        return Started(id=services.backtests.start(replace(wanted.window(services), force=wanted.force)))
+        return Started(id=services.backtests.start(replace(wanted.window(services, asks), force=wanted.force)))
 
     @routes.get("/{job_id}")
-    def one(job_id: JobId) -> Backtest:
+    def one(job_id: JobId, asks: Asks) -> Backtest:
         """How a backtest stands, and what came of it. The newest are kept in memory: a restart forgets them."""
-        return Backtest.model_validate(services.backtests.get(job_id))
+        return Backtest.model_validate(_of(services, asks, job_id))
 
     @routes.get(
         "/{job_id}/plot.png",
         response_class=Response,
         responses={200: {"description": "The picture", "content": {"image/png": {}}}},
     )
-    def plot(job_id: JobId) -> Response:
+    def plot(job_id: JobId, asks: Asks) -> Response:
         """A picture of a backtest: its nights, and the magnitudes of what was picked."""
+        _of(services, asks, job_id)
         return Response(services.backtests.plot(job_id), media_type="image/png")
 
     return routes
+
+
+def _of(services: Services, asks: Principal, job_id: str) -> dict[str, Any]:
+    """A backtest of whoever asks, without the filters they may not see; `NotFoundError` where it is others'."""
+    found = dict(services.backtests.get(job_id))
+    if found.pop("who", None) != asks.user and not asks.admin:
+        raise NotFoundError(f"no backtest {job_id!r}: only who began one can ask for it, while it is kept")
+    result = found["result"]
+    if result is not None and "overlap" in result:
+        hidden = hidden_from(services, asks).filters
+        overlap = {name: count for name, count in result["overlap"].items() if name not in hidden}
+        found["result"] = {**result, "overlap": overlap}
+    return found

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from broker.api.auth import Asks
+from broker.api.hidden import hidden_from
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.errors import NotFoundError, UsageError
@@ -75,21 +77,22 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["filters"], responses=RESPONSES)
 
     @routes.get("/streams/{stream}/columns")
-    def columns(stream: Annotated[str, Path(examples=["ztf"])]) -> ColumnList:
+    def columns(stream: Annotated[str, Path(examples=["ztf"])], asks: Asks) -> ColumnList:
         """Every column that filters of a stream can name, with type, unit and meaning."""
         try:
-            known = services.columns(stream)
+            known = services.columns(stream, hidden_from(services, asks).lists)
         except UsageError as error:
             raise NotFoundError(str(error)) from error
         return ColumnList(items=[Column.model_validate(one) for one in known.columns], whole=known.whole, note=known.note)
 
     @routes.post("/filters/check")
-    def check(draft: Draft) -> Verdict:
+    def check(draft: Draft, asks: Asks) -> Verdict:
         """Whether a filter is right: grammar, names, columns of the stream, kinds, worked examples. Nothing is kept."""
+        hidden = hidden_from(services, asks).lists
         if draft.text is not None:
-            found = services.check_filter(draft.text, draft.stream)
+            found = services.check_filter(draft.text, draft.stream, hidden)
         else:
-            found = services.check_condition(draft.where or "", draft.stream)
+            found = services.check_condition(draft.where or "", draft.stream, hidden)
         faults = [
             Wrong(
                 message=one.message,

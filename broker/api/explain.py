@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from broker.api.asked import Asked
+from broker.api.auth import Asks
 from broker.api.problems import RESPONSES, TooBusyError
 from broker.api.services import Services
 from broker.api.values import plain
@@ -33,13 +34,13 @@ def router(services: Services) -> APIRouter:
     room = threading.Semaphore(AT_ONCE)
 
     @routes.post("/explain")
-    def explain(asked: Explain) -> dict[str, Any]:
+    def explain(asked: Explain, asks: Asks) -> dict[str, Any]:
         """How many of the alerts kept pass each clause of a filter, alone and in order; or what each says of one alert.
 
         Of all alerts: `evaluated`, `matched`, and `clauses` with `text`, `passes_alone`, `passes_in_order`. Of one: `matches`,
         and `clauses` with `text`, `value` by column, and `true`, null where unknown.
         """
-        window = replace(asked.window(services), alert_id=asked.alert_id)
+        window = replace(asked.window(services, asks), alert_id=asked.alert_id)
         if not room.acquire(blocking=False):
             message = f"{AT_ONCE} filters are being explained: try again when one is done"
             raise TooBusyError(message)

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import Asks, Principal, changed_by, may_see, may_share, seen_by, within
+from broker.api.hidden import hidden_from
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
-from broker.errors import UsageError
+from broker.errors import NotFoundError, UsageError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.versions import MOST_TEXT, name_of
 from broker.store import filter_life, filters
@@ -132,6 +133,7 @@ def router(services: Services) -> APIRouter:
     def add(draft: NewDraft, asks: Asks) -> FilterText:
         """Keep a filter as a draft; where accounts are required it is its author's."""
         named, _ = name_of(draft.text)
+        _reads(services, asks, draft.text)
         known = filters.whose(services.store)
         if named in known:
             changed_by(asks, known[named], f"filter {named!r}")
@@ -151,7 +153,11 @@ def router(services: Services) -> APIRouter:
         """Keep a new version of a filter as a draft."""
         if name in (known := filters.whose(services.store)):
             changed_by(asks, known[name], f"filter {name!r}")
-        kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name)
+        else:
+            within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
+        _reads(services, asks, draft.text)
+        owned = filters.Ownership(asks.user)
+        kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name, owned=owned)
         return _whole(kept, services)
 
     @routes.patch("/{name}")
@@ -183,7 +189,10 @@ def _versions(routes: APIRouter, services: Services) -> None:
     @routes.post("/{name}/versions/{version}/state", responses={409: RESPONSES[400]})
     def move(name: Name, version: Number, to: Move, asks: Asks) -> FilterText:
         """Try a version, put it in force (it is tried first), or retire it."""
-        changed_by(asks, filters.get(services.store, name, version), f"filter {name!r}")
+        _changed(services, asks, name)
+        found = filters.get(services.store, name, version)
+        if to.state != "retired":
+            _reads(services, asks, found.text)
         store, who = services.store, asks.name
         match to.state:
             case "tested":
@@ -196,9 +205,26 @@ def _versions(routes: APIRouter, services: Services) -> None:
 
 
 def _seen(services: Services, asks: Principal, name: str, version: int | None = None) -> FilterVersion:
-    found = filters.get(services.store, name, version)
-    seen_by(asks, found, f"filter {name!r}: /api/v1/filters lists them")
-    return found
+    what = f"filter {name!r}: /api/v1/filters lists them"
+    known = filters.whose(services.store).get(name)
+    if known is None:
+        raise NotFoundError(f"no {what}")  # said just as of one that is hidden
+    seen_by(asks, known, what)
+    return filters.get(services.store, name, version)
+
+
+def _changed(services: Services, asks: Principal, name: str) -> None:
+    known = filters.whose(services.store).get(name)
+    if known is None:
+        raise NotFoundError(f"no filter {name!r}")
+    changed_by(asks, known, f"filter {name!r}")
+
+
+def _reads(services: Services, asks: Principal, text: str) -> None:
+    """Refuse a filter that reads lists its author may not see: what it picks would tell what is on them."""
+    hidden = hidden_from(services, asks)
+    if hidden.lists:
+        hidden.refuse(sorted(parse_filter(text, number=1).columns))
 
 
 def _owned(known: Mapping[str, filters.Ownership], asks: Principal) -> int:

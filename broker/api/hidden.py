@@ -59,6 +59,13 @@ class Hidden:
             kept["annotations"] = {name: value for name, value in inner.items() if not self.has(name)}
         return kept
 
+    def step(self, step: Mapping[str, Any]) -> dict[str, Any]:
+        """A step of an alert's way without what columns of hidden lists said of it."""
+        value = step.get("value")
+        if not self.lists or not isinstance(value, Mapping):
+            return dict(step)
+        return {**step, "value": {name: one for name, one in value.items() if not self.has(name)}}
+
 
 def hidden_from(services: Services, principal: Principal) -> Hidden:
     """What somebody may not see; for administrators, and where no account is required, nothing is looked up."""

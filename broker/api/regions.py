@@ -14,9 +14,10 @@ import numpy.typing as npt
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
-from broker.api.lists import IN_USE, TAKEN, Described, refuse_in_use
+from broker.api.auth import Asks, may_see
+from broker.api.hidden import hidden_from
+from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, reshared, visible
 from broker.api.models import Utc
 from broker.api.packets import filename
 from broker.api.problems import RESPONSES
@@ -28,11 +29,12 @@ from broker.science.moc_read import read_moc
 from broker.science.skymap import credible_ranges
 from broker.store import region_changes as changes
 from broker.store import regions as stored
-from broker.store.lists import Visibility
+from broker.store.lists import Ownership, Visibility
 
 __all__ = ["router"]
 
 _REMEDY = "send the coverage map with larger cells"
+_KIND = "region"
 _WHOLE = "it is the whole sky: every alert that has a place lies in it"
 _MEDIA = {
     "fits": ("application/fits", "moc.fits"),
@@ -88,23 +90,35 @@ class RegionDetail(ShownRegion):
     versions: list[RegionVersion]
 
 
+class RegionChange(BaseModel):
+    """What is said of a region; what is null stays as it is."""
+
+    description: str | None = None
+    visibility: Visibility | None = None
+    team: str | None = Field(default=None, description="Whose members may see and change it too; empty: none")
+    owner: str | None = Field(default=None, description="For administrators: whose it is to be")
+
+
 def router(services: Services) -> APIRouter:
     """Routes of this resource."""
     routes = APIRouter(prefix="/regions", tags=["watchlists"], responses=RESPONSES)
     _reading(routes, services)
+    _making(routes, services)
     _changing(routes, services)
     return routes
 
 
 def _reading(routes: APIRouter, services: Services) -> None:
     @routes.get("")
-    def regions() -> ShownRegions:
-        """All regions."""
-        return ShownRegions(items=[_shown(one) for one in stored.listing(services.store)])
+    def regions(asks: Asks) -> ShownRegions:
+        """All regions that one may see."""
+        found = stored.listing(services.store)
+        return ShownRegions(items=[_shown(one) for one in found if may_see(asks, one.owner, one.team, one.visibility)])
 
     @routes.get("/{name}")
-    def one(name: Name) -> RegionDetail:
+    def one(name: Name, asks: Asks) -> RegionDetail:
         """A region with its versions."""
+        visible(asks, stored.whose(services.store), _KIND, name)
         found = _shown(stored.get(services.store, name))
         versions = [RegionVersion.model_validate(asdict(each)) for each in stored.versions(services.store, name)]
         return RegionDetail(**found.model_dump(), versions=versions)
@@ -112,10 +126,12 @@ def _reading(routes: APIRouter, services: Services) -> None:
     @routes.get("/{name}/moc", response_class=Response, responses=_ANSWERS)
     def coverage(
         name: Name,
+        asks: Asks,
         version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest unless given")] = None,
         fmt: Annotated[MocFormat, Query(alias="format", description="What form it is to have")] = MocFormat.fits,
     ) -> Response:
         """A region as a coverage map (MOC); of one that follows an event, as the newest map has it."""
+        visible(asks, stored.whose(services.store), _KIND, name)
         found = moc.of_ranges(_ranges(services, stored.get(services.store, name), version))
         media, ending = _MEDIA[fmt]
         body: bytes | str
@@ -130,23 +146,28 @@ def _reading(routes: APIRouter, services: Services) -> None:
         return Response(body, media_type=media, headers=headers)
 
 
-def _changing(routes: APIRouter, services: Services) -> None:
+def _making(routes: APIRouter, services: Services) -> None:
     @routes.post("", status_code=201, responses=TOO_LARGE | TAKEN, openapi_extra=file_body("application/fits", required=False))
     async def make(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
+        asks: Asks,
         name: Annotated[str, Query(description="a-z, 0-9 and _: a column is called by it", examples=["footprint"])],
         event: Annotated[str | None, Query(description="Event whose newest map is followed, instead of a file")] = None,
         level: Annotated[float, Query(gt=0, le=1, description="With `event`: probability inside")] = 0.9,
         description: str = "",
         visibility: Visibility = "public",
-        owner: str | None = None,
+        team: Annotated[str | None, Query(description="Whose members may see and change it too")] = None,
+        owner: Annotated[str | None, Query(description="For administrators: whose it is to be")] = None,
     ) -> ShownRegion:
         """Make a region of a coverage map (MOC) as FITS, JSON or ASCII, or of the newest map of an event."""
-        more: dict[str, Any] = {"description": description, "visibility": visibility, "owner": owner}
+
+        def allowed() -> dict[str, Any]:
+            most = services.auth.quotas.watchlists_per_user
+            owned = new(asks, stored.whose(services.store), _KIND, name, Ownership(owner, team, visibility), most)
+            return asdict(owned) | {"description": description, "who": asks.name}
 
         def take(sent: Sent | None) -> ShownRegion:
-            if any(one.name == name for one in stored.listing(services.store)):
-                raise HTTPException(409, f"there is a region {name!r}: PUT to it to replace its coverage map")
+            more = allowed()  # others may have come while it was sent
             if sent is not None:
                 return _shown(changes.create(services.store, name, _read(sent), **more))
             assert event is not None
@@ -154,26 +175,38 @@ def _changing(routes: APIRouter, services: Services) -> None:
 
         if event is not None:
             return await run_in_threadpool(take, None)
+        await run_in_threadpool(allowed)
         with TemporaryDirectory(prefix="nuncius-region-") as folder:
             return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
 
+
+def _changing(routes: APIRouter, services: Services) -> None:
     @routes.put("/{name}", responses=TOO_LARGE, openapi_extra=file_body("application/fits"))
-    async def replace(request: Request, name: Name) -> ShownRegion:
+    async def replace(request: Request, name: Name, asks: Asks) -> ShownRegion:
         """Put another coverage map in the place of a region's: its next version."""
 
         def take(sent: Sent) -> ShownRegion:
-            stored.get(services.store, name)
-            return _shown(changes.replace(services.store, name, _read(sent)))
+            return _shown(changes.replace(services.store, name, _read(sent), who=asks.name))
 
+        await run_in_threadpool(lambda: changeable(asks, stored.whose(services.store), _KIND, name))
         with TemporaryDirectory(prefix="nuncius-region-") as folder:
             return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
 
+    @routes.patch("/{name}")
+    def change(name: Name, asked: RegionChange, asks: Asks) -> ShownRegion:
+        """Change what is said of a region."""
+        changeable(asks, known := stored.whose(services.store), _KIND, name)
+        reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        return _shown(changes.change(services.store, name, **asked.model_dump()))
+
     @routes.delete("/{name}", status_code=204, responses=IN_USE)
-    def remove(name: Name, *, force: Annotated[bool, Query(description="Even if live filters ask for it")] = False) -> Response:
+    def remove(
+        name: Name, asks: Asks, *, force: Annotated[bool, Query(description="Even if live filters ask for it")] = False
+    ) -> Response:
         """Take a region away with all its versions; refused while live filters ask for it."""
-        stored.get(services.store, name)
+        changeable(asks, stored.whose(services.store), _KIND, name)
         if not force:
-            refuse_in_use(services.filters(), f"region {name!r}", [f"moc.{name}"])
+            refuse_in_use(services.filters(), f"region {name!r}", [f"moc.{name}"], hidden_from(services, asks).filters)
         changes.remove(services.store, name)
         return Response(status_code=204)
 

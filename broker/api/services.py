@@ -5,7 +5,7 @@ The store and the log are read directly; whatever needs decoding, or lies with o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -146,15 +146,15 @@ def _no_galaxies(event: str, _asked: GalaxyQuery) -> Galaxies:
     raise NotFoundError(f"no galaxies for event {event!r}: no catalogue is served here")
 
 
-def _no_columns(stream: str) -> Known:
+def _no_columns(stream: str, _hidden: Collection[str]) -> Known:
     raise NotFoundError(f"no columns of {stream!r}: none are listed here")
 
 
-def _unknown_columns(text: str, _stream: str | None) -> Checked:
+def _unknown_columns(text: str, _stream: str | None, _hidden: Collection[str]) -> Checked:
     return check_filter(text)
 
 
-def _unknown_columns_of(where: str, _stream: str | None) -> Checked:
+def _unknown_columns_of(where: str, _stream: str | None, _hidden: Collection[str]) -> Checked:
     return check_condition(where)
 
 
@@ -170,6 +170,8 @@ class FilterWindow:
         One alert only.
     force
         However large a part it picks.
+    who
+        Account that asks; ``None`` without one.
     """
 
     spec: FilterSpec
@@ -177,6 +179,7 @@ class FilterWindow:
     until: datetime | None = None
     alert_id: str | None = None
     force: bool = False
+    who: str | None = None
 
 
 def _nothing_kept(_asked: FilterWindow) -> Mapping[str, Any]:
@@ -196,7 +199,7 @@ class Backtests:
     start
         Begins one and tells its id. `TooBusyError` where there are too many.
     get
-        ``id, state, done, total, result, error`` by id. `NotFoundError` where there is none.
+        ``id, state, done, total, result, error, who`` by id. `NotFoundError` where there is none.
     plot
         PNG by id.
     """
@@ -281,9 +284,11 @@ class Services:
     galaxies
         By event name: those of a catalogue that can be its host. `NotFoundError` where event, map or catalogue is not there.
     columns
-        What is known of a stream's columns. `UsageError` where there is no such stream.
+        What is known of a stream's columns, but those of lists that are hidden (`broker.api.hidden`). `UsageError` where
+        there is no such stream.
     check_filter, check_condition
-        What is wrong with a filter's file, or with a condition, and with its columns on a stream where one is named.
+        What is wrong with a filter's file, or with a condition, and with its columns on a stream where one is named; hidden
+        lists are as if they were not there.
     alarms
         What is wrong beside our own parts, by what it is wrong with: upstreams that have fallen silent.
     gate
@@ -327,9 +332,9 @@ class Services:
     voevent: Callable[[Mapping[str, Any]], bytes] = no_voevent
     catalogs: Callable[[], Sequence[BuiltCatalog]] = tuple
     galaxies: Callable[[str, GalaxyQuery], Galaxies] = _no_galaxies
-    columns: Callable[[str], Known] = _no_columns
-    check_filter: Callable[[str, str | None], Checked] = _unknown_columns
-    check_condition: Callable[[str, str | None], Checked] = _unknown_columns_of
+    columns: Callable[[str, Collection[str]], Known] = _no_columns
+    check_filter: Callable[[str, str | None, Collection[str]], Checked] = _unknown_columns
+    check_condition: Callable[[str, str | None, Collection[str]], Checked] = _unknown_columns_of
     alarms: Callable[[], Mapping[str, str]] = dict
     gate: Callable[[FilterSpec], None] = lambda _spec: None
     explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept

@@ -7,6 +7,8 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from broker.api.auth import Asks
+from broker.api.hidden import hidden_from
 from broker.api.packets import AlertId
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
@@ -41,8 +43,11 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/alerts", tags=["alerts"], responses=RESPONSES)
 
     @routes.get("/{alert_id:path}/trace")
-    def trace(alert_id: AlertId) -> Trace:
+    def trace(alert_id: AlertId, asks: Asks) -> Trace:
         """The steps an alert took: received, kept, held against catalogues and maps, picked or dropped, published."""
-        return Trace.model_validate(plain(services.trace(alert_id)))
+        told = plain(services.trace(alert_id))
+        hidden = hidden_from(services, asks)
+        steps = [hidden.step(one) for one in told["steps"] if one.get("filter") not in hidden.filters]
+        return Trace.model_validate({**told, "steps": steps})
 
     return routes

@@ -11,10 +11,11 @@ import polars as pl
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from broker.api import cursor as tokens
-from broker.api.lists import IN_USE, TAKEN, Described, refuse_in_use
+from broker.api.auth import Asks, may_see
+from broker.api.hidden import hidden_from
+from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, reshared, visible
 from broker.api.models import Utc
 from broker.api.problems import RESPONSES
 from broker.api.render.table import TABLES, Format, render, wanted_format
@@ -23,16 +24,17 @@ from broker.api.uploads import TOO_LARGE, Sent, file_body, received
 from broker.errors import UsageError
 from broker.store import watchlist_changes as changes
 from broker.store import watchlists as stored
-from broker.store.lists import Visibility
+from broker.store.lists import Ownership, Visibility
 from broker.store.target_tables import LARGEST_RADIUS, read_targets
 
 __all__ = ["router", "written"]
 
 _BODY = file_body("text/csv", "application/x-votable+xml", "application/fits", "application/vnd.apache.parquet")
 _REMEDY = "larger tables are catalogues"
-_PREFIX, _KINDS = "watchlist.", ("sep", "id", "inside")
+_KIND, _PREFIX, _KINDS = "watchlist", "watchlist.", ("sep", "id", "inside")
 
 Name = Annotated[str, Path(description="The list's", examples=["supernovae"])]
+Ident = Annotated[str, Path(description="The target's", examples=["SN2023ixf"])]
 Radius = Annotated[
     float | None,
     Query(gt=0, le=LARGEST_RADIUS, allow_inf_nan=False, description="Arcseconds around targets without a radius of their own"),
@@ -109,7 +111,8 @@ class ListChange(BaseModel):
     radius: float | None = Field(default=None, gt=0, le=LARGEST_RADIUS, allow_inf_nan=False, description="Arcseconds")
     description: str | None = None
     visibility: Visibility | None = None
-    owner: str | None = None
+    team: str | None = Field(default=None, description="Whose members may see and change it too; empty: none")
+    owner: str | None = Field(default=None, description="For administrators: whose it is to be")
 
 
 def written(frame: pl.DataFrame) -> pl.DataFrame:
@@ -121,34 +124,42 @@ def router(services: Services) -> APIRouter:
     """Routes of this resource."""
     routes = APIRouter(prefix="/watchlists", tags=["watchlists"], responses=RESPONSES)
     _reading(routes, services)
-    _sending(routes, services)
+    _targets(routes, services)
+    _making(routes, services)
     _changing(routes, services)
+    _changing_targets(routes, services)
     return routes
 
 
 def _reading(routes: APIRouter, services: Services) -> None:
     @routes.get("")
-    def watchlists() -> ShownLists:
-        """All watchlists."""
-        return ShownLists(items=[_shown(one) for one in stored.listing(services.store)])
+    def watchlists(asks: Asks) -> ShownLists:
+        """All watchlists that one may see."""
+        found = stored.listing(services.store)
+        return ShownLists(items=[_shown(one) for one in found if may_see(asks, one.owner, one.team, one.visibility)])
 
     @routes.get("/{name}")
-    def one(name: Name) -> ListDetail:
+    def one(name: Name, asks: Asks) -> ListDetail:
         """A watchlist with its versions."""
+        visible(asks, stored.whose(services.store), _KIND, name)
         found = _shown(stored.get(services.store, name))
         versions = [ListVersion.model_validate(asdict(each)) for each in stored.versions(services.store, name)]
         return ListDetail(**found.model_dump(), versions=versions)
 
+
+def _targets(routes: APIRouter, services: Services) -> None:
     @routes.get("/{name}/targets", response_model=Targets, responses={200: {"content": TABLES}})
     def targets(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
         name: Name,
+        asks: Asks,
         version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="The newest unless given")] = None,
         limit: Annotated[int, Query(ge=1, le=10_000, description="Targets a page of JSON; other formats have all")] = 1_000,
         cursor: Annotated[str | None, Query(description="From the `next` of the page before")] = None,
         fmt: Annotated[Format | None, Query(alias="format", description="Shape of the answer")] = None,
     ) -> Any:
         """Targets of a watchlist."""
+        visible(asks, stored.whose(services.store), _KIND, name)
         wanted = wanted_format(request, fmt)
         begin = 0
         if cursor is not None:
@@ -166,21 +177,26 @@ def _reading(routes: APIRouter, services: Services) -> None:
         )
 
 
-def _sending(routes: APIRouter, services: Services) -> None:
+def _making(routes: APIRouter, services: Services) -> None:
     @routes.post("", status_code=201, responses=TOO_LARGE | TAKEN, openapi_extra=_BODY)
     async def make(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
+        asks: Asks,
         name: Annotated[str, Query(description="a-z, 0-9 and _: columns are called by it", examples=["supernovae"])],
         radius: Radius = None,
         description: str = "",
         visibility: Visibility = "public",
-        owner: str | None = None,
+        team: Annotated[str | None, Query(description="Whose members may see and change it too")] = None,
+        owner: Annotated[str | None, Query(description="For administrators: whose it is to be")] = None,
     ) -> ListTaken:
         """Make a watchlist of a table: CSV, VOTable, FITS or Parquet with columns such as `ra`, `dec`, `id`, `radius`."""
 
+        def allowed() -> Ownership:
+            most = services.auth.quotas.watchlists_per_user
+            return new(asks, stored.whose(services.store), _KIND, name, Ownership(owner, team, visibility), most)
+
         def take(sent: Sent) -> ListTaken:
-            if any(one.name == name for one in stored.listing(services.store)):
-                raise HTTPException(409, f"there is a watchlist {name!r}: PUT to it to replace its targets")
+            owned = allowed()  # others may have come while it was sent
             frame, ignored = _read(sent)
             made = changes.create(
                 services.store,
@@ -188,54 +204,65 @@ def _sending(routes: APIRouter, services: Services) -> None:
                 frame,
                 radius=changes.RADIUS if radius is None else radius,
                 description=description,
-                visibility=visibility,
-                owner=owner,
+                visibility=owned.visibility,
+                owner=owned.owner,
+                team=owned.team,
+                who=asks.name,
             )
             return ListTaken(**_shown(made).model_dump(), ignored=ignored)
 
-        with TemporaryDirectory(prefix="nuncius-list-") as folder:
-            return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
-
-    @routes.put("/{name}", responses=TOO_LARGE, openapi_extra=_BODY)
-    async def replace(request: Request, name: Name, radius: Radius = None) -> ListTaken:
-        """Put a table's targets in the place of all those of a watchlist: its next version."""
-
-        def take(sent: Sent) -> ListTaken:
-            stored.get(services.store, name)
-            frame, ignored = _read(sent)
-            made = changes.replace(services.store, name, frame, radius=radius)
-            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
-
+        await run_in_threadpool(allowed)
         with TemporaryDirectory(prefix="nuncius-list-") as folder:
             return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
 
 
 def _changing(routes: APIRouter, services: Services) -> None:
+    @routes.put("/{name}", responses=TOO_LARGE, openapi_extra=_BODY)
+    async def replace(request: Request, name: Name, asks: Asks, radius: Radius = None) -> ListTaken:
+        """Put a table's targets in the place of all those of a watchlist: its next version."""
+
+        def take(sent: Sent) -> ListTaken:
+            frame, ignored = _read(sent)
+            made = changes.replace(services.store, name, frame, radius=radius, who=asks.name)
+            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
+
+        await run_in_threadpool(lambda: changeable(asks, stored.whose(services.store), _KIND, name))
+        with TemporaryDirectory(prefix="nuncius-list-") as folder:
+            return await run_in_threadpool(take, await received(request, FilePath(folder), services.max_upload, _REMEDY))
+
     @routes.patch("/{name}")
-    def change(name: Name, asked: ListChange) -> ShownList:
+    def change(name: Name, asked: ListChange, asks: Asks) -> ShownList:
         """Change what is said of a watchlist; another radius makes a version."""
-        return _shown(changes.change(services.store, name, **asked.model_dump()))
+        changeable(asks, known := stored.whose(services.store), _KIND, name)
+        reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        return _shown(changes.change(services.store, name, **asked.model_dump(), who=asks.name))
 
     @routes.delete("/{name}", status_code=204, responses=IN_USE)
-    def remove(name: Name, *, force: Annotated[bool, Query(description="Even if live filters ask for it")] = False) -> Response:
+    def remove(
+        name: Name, asks: Asks, *, force: Annotated[bool, Query(description="Even if live filters ask for it")] = False
+    ) -> Response:
         """Take a watchlist away with all its versions; refused while live filters ask for it."""
-        stored.get(services.store, name)
+        changeable(asks, stored.whose(services.store), _KIND, name)
         if not force:
-            refuse_in_use(services.filters(), f"watchlist {name!r}", [f"{_PREFIX}{name}.{kind}" for kind in _KINDS])
+            columns = [f"{_PREFIX}{name}.{kind}" for kind in _KINDS]
+            refuse_in_use(services.filters(), f"watchlist {name!r}", columns, hidden_from(services, asks).filters)
         changes.remove(services.store, name)
         return Response(status_code=204)
 
+
+def _changing_targets(routes: APIRouter, services: Services) -> None:
     @routes.put("/{name}/targets/{ident:path}")
-    def put_target(
-        name: Name, ident: Annotated[str, Path(description="The target's", examples=["SN2023ixf"])], at: Place
-    ) -> ShownList:
+    def put_target(name: Name, ident: Ident, at: Place, asks: Asks) -> ShownList:
         """Put a target into a watchlist, in the place of those of its id: its next version."""
-        return _shown(changes.put_target(services.store, name, ident, ra=at.ra, dec=at.dec, radius=at.radius))
+        changeable(asks, stored.whose(services.store), _KIND, name)
+        made = changes.put_target(services.store, name, ident, ra=at.ra, dec=at.dec, radius=at.radius, who=asks.name)
+        return _shown(made)
 
     @routes.delete("/{name}/targets/{ident:path}")
-    def remove_target(name: Name, ident: Annotated[str, Path(description="The target's", examples=["SN2023ixf"])]) -> ShownList:
+    def remove_target(name: Name, ident: Ident, asks: Asks) -> ShownList:
         """Take a target out of a watchlist: its next version."""
-        return _shown(changes.remove_target(services.store, name, ident))
+        changeable(asks, stored.whose(services.store), _KIND, name)
+        return _shown(changes.remove_target(services.store, name, ident, who=asks.name))
 
 
 def _read(sent: Sent) -> tuple[pl.DataFrame, list[str]]:

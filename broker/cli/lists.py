@@ -12,13 +12,27 @@ import typer
 from broker.errors import UsageError
 
 if TYPE_CHECKING:
+    from broker.store.engine import Store
     from broker.wiring.parts import Parts
 
-__all__ = ["AsJson", "Description", "Force", "ListName", "Owner", "Visibility", "read_file", "refuse_in_use", "who"]
+__all__ = [
+    "AsJson",
+    "Description",
+    "Force",
+    "ListName",
+    "Owner",
+    "Team",
+    "Visibility",
+    "check_team",
+    "read_file",
+    "refuse_in_use",
+    "who",
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Description = Annotated[str, typer.Option(help="What it is, in a sentence.")]
 Owner = Annotated[str | None, typer.Option(help="Whose it is.")]
+Team = Annotated[str | None, typer.Option(help="Team whose members may see and change it too.")]
 Visibility = Annotated[Literal["private", "team", "public"], typer.Option(help="Who may see it.")]
 Force = Annotated[bool, typer.Option("--force", help="Even if live filters ask for it: they find null from then on.")]
 ListName = Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and _, for columns are called by it.")]
@@ -30,6 +44,16 @@ def who() -> str | None:
         return getpass.getuser()
     except (KeyError, OSError):
         return None
+
+
+def check_team(store: Store, team: str | None, visibility: str | None) -> None:
+    """Refuse a team that is not there, and what is shared with none."""
+    if team:
+        from broker.store import teams
+
+        teams.get(store, team)
+    elif visibility == "team":
+        raise UsageError("--visibility team without a team: name it with --team, `nuncius team list` shows those there are")
 
 
 def read_file(file: Path) -> bytes:

@@ -11,7 +11,19 @@ import typer
 from rich.markup import escape
 
 from broker.cli.context import busy, context, err, opened, out, print_json
-from broker.cli.lists import AsJson, Description, Force, ListName, Owner, Visibility, read_file, refuse_in_use, who
+from broker.cli.lists import (
+    AsJson,
+    Description,
+    Force,
+    ListName,
+    Owner,
+    Team,
+    Visibility,
+    check_team,
+    read_file,
+    refuse_in_use,
+    who,
+)
 from broker.cli.skymap_files import Out, write_bytes
 from broker.cli.tables import LEAST_PROSE, show_table
 from broker.errors import NotFoundError, UsageError
@@ -38,6 +50,7 @@ def add(  # noqa: PLR0917 - each is an option of the command line
     level: Annotated[float, typer.Option(help="With --event: probability inside.", min=1e-6, max=1.0)] = 0.9,
     description: Description = "",
     visibility: Visibility = "public",
+    team: Team = None,
     owner: Owner = None,
 ) -> None:
     """Make a region of a coverage map, or of the newest map of an event.
@@ -48,10 +61,11 @@ def add(  # noqa: PLR0917 - each is an option of the command line
         raise UsageError("a region is made of a FILE, or of the map of an event: --event NAME")
     options = context(ctx)
     inside = None if file is None else _read(file)
-    more: dict[str, Any] = {"description": description, "visibility": visibility, "owner": owner, "who": who()}
+    more: dict[str, Any] = {"description": description, "visibility": visibility, "team": team, "owner": owner, "who": who()}
     with opened(options.settings(), options.data) as parts:
         from broker.store import region_changes
 
+        check_team(parts.store, team, visibility)
         if inside is not None:
             made = region_changes.create(parts.store, name, inside, **more)
         else:
@@ -75,6 +89,32 @@ def replace(
         from broker.store import region_changes
 
         made = region_changes.replace(parts.store, name, inside, who=who())
+    _say(made)
+
+
+@app.command()
+def change(  # noqa: PLR0917 - each is an option of the command line
+    ctx: typer.Context,
+    name: ListName,
+    description: Annotated[str | None, typer.Option(help="What it is, in a sentence.")] = None,
+    visibility: Annotated[Literal["private", "team", "public"] | None, typer.Option(help="Who may see it.")] = None,
+    team: Annotated[str | None, typer.Option(help="Team whose members may see and change it too; '' for none.")] = None,
+    owner: Owner = None,
+) -> None:
+    """Change what is said of a region.
+
+    Example: `nuncius region change footprint --description "Seen from the north"`
+    """
+    options = context(ctx)
+    folder = options.kept()
+    with opened(options.settings(), folder) as parts:
+        from broker.store import region_changes, regions
+
+        before = regions.get(parts.store, name)
+        check_team(
+            parts.store, before.team if team is None else team, visibility or (before.visibility if team == "" else None)
+        )
+        made = region_changes.change(parts.store, name, description=description, visibility=visibility, team=team, owner=owner)
     _say(made)
 
 

@@ -11,7 +11,19 @@ from rich.markup import escape
 
 from broker.cli import watchlist_targets
 from broker.cli.context import busy, context, err, opened, out, print_json
-from broker.cli.lists import AsJson, Description, Force, ListName, Owner, Visibility, read_file, refuse_in_use, who
+from broker.cli.lists import (
+    AsJson,
+    Description,
+    Force,
+    ListName,
+    Owner,
+    Team,
+    Visibility,
+    check_team,
+    read_file,
+    refuse_in_use,
+    who,
+)
 from broker.cli.tables import LEAST_PROSE, show_table
 
 if TYPE_CHECKING:
@@ -36,6 +48,7 @@ def add(  # noqa: PLR0917 - each is an option of the command line
     radius: Annotated[float, typer.Option(help="Arcseconds around targets without a radius of their own.")] = 2.0,
     description: Description = "",
     visibility: Visibility = "public",
+    team: Team = None,
     owner: Owner = None,
 ) -> None:
     """Make a watchlist of a table with columns such as ra and dec (degrees, or sexagesimal), id, radius (arcsec).
@@ -47,6 +60,7 @@ def add(  # noqa: PLR0917 - each is an option of the command line
     with opened(options.settings(), options.data) as parts:
         from broker.store import watchlist_changes
 
+        check_team(parts.store, team, visibility)
         with busy("keep"):
             made = watchlist_changes.create(
                 parts.store,
@@ -55,6 +69,7 @@ def add(  # noqa: PLR0917 - each is an option of the command line
                 radius=radius,
                 description=description,
                 visibility=visibility,
+                team=team,
                 owner=owner,
                 who=who(),
             )
@@ -90,6 +105,7 @@ def change(  # noqa: PLR0917 - each is an option of the command line
     radius: Annotated[float | None, typer.Option(help="Arcseconds around targets without a radius of their own.")] = None,
     description: Annotated[str | None, typer.Option(help="What it is, in a sentence.")] = None,
     visibility: Annotated[Literal["private", "team", "public"] | None, typer.Option(help="Who may see it.")] = None,
+    team: Annotated[str | None, typer.Option(help="Team whose members may see and change it too; '' for none.")] = None,
     owner: Owner = None,
 ) -> None:
     """Change what is said of a watchlist; another radius makes a version.
@@ -99,11 +115,14 @@ def change(  # noqa: PLR0917 - each is an option of the command line
     options = context(ctx)
     folder = options.kept()
     with opened(options.settings(), folder) as parts:
-        from broker.store import watchlist_changes
+        from broker.store import watchlist_changes, watchlists
 
-        made = watchlist_changes.change(
-            parts.store, name, radius=radius, description=description, visibility=visibility, owner=owner, who=who()
+        before = watchlists.get(parts.store, name)
+        check_team(
+            parts.store, before.team if team is None else team, visibility or (before.visibility if team == "" else None)
         )
+        given = {"description": description, "visibility": visibility, "team": team, "owner": owner}
+        made = watchlist_changes.change(parts.store, name, radius=radius, **given, who=who())
     _say(made)
 
 

@@ -41,7 +41,7 @@ class _Layout:
 
     common: list[int]
     annotations: dict[str, int]
-    computed: dict[tuple[str, str], int]
+    chosen: dict[str, list[int]]
     skymaps: int
     filters: int
     archive: list[int]
@@ -131,7 +131,7 @@ def _alerts(ready: _Ready) -> Iterator[Message]:
 def _matches(spec: FilterSpec, ready: _Ready, more: Headers = ()) -> Iterator[Message]:
     batch, layout = ready.batch, ready.layout
     rows = np.ascontiguousarray(batch.matches[spec.name], dtype=np.int64)
-    order = [*layout.common, layout.maps[spec.name], *_chosen(spec, layout), layout.map_end]
+    order = [*layout.common, layout.maps[spec.name], *layout.chosen[spec.name], layout.map_end]
     order += [layout.skymaps, layout.owners[spec.name], *layout.archive]
     data, places = packing.records(ready.packed, np.array(order, dtype=np.int64), rows, keep_nulls=bool(spec.select))
     topic, at = topics.matched(spec.name), places.tolist()
@@ -149,12 +149,6 @@ def _matches(spec: FilterSpec, ready: _Ready, more: Headers = ()) -> Iterator[Me
 
 def _packet(value: bytes) -> bytes:
     return b"\x02" + packing.long(len(value)) + value
-
-
-def _chosen(spec: FilterSpec, layout: _Layout) -> list[int]:
-    if not spec.select:
-        return list(layout.annotations.values())
-    return [index for (owner, _), index in layout.computed.items() if owner == spec.name]
 
 
 def computed_columns(frame: pl.DataFrame, specs: Sequence[FilterSpec]) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
@@ -229,18 +223,23 @@ def _operations(
     annotations = {name: add(operation) for name, operation in named.items() if operation is not None}
     chosen = {pair: packing.entry(pair[1], column, dtypes[column]) for pair, column in computed.items()}
     selected = {pair: add(operation) for pair, operation in chosen.items() if operation is not None}
-    sizes = {spec.name: sum(owner == spec.name for owner, _ in selected) if spec.select else len(annotations) for spec in specs}
+    own: dict[str, list[int]] = {spec.name: [] for spec in specs}
+    for (owner, _), index in selected.items():
+        own[owner].append(index)
+    for spec in specs:
+        if not spec.select:
+            own[spec.name] = list(annotations.values())
     blobs = {spec.name: _filter_record(spec) for spec in specs}
     archive = [("_file", b"\x02"), ("_offset", b""), ("_length", b""), ("_unit", b"")]
     return operations, _Layout(
         common=common,
         annotations=annotations,
-        computed=selected,
+        chosen=own,
         skymaps=add(_skymaps(frame)),
         filters=add(_filters(frame.height, batch, blobs)),
         archive=[add(packing.field(name, dtypes[name], before)) for name, before in archive],
         owners={name: add(packing.constant(b"\x02" + blob + _NULL)) for name, blob in blobs.items()},
-        maps={name: add(Operation(kernel.MAP, entries=size)) for name, size in sizes.items()},
+        maps={name: add(Operation(kernel.MAP, entries=len(indices))) for name, indices in own.items()},
         every_map=add(Operation(kernel.MAP, entries=len(annotations))),
         map_end=add(Operation(kernel.MAP_END)),
     )

@@ -41,19 +41,23 @@ def selected(frame: pl.DataFrame, filters: Sequence[FilterSpec], matches: Mappin
     skip = {*COMMON, *HISTORY, *PRIVATE, "skymaps"}
     everything = {name: name for name in frame.columns if name not in skip and not name.startswith("_")}
     kinds = few.schema
+    by_filter: dict[str, dict[str, str]] = {}
+    for (owner, name), column in made.items():
+        by_filter.setdefault(owner, {})[name] = column
     found: dict[str, list[str]] = {}
     for spec in specs:
-        chosen = {name: column for (owner, name), column in made.items() if owner == spec.name} if spec.select else everything
+        chosen = by_filter.get(spec.name, {}) if spec.select else everything
         scalars = {name: column for name, column in chosen.items() if not _nested(kinds[column])}
         rows = few[np.searchsorted(picked, matches[spec.name])]
-        found[spec.name] = _json(list(scalars), rows.select(pl.col(column) for column in scalars.values()))
+        if scalars:
+            found[spec.name] = _json(list(scalars), rows.select(pl.col(column) for column in scalars.values()))
+        else:  # common columns only, which every match has
+            found[spec.name] = ["{}"] * rows.height
     return found
 
 
 def _json(names: list[str], rows: pl.DataFrame) -> list[str]:
     """A JSON object a row; made in Python, since a batch has few matches."""
-    if not names:
-        return ["{}"] * rows.height
     return [json.dumps(dict(zip(names, map(_plain, row), strict=True))) for row in rows.iter_rows()]
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from broker.alert import COMMON, NOT_REAL, Batch, Step
 from broker.filtering import definition
 from broker.filtering.definition import FilterSpec
-from broker.filtering.evaluate import Plan, evaluate, make_plan
+from broker.filtering.evaluate import Plan, make_plan, pick
+from broker.filtering.machine import Rows
 from broker.process.features import needs
 from broker.telemetry import FILTER_ERRORS, MATCHES, get_logger
 
-__all__ = ["real_ones", "select", "wanted"]
+__all__ = ["matched", "real_ones", "select", "wanted"]
 
 _log = get_logger(__name__)
 
@@ -35,7 +34,7 @@ def wanted(filters: Sequence[FilterSpec], stream: str) -> frozenset[str]:
 def select(filters: Sequence[FilterSpec]) -> Step:
     """Step that fills `Batch.matches` with the rows each filter picks, leaving out filters that pick none.
 
-    All filters of the stream are evaluated in one pass. A column that the frame does not have is null; a filter that
+    All filters of the stream are asked in one pass. A column that the frame does not have is null; a filter that
     fails is logged once for each kind of frame and counted, and the others go on. What stands for nothing on the sky, such as
     test notices, is picked only by filters that say they want it.
     """
@@ -58,30 +57,31 @@ def select(filters: Sequence[FilterSpec]) -> Step:
 
         if not batch.frame.height:
             return batch
-        masks = evaluate(plans[key], batch.frame, fault)
-        return replace(batch, matches=_rows(real_ones(masks, batch.frame["alert_tense"], wants_tests)))
+        matches = real_ones(pick(plans[key], batch.frame, fault), batch.frame["alert_tense"], wants_tests)
+        for name, rows in matches.items():
+            MATCHES.labels(name).inc(len(rows))
+        return replace(batch, matches=matches)
 
     return step
 
 
-def real_ones(masks: dict[str, pl.Series], tense: pl.Series, wants_tests: frozenset[str]) -> dict[str, pl.Series]:
-    """Masks by filter without what stands for nothing on the sky, such as test notices, but for filters that want it.
+def matched(filters: Sequence[FilterSpec], batch: Batch) -> list[FilterSpec]:
+    """Those that picked something: what follows is to cost nothing for the others."""
+    return [spec for spec in filters if spec.name in batch.matches]
+
+
+def real_ones(picked: dict[str, Rows], tense: pl.Series, wants_tests: frozenset[str]) -> dict[str, Rows]:
+    """Rows by filter without what stands for nothing on the sky, such as test notices, but for filters that want it.
 
     Parameters
     ----------
     tense
-        ``alert_tense`` of the rows.
+        ``alert_tense`` of all rows.
     wants_tests
         Names of those filters.
     """
     if tense.null_count() == len(tense):  # surveys
-        return masks
-    real = ~tense.is_in(NOT_REAL).fill_null(value=False)
-    return {name: mask if name in wants_tests else mask & real for name, mask in masks.items()}
-
-
-def _rows(masks: dict[str, pl.Series]) -> dict[str, npt.NDArray[np.int64]]:
-    matches = {name: mask.arg_true().to_numpy().astype(np.int64) for name, mask in masks.items() if mask.any()}
-    for name, rows in matches.items():
-        MATCHES.labels(name).inc(len(rows))
-    return matches
+        return picked
+    real = ~tense.is_in(NOT_REAL).fill_null(value=False).to_numpy()
+    kept = {name: rows if name in wants_tests else rows[real[rows]] for name, rows in picked.items()}
+    return {name: rows for name, rows in kept.items() if len(rows)}

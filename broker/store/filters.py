@@ -266,6 +266,7 @@ def share(store: Store, name: str, owned: Ownership) -> None:
     table = tables.filter_names
     with editing(store) as conn:
         conn.execute(table.update().where(table.c.name == name).values(asdict(owned)))
+        bump(conn)
 
 
 def whose(store: Store) -> dict[str, Ownership]:

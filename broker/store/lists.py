@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal, get_args
 
@@ -13,7 +14,17 @@ from broker.errors import UsageError
 from broker.store import tables
 from broker.store.engine import Store, connection
 
-__all__ = ["VISIBILITIES", "Visibility", "check_name", "check_text", "check_visibility", "note_change", "state", "unknown"]
+__all__ = [
+    "VISIBILITIES",
+    "Ownership",
+    "Visibility",
+    "check_name",
+    "check_text",
+    "check_visibility",
+    "note_change",
+    "state",
+    "unknown",
+]
 
 Visibility = Literal["private", "team", "public"]
 
@@ -21,6 +32,15 @@ VISIBILITIES: Final[tuple[str, ...]] = get_args(Visibility)
 
 _LONGEST: Final = 2_000
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a list is, the team it is shared with, and who may see it."""
+
+    owner: str | None
+    team: str | None
+    visibility: str
 
 
 def check_name(kind: str, name: str) -> str:

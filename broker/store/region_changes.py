@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from broker.errors import UsageError
@@ -17,11 +17,11 @@ from broker.science.sky import NPIX29
 from broker.store import tables
 from broker.store.engine import Store, transaction
 from broker.store.events import canonical_name
-from broker.store.lists import check_name, check_text, check_visibility, note_change
+from broker.store.lists import Ownership, check_name, check_text, check_visibility, note_change
 from broker.store.regions import Region, get, newest, no_region
 from broker.store.times import now
 
-__all__ = ["create", "follow", "remove", "replace"]
+__all__ = ["change", "create", "follow", "remove", "replace"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -36,6 +36,7 @@ def create(
     description: str = "",
     visibility: str = "public",
     owner: str | None = None,
+    team: str | None = None,
     who: str | None = None,
 ) -> Region:
     """Keep a region.
@@ -50,7 +51,7 @@ def create(
     UsageError
         The name is taken or cannot be, or the region is empty.
     """
-    row = _row(name, description, visibility, owner, who)
+    row = _row(name, Ownership(owner, team, visibility), description, who)
     _check(name, inside)
     try:
         with transaction(store) as conn:
@@ -70,6 +71,7 @@ def follow(
     description: str = "",
     visibility: str = "public",
     owner: str | None = None,
+    team: str | None = None,
     who: str | None = None,
 ) -> Region:
     """Make a region of an event's newest map.
@@ -84,7 +86,7 @@ def follow(
     if not 0.0 < level <= 1.0:
         raise UsageError(f"level {level:g}: it is a probability, above 0 and up to 1")
     canonical_name(store, event_name)
-    row = _row(name, description, visibility, owner, who) | {"event_name": event_name, "level": level}
+    row = _row(name, Ownership(owner, team, visibility), description, who) | {"event_name": event_name, "level": level}
     try:
         with transaction(store) as conn:
             conn.execute(insert(tables.regions), row)
@@ -113,6 +115,31 @@ def replace(store: Store, name: str, inside: IntArray, *, who: str | None = None
     return get(store, name)
 
 
+def change(
+    store: Store,
+    name: str,
+    *,
+    description: str | None = None,
+    visibility: str | None = None,
+    owner: str | None = None,
+    team: str | None = None,
+) -> Region:
+    """Change what is given of what is said of a region. An empty `team` is none."""
+    given = {
+        "description": None if description is None else check_text("description", description),
+        "visibility": None if visibility is None else check_visibility(visibility),
+        "owner": owner and check_text("owner", owner),
+    }
+    values: dict[str, str | None] = {key: value for key, value in given.items() if value is not None}
+    if team is not None:
+        values["team"] = check_text("team", team) or None
+    with transaction(store) as conn:
+        if values:
+            conn.execute(update(tables.regions).where(_REGION.name == name), values)
+            note_change(conn)
+    return get(store, name)
+
+
 def remove(store: Store, name: str) -> None:
     """Take a region away with all its versions; filters that ask for it find null from then on."""
     with transaction(store) as conn:
@@ -127,11 +154,12 @@ def _check(name: str, inside: IntArray) -> None:
         raise UsageError(f"region {name!r}: the coverage map is empty: no alert could ever lie in it")
 
 
-def _row(name: str, description: str, visibility: str, owner: str | None, who: str | None) -> dict[str, Any]:
+def _row(name: str, owned: Ownership, description: str, who: str | None) -> dict[str, Any]:
     return {
         "name": check_name("region", name),
-        "owner": owner and check_text("owner", owner),
-        "visibility": check_visibility(visibility),
+        "owner": owned.owner and check_text("owner", owned.owner),
+        "team": owned.team and check_text("team", owned.team),
+        "visibility": check_visibility(owned.visibility),
         "description": check_text("description", description),
         "created": now(),
         "who": who,

@@ -20,10 +20,10 @@ from broker.errors import NotFoundError
 from broker.store import tables
 from broker.store.engine import Store, connection
 from broker.store.events import canonical_name
-from broker.store.lists import unknown
+from broker.store.lists import Ownership, unknown
 from broker.store.times import from_micros
 
-__all__ = ["Region", "RegionVersion", "get", "listing", "map_of", "newest", "no_region", "ranges", "some", "versions"]
+__all__ = ["Region", "RegionVersion", "get", "listing", "map_of", "newest", "no_region", "ranges", "some", "versions", "whose"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -66,6 +66,7 @@ class Region:
 
     name: str
     owner: str | None
+    team: str | None
     visibility: str
     description: str
     created: datetime
@@ -79,6 +80,13 @@ def listing(store: Store) -> list[Region]:
     """Every region, by name."""
     with connection(store) as conn:
         return [_region(row) for row in conn.execute(_regions().order_by(_REGION.name))]
+
+
+def whose(store: Store) -> dict[str, Ownership]:
+    """Whose each region is, by name."""
+    with connection(store) as conn:
+        rows = conn.execute(select(_REGION.name, _REGION.owner, _REGION.team, _REGION.visibility))
+        return {row.name: Ownership(row.owner, row.team, row.visibility) for row in rows}
 
 
 def some(store: Store, names: Collection[str]) -> list[Region]:
@@ -158,7 +166,9 @@ def _region(row: Row[Any]) -> Region:
         written = from_micros(row.written)
         assert written is not None
         last = RegionVersion(row.version, written, row.writer, row.healpix_order, row.fraction, row.digest)
-    return Region(row.name, row.owner, row.visibility, row.description, made, row.who, row.event_name, row.level, last)
+    return Region(
+        row.name, row.owner, row.team, row.visibility, row.description, made, row.who, row.event_name, row.level, last
+    )
 
 
 def _version(row: Row[Any]) -> RegionVersion:

@@ -34,6 +34,7 @@ def create(
     description: str = "",
     visibility: str = "public",
     owner: str | None = None,
+    team: str | None = None,
     who: str | None = None,
 ) -> Watchlist:
     """Make a list.
@@ -55,6 +56,7 @@ def create(
     row = {
         "name": check_name("watchlist", name),
         "owner": owner and check_text("owner", owner),
+        "team": team and check_text("team", team),
         "visibility": check_visibility(visibility),
         "description": check_text("description", description),
         "created": now(),
@@ -150,9 +152,10 @@ def change(
     description: str | None = None,
     visibility: str | None = None,
     owner: str | None = None,
+    team: str | None = None,
     who: str | None = None,
 ) -> Watchlist:
-    """Change what is given; another radius makes a version."""
+    """Change what is given; another radius makes a version. An empty `team` is none."""
     given = {
         "description": description and check_text("description", description),
         "visibility": visibility and check_visibility(visibility),
@@ -160,8 +163,12 @@ def change(
     }
     with transaction(store) as conn:
         before = _held(conn, name)
-        if values := {key: value for key, value in given.items() if value is not None}:
+        values: dict[str, str | None] = {key: value for key, value in given.items() if value is not None}
+        if team is not None:
+            values["team"] = check_text("team", team) or None
+        if values:
             conn.execute(update(tables.watchlists).where(_LIST.name == name), values)
+            note_change(conn)
         if radius is not None:
             frame = targets_of(conn, name, before)
             words = f"radius {radius:g} arcsec"

@@ -17,11 +17,23 @@ from sqlalchemy import Connection, Row, Select, func, select
 from broker.errors import NotFoundError
 from broker.store import tables
 from broker.store.engine import Store, connection
-from broker.store.lists import unknown
+from broker.store.lists import Ownership, unknown
 from broker.store.target_data import unpack
 from broker.store.times import from_micros
 
-__all__ = ["Version", "Watchlist", "current", "get", "listing", "newest", "no_list", "targets", "targets_of", "versions"]
+__all__ = [
+    "Version",
+    "Watchlist",
+    "current",
+    "get",
+    "listing",
+    "newest",
+    "no_list",
+    "targets",
+    "targets_of",
+    "versions",
+    "whose",
+]
 
 _LIST, _VERSION = tables.watchlists.c, tables.watchlist_versions.c
 
@@ -57,6 +69,7 @@ class Watchlist:
 
     name: str
     owner: str | None
+    team: str | None
     visibility: str
     description: str
     created: datetime
@@ -68,6 +81,13 @@ def listing(store: Store) -> list[Watchlist]:
     """Every list, by name."""
     with connection(store) as conn:
         return [_watchlist(row) for row in conn.execute(_lists().order_by(_LIST.name))]
+
+
+def whose(store: Store) -> dict[str, Ownership]:
+    """Whose each watchlist is, by name."""
+    with connection(store) as conn:
+        rows = conn.execute(select(_LIST.name, _LIST.owner, _LIST.team, _LIST.visibility))
+        return {row.name: Ownership(row.owner, row.team, row.visibility) for row in rows}
 
 
 def get(store: Store, name: str) -> Watchlist:
@@ -128,7 +148,7 @@ def _lists() -> Select[Any]:
     joined = tables.watchlists.join(last, last.c.name == _LIST.name).join(
         tables.watchlist_versions, (_VERSION.name == _LIST.name) & (_VERSION.version == last.c.version)
     )
-    return select(*shown, _LIST.owner, _LIST.visibility, _LIST.description, *made).select_from(joined)
+    return select(*shown, _LIST.owner, _LIST.team, _LIST.visibility, _LIST.description, *made).select_from(joined)
 
 
 def _versions() -> Select[Any]:
@@ -157,7 +177,7 @@ def targets_of(conn: Connection, name: str, row: Row[Any]) -> pl.DataFrame:
 def _watchlist(row: Row[Any]) -> Watchlist:
     made = from_micros(row.made)
     assert made is not None
-    return Watchlist(row.name, row.owner, row.visibility, row.description, made, row.maker, _version(row))
+    return Watchlist(row.name, row.owner, row.team, row.visibility, row.description, made, row.maker, _version(row))
 
 
 def _version(row: Row[Any]) -> Version:

@@ -7,7 +7,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from broker.api.problems import TooBusyError
@@ -37,6 +37,7 @@ class _Job:
     total: int = 0
     result: dict[str, Any] | None = None
     error: str | None = None
+    who: str | None = None
 
 
 class Jobs:
@@ -56,7 +57,7 @@ class Jobs:
         TooBusyError
             Too many are under way.
         """
-        name, job = uuid.uuid4().hex[:16], _Job()
+        name, job = uuid.uuid4().hex[:16], _Job(who=asked.who)
         with self._lock:
             if sum(other.state == "running" for other in self._jobs.values()) >= WAITING:
                 raise TooBusyError(f"{WAITING} backtests are under way: try again when some are done")
@@ -68,7 +69,7 @@ class Jobs:
         return name
 
     def get(self, name: str) -> Mapping[str, Any]:
-        """How one stands: ``state, done, total, result, error``.
+        """How one stands: ``id, state, done, total, result, error, who``.
 
         Raises
         ------
@@ -76,7 +77,15 @@ class Jobs:
             There is none.
         """
         job = self._job(name)
-        return {"id": name, "state": job.state, "done": job.done, "total": job.total, "result": job.result, "error": job.error}
+        return {
+            "id": name,
+            "state": job.state,
+            "done": job.done,
+            "total": job.total,
+            "result": job.result,
+            "error": job.error,
+            "who": job.who,
+        }
 
     def plot(self, name: str) -> bytes:
         """PNG of one that is done.
@@ -105,7 +114,8 @@ class Jobs:
             job.done, job.total = done, total
 
         try:
-            told = backtest(self._parts, asked.spec, asked.since, asked.until, advance)
+            now = replace(self._parts, filters=self._parts.book.now())  # not those of when we began to serve
+            told = backtest(now, asked.spec, asked.since, asked.until, advance)
             refused = None if asked.force else _refused(told, self._parts)
             job.result = plain(told.as_dict()) | {"matches": list(told.matches[:MOST_LISTED]), "refused": refused}
             job.state = "done"

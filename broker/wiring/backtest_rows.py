@@ -14,7 +14,7 @@ from broker.alert import COMMON
 from broker.decode.dispatch import NOTICE_STREAMS
 from broker.errors import ExpressionError, UsageError
 from broker.filtering.definition import FilterSpec
-from broker.filtering.evaluate import evaluate, make_plan
+from broker.filtering.evaluate import make_plan, pick
 from broker.filtering.expression import compile_expression
 from broker.filtering.parse import Parsed
 from broker.process import associate, features
@@ -273,9 +273,10 @@ def mask(spec: FilterSpec, frame: pl.DataFrame, faults: Faults) -> pl.Series:
         faults[message] += frame.height
 
     plain = bare(frame)
-    masks = evaluate(make_plan([spec], plain.schema), plain, fault)
+    picked = pick(make_plan([spec], plain.schema), plain, fault)
     wants = frozenset({spec.name} if spec.tests else ())
-    return real_ones(masks, frame["alert_tense"], wants).get(spec.name, nothing)
+    rows = real_ones(picked, frame["alert_tense"], wants).get(spec.name)
+    return nothing if rows is None else nothing.scatter(rows, values=True)
 
 
 def bare(frame: pl.DataFrame) -> pl.DataFrame:

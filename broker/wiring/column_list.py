@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,8 +27,6 @@ from broker.settings import Settings
 from broker.simulate import ztf_schema
 from broker.store import catalogs, columns, engine, migrate, regions, schemas_seen, watchlists
 from broker.store.catalogs import Catalog
-from broker.store.regions import Region
-from broker.store.watchlists import Watchlist
 from broker.topics import COINCIDENCE_STREAM
 from broker.wiring import column_words as words
 from broker.wiring.parts import Parts, declarations_of
@@ -55,8 +53,6 @@ class AtHand:
         Folder of the frames.
     lists
         Names of the watchlists and regions, by prefix of their columns; ``None`` where nobody could be asked.
-    shown
-        Those of them that everybody may see.
     """
 
     declarations: Mapping[str, Declaration]
@@ -64,7 +60,6 @@ class AtHand:
     catalogs: tuple[Catalog, ...] | None = None
     frames: Path | None = None
     lists: Mapping[str, Sequence[str]] | None = None
-    shown: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def at_hand(settings: Settings, data: Path) -> AtHand:
@@ -78,9 +73,15 @@ def at_hand(settings: Settings, data: Path) -> AtHand:
         return _gathered(declarations, opened.store, tuple(catalogs.open_all(data / "catalogs")), data / "frames")
 
 
-def of_parts(parts: Parts) -> AtHand:
-    """What there is in a data folder that is open."""
-    return _gathered(parts.declarations, parts.store, parts.catalogs, parts.frames)
+def of_parts(parts: Parts, hidden: Collection[str] = ()) -> AtHand:
+    """What there is in a data folder that is open.
+
+    Parameters
+    ----------
+    hidden
+        Watchlists and regions that are not to be told of, by how the names of their columns begin.
+    """
+    return _gathered(parts.declarations, parts.store, parts.catalogs, parts.frames, hidden)
 
 
 def streams(found: AtHand) -> tuple[str, ...]:
@@ -121,7 +122,8 @@ def known_of(stream: str, found: AtHand) -> Known:
         absent = {each.name: (each.type, "surveys alone have it") for each in (*words.sky_maps(), *words.light_curve())}
     classes = (each for _, each in _notice_fields() if each.name.startswith("classification."))
     absent |= {each.name: (each.type, "notices of LVK and GCN alone have it") for each in classes}
-    named = words.lists(found.shown.get("watchlist", ()), found.shown.get("moc", ()))
+    lists = found.lists or {}
+    named = words.lists(lists.get("watchlist", ()), lists.get("moc", ()))
     told = _unique([*words.common(survey=survey), *packet, *_catalogs(found), *ours, *named])
     names = {each.name for each in told}
     elsewhere = {name: each for name, each in {**older, **absent}.items() if name not in names}
@@ -139,19 +141,19 @@ class _Opened:
         engine.close(self.store)
 
 
-def _gathered(declarations: Mapping[str, Declaration], store: engine.Store, built: tuple[Catalog, ...], frames: Path) -> AtHand:
+def _gathered(
+    declarations: Mapping[str, Declaration],
+    store: engine.Store,
+    built: tuple[Catalog, ...],
+    frames: Path,
+    hidden: Collection[str] = (),
+) -> AtHand:
     seen: dict[str, list[Any]] = {}
     for row in schemas_seen.listing(store):
         seen.setdefault(row["stream"], []).insert(0, row["schema"])
-    there: dict[str, Sequence[Watchlist] | Sequence[Region]] = {
-        "watchlist": watchlists.listing(store),
-        "moc": regions.listing(store),
-    }
-    names = {prefix: [one.name for one in some] for prefix, some in there.items()}
-    open_ = {
-        prefix: [one.name for one in some if one.owner is None or one.visibility == "public"] for prefix, some in there.items()
-    }
-    return AtHand(declarations, seen, built, frames, names, open_)
+    there = {"watchlist": watchlists.whose(store), "moc": regions.whose(store)}
+    lists = {kind: [name for name in sorted(known) if f"{kind}.{name}" not in hidden] for kind, known in there.items()}
+    return AtHand(declarations, seen, built, frames, lists)
 
 
 def _unique(listed: Iterable[ColumnInfo]) -> list[ColumnInfo]:

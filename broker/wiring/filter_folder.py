@@ -73,9 +73,8 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all) -> None:
         for name in gone:
             _put_aside(conn, name, FILE, "its file is gone")
             filters.keep_file(conn, name, None)
-    log.info(
-        "filters taken in from their folder", folder=str(folder), taken=_few(file.name for file, _ in right), gone=_few(gone)
-    )
+    told = {"taken": _few(file.name for file, _ in right), "gone": _few(gone)}
+    log.info("filters taken in from their folder", folder=str(folder), **{how: names for how, names in told.items() if names})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import polars as pl
 
 from broker.alert import EVENT_KINDS
 from broker.filtering.definition import FilterSpec
-from broker.filtering.evaluate import evaluate, make_plan
+from broker.filtering.evaluate import make_plan, pick
 from broker.process.associate import LiveMap
 from broker.science.mapindex import lookup, pack
 from broker.store.revisions import EventChange
@@ -59,15 +59,14 @@ def picked(filters: Sequence[FilterSpec], rows: pl.DataFrame, fault: Callable[[s
         def tell(name: str, message: str, at: str = str(stream)) -> None:
             fault(name, at, message)
 
-        masks = evaluate(make_plan(seeing, some.schema), some, tell)
-        for spec in seeing:
-            if spec.name in masks:
-                ids = some["alert_id"].filter(masks[spec.name])
-                found.append(
-                    pl.DataFrame({"alert_id": ids}).select(
-                        pl.lit(spec.name).alias("filter"), pl.lit(str(spec.version)).alias("version"), "alert_id"
-                    )
+        versions = {spec.name: str(spec.version) for spec in seeing}
+        for name, numbers in pick(make_plan(seeing, some.schema), some, tell).items():
+            ids = some["alert_id"].gather(numbers)
+            found.append(
+                pl.DataFrame({"alert_id": ids}).select(
+                    pl.lit(name).alias("filter"), pl.lit(versions[name]).alias("version"), "alert_id"
                 )
+            )
     return pl.concat(found)
 
 

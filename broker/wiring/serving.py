@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any
@@ -52,6 +53,7 @@ from broker.wiring.checks import check_names
 from broker.wiring.gate import gate_of
 from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
+from broker.wiring.owners import Owners
 from broker.wiring.parts import Parts
 
 __all__ = ["listen", "serve", "services", "up"]
@@ -66,7 +68,7 @@ DRAWN_ORDERS = (8, 7, 6, 5, 4)
 
 def services(parts: Parts) -> Services:
     """What the API serves from."""
-    jobs = Jobs(parts)
+    jobs, owners = Jobs(parts), Owners(parts.store)
     return Services(
         store=parts.store,
         log=parts.log,
@@ -85,15 +87,21 @@ def services(parts: Parts) -> Services:
         voevent=lambda event: _voevent(parts, event),
         catalogs=lambda: hosts.built(parts.data / "catalogs"),
         galaxies=lambda event, asked: hosts.of_event(parts, event, asked),
-        columns=lambda stream: column_list.known_of(stream, column_list.of_parts(parts)),
-        check_filter=lambda text, stream: filter_check.check(text, "the filter", column_list.of_parts(parts), stream),
-        check_condition=lambda where, stream: filter_check.check_where(where, column_list.of_parts(parts), stream),
+        columns=lambda stream, hidden: column_list.known_of(stream, column_list.of_parts(parts, hidden)),
+        check_filter=lambda text, stream, hidden: filter_check.check(
+            text, "the filter", column_list.of_parts(parts, hidden), stream
+        ),
+        check_condition=lambda where, stream, hidden: filter_check.check_where(
+            where, column_list.of_parts(parts, hidden), stream
+        ),
         alarms=lambda: heartbeats.alarms(parts),
         gate=gate_of(parts),
         explain=lambda asked: explain.told(parts, asked),
         backtests=Backtests(jobs.start, jobs.get, jobs.plot),
-        trace=lambda alert_id: trace.trace(parts, alert_id).as_dict(),
+        trace=lambda alert_id: trace.trace(replace(parts, filters=parts.book.now()), alert_id).as_dict(),
         auth=people.auth_of(parts.settings),
+        filter_owners=owners.filters,
+        column_owners=owners.columns,
         version=version("nuncius"),
     )
 

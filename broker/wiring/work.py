@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from broker.process.dedupe import dedupe
 from broker.process.features import features
 from broker.process.host_distance import Distances
 from broker.process.localise import localise
-from broker.process.select import select, wanted
+from broker.process.select import matched, select, wanted
 from broker.process.watch import watch
 from broker.record import Message, Record, TopicPartition
 from broker.science.circle import Circle
@@ -86,7 +87,7 @@ def steps(parts: Parts, keep: dict[str, str], live: LiveMapsNow) -> dict[str, li
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Force:
     """What is in force for a batch.
 
@@ -102,6 +103,11 @@ class _Force:
     parts: Parts
     steps: Mapping[str, Sequence[tuple[str, Step]]]
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Version in force by filter."""
+        return {spec.name: str(spec.version) for spec in self.parts.filters}
 
 
 @dataclass(slots=True)
@@ -152,7 +158,7 @@ class Worker:
         placed, addresses = self._place(batch)
         changes: list[EventChange] = []
         with self._keeping(decoded, batch, placed, addresses, changes), _timed("encode"):
-            messages = encode(batch, self.parts.filters, addresses)
+            messages = encode(batch, matched(self.parts.filters, batch), addresses)
         survey = stream in self.parts.declarations
         if survey and batch.frame["time"].null_count() < batch.frame.height and self.live.changed():
             # Whoever changed the event may have looked for alerts before these were kept.
@@ -223,8 +229,8 @@ class Worker:
 
     def _database(self, decoded: Batch, batch: Batch, addresses: Sequence[Address], changes: list[EventChange]) -> None:
         ids = batch.frame["alert_id"]
-        versions = {spec.name: str(spec.version) for spec in self.parts.filters}
-        along = selected(batch.frame, self.parts.filters, batch.matches)
+        versions = self.force.versions
+        along = selected(batch.frame, matched(self.parts.filters, batch), batch.matches)
         found = [
             matches.Match(name, versions[name], ids[int(row)], sent)
             for name, rows in batch.matches.items()
@@ -292,11 +298,8 @@ def _per_record(numbers: pl.Series | Iterable[int], records: int) -> npt.NDArray
 
 
 def _count(batch: Batch) -> None:
-    for outcome, number in (
-        ("published", batch.frame.height),
-        ("duplicate", batch.duplicates),
-        ("rejected", len(batch.rejected)),
-    ):
+    counts = {"published": batch.frame.height, "duplicate": batch.duplicates, "rejected": len(batch.rejected)}
+    for outcome, number in counts.items():
         ALERTS.labels(batch.stream, outcome).inc(number)
     for rejection in batch.rejected:
         DEAD_LETTERS.labels(batch.stream, rejection.stage).inc()

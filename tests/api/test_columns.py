@@ -23,9 +23,9 @@ def api(here: World) -> Iterator[httpx.Client]:
     found = column_list.at_hand(load(None), Path("/no/such/folder"))
     services = replace(
         here.services,
-        columns=lambda stream: column_list.known_of(stream, found),
-        check_filter=lambda text, stream: filter_check.check(text, "the filter", found, stream),
-        check_condition=lambda where, stream: filter_check.check_where(where, found, stream),
+        columns=lambda stream, _hidden: column_list.known_of(stream, found),
+        check_filter=lambda text, stream, _hidden: filter_check.check(text, "the filter", found, stream),
+        check_condition=lambda where, stream, _hidden: filter_check.check_where(where, found, stream),
     )
     with served(services) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client

@@ -27,7 +27,7 @@ from broker.api.principal import (
 )
 from broker.api.services import PublishedSchema
 from broker.errors import NotFoundError
-from broker.store import tokens
+from broker.store import filters, tokens
 from broker.telemetry import MATCHES
 from consumers import RequestError, fetch_packet, subscribe
 from tests.api.people import Thing, asked, bearer, populate
@@ -43,6 +43,8 @@ LISTED = f"ztf:{BIG + 500}"
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("hidden")) as made:
         populate(made.store)
+        for name, owned in OWNERS.items():
+            filters.share(made.store, name, filters.Ownership(owned.owner, owned.team, owned.visibility))
         columns = {"watchlist.mine.sep": 1.25, "watchlist.mineral.sep": 2.5, "moc.ours": True}
         write(made.store, [survey_alert(500, minutes=600) | columns], {PRIVATE: [LISTED], TEAMS: [LISTED]})
         schemas = [PublishedSchema(7, f"matched.{name}-value", 1, SCHEMAS[0].schema) for name in (PRIVATE, TEAMS, "other")]
@@ -68,7 +70,7 @@ def client(there: World) -> Iterator[httpx.Client]:
 def addresses(client: httpx.Client) -> list[str]:
     """Every address that is only read, of things that are there."""
     known = {"alert_id": LISTED, "object_id": "ZTF24aa00500", "subject": "nuncius.alert", "version": "1", "schema_id": "7"}
-    known |= {"kind": "science", "coincidence": "x", "team": "moon"}
+    known |= {"kind": "science", "coincidence": "x", "team": "moon", "stream": "ztf", "job_id": "x", "ident": "x"}
     found = []
     for path, operations in client.get("/api/v1/openapi.json").json()["paths"].items():
         if "get" not in operations or path == "/api/v1/live" or "/oidc/" in path:

@@ -39,12 +39,12 @@ def asking(here: World) -> Iterator[httpx.Client]:
 
 
 def test_the_life_of_a_watchlist(client: httpx.Client) -> None:
-    asked = {"name": "sne", "radius": 3, "description": "mine", "visibility": "team", "owner": "me"}
+    asked = {"name": "sne", "radius": 3, "description": "mine", "visibility": "team", "team": "moon", "owner": "me"}
     made = client.post(LISTS, params=asked, files={"file": ("sne.csv", CSV)})
     assert made.status_code == 201, made.text
     shown = made.json()
-    assert {name: shown[name] for name in ("name", "description", "visibility", "owner")} == {
-        name: asked[name] for name in ("name", "description", "visibility", "owner")
+    assert {name: shown[name] for name in ("name", "description", "visibility", "team", "owner")} == {
+        name: asked[name] for name in ("name", "description", "visibility", "team", "owner")
     }
     assert (shown["newest"]["targets"], shown["newest"]["radius"], shown["ignored"]) == (2, 3.0, ["mag"])
     assert client.post(LISTS, params=asked, content=CSV).status_code == 409

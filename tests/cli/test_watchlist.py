@@ -42,12 +42,12 @@ def test_the_life_of_a_watchlist(data: Path, capfd: pytest.CaptureFixture[str]) 
     assert nuncius(data, "watchlist", "put-target", "sne", "Crab", "05:34:31.9", "-22:00:52", "--radius", "9") == 0
     assert nuncius(data, "watchlist", "put-target", "sne", "South", "12.5", "-70.25") == 0
     assert nuncius(data, "watchlist", "remove-target", "sne", "M31") == 0
-    assert nuncius(data, "watchlist", "change", "sne", "--visibility", "team") == 0
+    assert nuncius(data, "watchlist", "change", "sne", "--visibility", "private") == 0
     assert "version 4: 3 targets" in capfd.readouterr().err
     assert nuncius(data, "watchlist", "list", "--json") == 0
     (listed,) = json.loads(capfd.readouterr().out)
     assert (listed["name"], listed["version"], listed["targets"], listed["radius"]) == ("sne", 4, 3, 3.0)
-    assert (listed["visibility"], listed["description"]) == ("team", "[mine]")
+    assert (listed["visibility"], listed["description"]) == ("private", "[mine]")
     assert nuncius(data, "watchlist", "show", "sne", "--json") == 0
     versions = json.loads(capfd.readouterr().out)["versions"]
     assert [each["change"] for each in versions] == ["target M31 removed", "target South put", "target Crab put", "made"]

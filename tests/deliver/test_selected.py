@@ -47,3 +47,8 @@ def test_the_same_as_on_kafka() -> None:
 
 def test_nothing_picked_is_nothing_made() -> None:
     assert selected(FRAME, FILTERS, {"none": np.empty(0, np.int64)}) == {}
+
+
+def test_a_filter_that_selects_common_columns_only() -> None:
+    given = batch(FRAME, {"few": [0, 2]})
+    assert selected(given.frame, [spec("few", ["mag", "ra"])], given.matches) == {"few": ["{}", "{}"]}

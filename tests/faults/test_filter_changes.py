@@ -32,16 +32,20 @@ ROUND = 100  # alerts done between two changes, at least: more than two batches,
 MOST = 20_000
 LIMITS = (16.0, 17.0, 18.0, 18.5, 19.0)
 
-ENGINES = ["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.postgres])]
+WAYS = [  # by an edited file, or through the API's own functions; each takes a minute
+    ("embedded", "database"),
+    pytest.param(("kafka", "file"), marks=[pytest.mark.kafka, pytest.mark.postgres]),
+]
 
 
-@pytest.fixture(params=ENGINES)
-def nuncius(request: pytest.FixtureRequest, tmp_path: Path) -> Installation:
+@pytest.fixture(params=WAYS, ids="-".join)
+def nuncius(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Installation, str]:
     (tmp_path / "data" / "filters").mkdir(parents=True)
-    if request.param == "embedded":
-        return install(tmp_path / "data")
+    engine, how = request.param
+    if engine == "embedded":
+        return install(tmp_path / "data"), how
     kafka, store = request.getfixturevalue("own_kafka"), request.getfixturevalue("fresh_postgres")
-    return install(tmp_path / "data", kafka=kafka, store=store)
+    return install(tmp_path / "data", kafka=kafka, store=store), how
 
 
 def text(number: int) -> str:
@@ -95,15 +99,15 @@ def waiting(parts: Parts) -> int:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("how", ["file", "database"])
-def test_twenty_changes(nuncius: Installation, how: str) -> None:
-    folder = nuncius.data / "filters"
-    config = nuncius.config.read_text()
-    nuncius.config.write_text(f'filters = "filters"\n{config}[backtest]\nmost_share = 1.0\n')
+def test_twenty_changes(nuncius: tuple[Installation, str]) -> None:
+    service, how = nuncius
+    folder = service.data / "filters"
+    config = service.config.read_text()
+    service.config.write_text(f'filters = "filters"\n{config}[backtest]\nmost_share = 1.0\n')
     for make in (text, narrow):
         (folder / f"{make.__name__}.toml").write_text(make(1))
     everyone: set[str] = set()
-    with open_parts(load(nuncius.config), nuncius.data) as parts, nuncius.running("process") as process:
+    with open_parts(load(service.config), service.data) as parts, service.running("process") as process:
         stop = threading.Event()
         feeder = threading.Thread(target=feed, args=(parts, everyone, stop))
         feeder.start()

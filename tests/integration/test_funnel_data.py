@@ -26,6 +26,7 @@ Value = Any
 Row = Mapping[str, Value]
 Clause = Callable[[Row], bool | None]
 
+STANDS_FOR_NULL = (-999.0, -99.0, -9999.0, -99999.0)  # in ZTF's packets; others say null
 SURVEYS = ("ztf", "lsst", "elasticc", "atlas", "winter", "pgir")
 
 
@@ -144,7 +145,8 @@ def fields(parts: Parts, row: Mapping[str, Value], wanted: set[str]) -> dict[str
 def at(packet: Value, name: str) -> Value:
     for part in name.split("."):
         packet = packet.get(part) if isinstance(packet, Mapping) else None
-    return None if isinstance(packet, float) and packet != packet else packet  # noqa: PLR0124 - not a number
+    number = isinstance(packet, int | float) and not isinstance(packet, bool)
+    return None if number and (packet != packet or packet in STANDS_FOR_NULL) else packet  # noqa: PLR0124 - not a number
 
 
 @pytest.mark.timeout(600)
@@ -166,7 +168,7 @@ def test_counts_are_those_of_every_packet(parts: Parts, rows: dict[str, dict[str
         assert (text, clause.passes_in_order) == (text, len(left))
     assert told.matched == len(left)
     picked = {row["alert_id"] for row in left}
-    some = random.Random(name).sample(seen, min(len(seen), 60))
+    some = random.Random(name).sample(seen, min(len(seen), 20))
     for row in some:
         said = {each.text.strip("()"): each.true for each in verdicts(parts, spec(name), row["alert_id"])}
         assert said == {text.strip("()"): test(row) for text, test in asked.items()}

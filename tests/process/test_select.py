@@ -11,7 +11,7 @@ from broker.decode.notices import decode_notices
 from broker.decode.schemas import LsstPackage
 from broker.decode.survey import decode_survey
 from broker.filtering.definition import FilterSpec, load_filters, parse_filter
-from broker.filtering.evaluate import Plan, evaluate, make_plan
+from broker.filtering.evaluate import Condition, Plan, evaluate, make_plan, pick
 from broker.filtering.expression import compile_expression
 from broker.paths import shipped
 from broker.process.select import select, wanted
@@ -68,12 +68,18 @@ def test_a_filter_that_fails_while_running_is_isolated():
     frame = batch(mag=[18.0], odd=[[1.0]])
     filters = [spec(f"f{i}", f"mag < {i}") for i in range(15, 25)]
     plan = make_plan(filters, frame.frame.schema)
-    broken = Plan({**plan.exprs, "broken": pl.col("odd") + pl.col("stream") > 1, "also": pl.col("gone") > 1}, plan.shared, {})
+    types = frame.frame.schema
+    odd = {"broken": pl.col("odd") + pl.col("stream") > 1, "also": pl.col("gone") > 1}
+    broken = Plan({**plan.conditions, **{name: Condition(expr, {}, types) for name, expr in odd.items()}}, {})
+    good = {f"f{i}" for i in range(19, 25)}
     told = []
     for _ in range(2):
         masks = evaluate(broken, frame.frame, lambda name, _: told.append(name))
-        assert {name for name, mask in masks.items() if mask[0]} == {f"f{i}" for i in range(19, 25)}
+        assert {name for name, mask in masks.items() if mask[0]} == good
     assert sorted(told) == ["also", "also", "broken", "broken"]
+    for _ in range(2):
+        assert pick(broken, frame.frame, lambda name, _: told.append(name)).keys() == good
+    assert sorted(told) == ["also"] * 4 + ["broken"] * 4
 
 
 def test_an_empty_batch_passes():

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from broker.api.pages import alert, api, event, events, filters, home, one_filter, search, sky_object, watchlists
+from broker.api.pages import account, alert, api, event, events, filters, home, one_filter, search, sky_object, watchlists
 from broker.api.pages.page import Page
 from broker.api.services import Services
 
@@ -31,6 +31,8 @@ PAGES = (
     sky_object.PAGE,
     search.PAGE,
     api.PAGE,
+    account.LOGIN,
+    account.PAGE,
 )
 HERE = Path(__file__).parent
 HEADERS = {

@@ -27,6 +27,7 @@ def upgrade() -> None:
             name,
             sa.Column("name", Id, nullable=False),
             sa.Column("owner", sa.Text()),
+            sa.Column("team", sa.Text()),
             sa.Column("visibility", sa.Text(), nullable=False),
             sa.Column("description", sa.Text(), nullable=False),
             sa.Column("created", sa.BigInteger(), nullable=False),

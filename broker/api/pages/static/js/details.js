@@ -7,7 +7,8 @@ export const position = (ra, dec) => `${hours(ra)} ${signed(dec)}  (${fixed(ra, 
 export function failed(error) {
   const box = byId("failed");
   box.classList.add("on");
-  box.replaceChildren(el("strong", {}, error.status === 404 ? "Not found. " : "That did not work. "), error.message);
+  box.replaceChildren(el("strong", {}, error.status === 404 ? "Not found. " : "That did not work. "), error.message,
+    ...(error.status === 401 ? [" ", el("a", { href: `/login?${new URLSearchParams({ next: location.pathname + location.search })}` }, "Log in")] : []));
 }
 
 export function facts(list, rows) {

@@ -90,13 +90,26 @@ async function recent() {
     el("td", {}, el("a", { href: alertPath(alert.alert_id) }, alert.event_name ?? alert.object_id ?? alert.alert_id)), el("td", { class: "num" }, alert.mag === null ? "" : `${alert.band ?? ""} ${fixed(alert.mag, 2)}`), el("td", { class: "num" }, version))));
 }
 
+/** Who is to see a new filter, where somebody has logged in whose it is. */
+function sharing() {
+  const [visibility, team] = (byId("seen").value || "public:").split(":");
+  return team ? { visibility, team } : { visibility };
+}
+
+async function offerSharing() {
+  const me = await get(api("me"));
+  const teams = Object.keys(me.teams).map((team) => [`team:${team}`, `team ${team}`]);
+  byId("seen").replaceChildren(...[["public:", "all"], ["private:", "me alone"], ...teams].map(([value, said]) => el("option", { value }, said)));
+  byId("sharing").hidden = !me.logged_in;
+}
+
 /** Keep what is in the editor as a draft. */
 async function save(base = shown && newest().version) {
   calm();
   const sent = editor.text;
   byId("save").disabled = true;
   try {
-    const kept = await (shown ? send("PUT", path(name), { text: sent, base: Number(base) }) : send("POST", path(), { text: sent }));
+    const kept = await (shown ? send("PUT", path(name), { text: sent, base: Number(base) }) : send("POST", path(), { text: sent, ...sharing() }));
     byId("conflict").hidden = true;
     if (life?.items.some((one) => one.version === kept.version)) {
       say(`It says what version ${kept.version} says, comments and examples aside: nothing new is kept.`);
@@ -174,7 +187,10 @@ async function start() {
     const last = newest();
     open(life.items.find((one) => one.version === wanted) ?? (last.state === "retired" ? live() : null) ?? last);
     await recent();
-  } else editor.open(STARTER);
+  } else {
+    editor.open(STARTER);
+    await offerSharing();
+  }
   for (const each of page.querySelectorAll(".later")) each.hidden = name === "";
   begin();
 }
