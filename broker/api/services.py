@@ -202,11 +202,14 @@ class Backtests:
         ``id, state, done, total, result, error, who`` by id. `NotFoundError` where there is none.
     plot
         PNG by id.
+    close
+        Ends them, however far they are.
     """
 
     start: Callable[[FilterWindow], str]
     get: Callable[[str], Mapping[str, Any]]
     plot: Callable[[str], bytes]
+    close: Callable[[], None] = lambda: None
 
 
 def _no_backtests(_asked: FilterWindow) -> str:
