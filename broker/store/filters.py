@@ -2,6 +2,8 @@
 
 A version is a draft, tested, live or retired; of a name at most one is live. Each change counts a counter up, so that whoever
 holds the live ones knows by one look-up whether they are still those.
+
+Longer than 300 lines: what may become of a version, and how that is kept, are one matter.
 """
 
 from __future__ import annotations
