@@ -41,8 +41,9 @@ def backtest(  # noqa: PLR0917 - each is an option of the command line
         from broker.filtering.definition import load_filter
         from broker.store.times import from_micros, to_micros
         from broker.wiring import backtest as testing
-        from broker.wiring.parts import open_parts
+        from broker.wiring.parts import open_parts, use_sites
 
+    use_sites(options.settings())
     spec = load_filter(file)
     settings = options.settings()
     start, end = (None if edge is None else from_micros(to_micros(edge)) for edge in (since, until))

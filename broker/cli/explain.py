@@ -34,8 +34,9 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
         from broker.filtering.definition import load_filter
         from broker.store.times import from_micros, to_micros
         from broker.wiring import explain as explaining
-        from broker.wiring.parts import open_parts
+        from broker.wiring.parts import open_parts, use_sites
 
+    use_sites(options.settings())
     spec = load_filter(file)
     with open_parts(options.settings(), folder) as parts:
         if alert is not None:

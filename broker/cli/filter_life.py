@@ -97,8 +97,10 @@ def add(
     with busy("open"):
         from broker.filtering.definition import load_filter
         from broker.store import filter_life
-    load_filter(file)  # what is wrong is told with the file's name and line
+        from broker.wiring.parts import use_sites
     options = context(ctx)
+    use_sites(options.settings())
+    load_filter(file)  # what is wrong is told with the file's name and line
     with opened(options.settings(), options.data) as parts:
         kept = filter_life.add(parts.store, file.read_text("utf-8"), filter_life.LOCAL, base=base)
     _tell(kept, as_document)

@@ -75,7 +75,7 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all, place: str = "
     # A file that cannot be read may be that of any filter, and a wrong one with a new name may be one that was renamed: none is
     # retired as long as there is one.
     refused = {file.name for file in changed} - {file.name for file in same} - {file.name for file, _ in right} - before.keys()
-    gone = () if spoiled or refused else before.keys() - found.keys()
+    gone = set[str]() if spoiled or refused else before.keys() - found.keys()
     if not right and not gone and not same:
         return
     taken: list[str] = []
@@ -87,8 +87,8 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all, place: str = "
             if known.get(file.name) != file.digest and _take(conn, file, spec):
                 filters.keep_file(conn, place, file.name, file.digest)
                 taken.append(file.name)
-        gone = sorted(known.keys() & gone)
-        for name in gone:
+        gone &= known.keys()
+        for name in sorted(gone):
             _put_aside(conn, name, FILE, "its file is gone")
             filters.keep_file(conn, place, name, None)
     if not taken and not gone:
