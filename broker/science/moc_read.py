@@ -88,8 +88,8 @@ def _column(data: bytes) -> tuple[npt.NDArray[Any], dict[str, str]]:
                 varies = re.match(
                     r"\d*[PQ]", header.get("TFORM1", "")
                 )  # each row of such a column may stand for the same bytes
-                single = table is not None and len(names) == 1 and not varies
-                column = np.asarray(table.data.field(0)) if single else None
+                single = len(names) == 1 and not varies
+                column = np.asarray(table.data.field(0)) if table is not None and single else None
     except Exception as error:  # astropy raises whatever it stumbles over
         raise UsageError(f"no MOC: FITS that cannot be read ({type(error).__name__}: {error})") from error
     if varies:
