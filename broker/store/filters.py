@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, select
 
 from broker.errors import ConflictError, NotFoundError, UsageError
+from broker.filtering.parse import nearest
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
 from broker.store.times import from_micros, now
@@ -159,7 +160,8 @@ def versions(store: Store, name: str) -> list[FilterVersion]:
     with connection(store) as conn:
         found = of(conn, name)
     if not found:
-        raise NotFoundError(f"no filter {name!r}: `nuncius filter list` names those there are")
+        there = sorted(whose(store))
+        raise NotFoundError(f"no filter {name!r}{nearest(name, there)}: `nuncius filter list --state all` names all there are")
     return found
 
 
