@@ -6,8 +6,9 @@ import statistics
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +37,24 @@ SETS: Mapping[str, tuple[int, Sequence[str]]] = {
     f"1,000 and {len(HOSTILE)} hostile": (1000, HOSTILE),
 }
 REPEATS = 3
-SMALL, BATCHES = 13, 25  # alerts in the small batches whose time is taken, and how many of them
-HEADS = ("packets /s", "ratio", "CPU ms", "ratio", f"{SMALL} packets, ms", "ratio", "select, µs a packet")
+HEADS = ("packets /s", "ratio", "CPU ms a packet", "ratio")
+BATCHES = {13: 40, 500: 8}
+"""Sizes of the batches that are timed one by one, and how many of each."""
+BATCH_HEADS = ("ms a batch", "ratio", "CPU ms", "ratio", "of it select, ms")
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """One repeat.
+    """One repeat: milliseconds by the clock and of processor time, of a packet on the path, or of a batch.
 
     Parameters
     ----------
-    rate, cpu
-        Packets a second by the clock, and milliseconds of processor time a packet.
-    small
-        Milliseconds of a small batch, from its decoding until it is kept and ready to be published; median.
     select
-        Microseconds of the step `select`, a packet.
+        Milliseconds of the step `select`.
     """
 
-    rate: float
+    clock: float
     cpu: float
-    small: float
     select: float
 
 
@@ -66,68 +64,105 @@ def run(folder: Path, services: Services, *, quick: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        By case, engine and set: every repeat.
+        By case, engine or size of batch, and set: every repeat.
     """
-    console = Console(width=170)
-    runs: dict[tuple[str, str, str], list[Once]] = {}
+    console = Console(width=150)
+    paths: dict[tuple[str, str, str], list[Once]] = {}
+    batches: dict[tuple[str, str, str], list[Once]] = {}
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("filters", total=len(CASES) * len(ENGINES) * len(SETS) * REPEATS)
+        task = bar.add_task("filters", total=len(CASES) * (len(ENGINES) * len(SETS) * REPEATS + len(BATCHES)))
         for case in CASES:
             packets = simulate(case, quick=quick)
             sets = {name: folder / f"{case.stream}-{at}" for at, name in enumerate(SETS)}
             for name, (count, more) in SETS.items():
                 write_filters(sets[name], count, stream=case.stream, more=more)
-            for repeat in range(REPEATS):
-                for engine in ENGINES:
-                    for name, filters in sets.items():
-                        bar.update(task, description=f"{case.name} on {engine}, {name} filters, {repeat + 1} of {REPEATS}")
-                        values = settings_of(services, engine, quick=quick) | {"filters": str(filters)}
-                        with open_parts(Settings(**values), folder / uuid.uuid4().hex) as parts:
-                            runs.setdefault((case.name, engine, name), []).append(_once(parts, case.stream, packets))
-                        bar.advance(task)
-    console.print(_table(runs))
-    return {" ".join(key): [asdict(once) for once in group] for key, group in runs.items()}
+            for size, count in BATCHES.items():
+                bar.update(task, description=f"{case.name}, batches of {size}")
+                for name, group in _batches(folder, case.stream, packets, sets, (size, count)).items():
+                    batches[case.name, f"{size}", name] = group
+                bar.advance(task)
+            for repeat, engine, (name, filters) in product(range(REPEATS), ENGINES, sets.items()):
+                bar.update(task, description=f"{case.name} on {engine}, {name} filters, {repeat + 1} of {REPEATS}")
+                values = settings_of(services, engine, quick=quick) | {"filters": str(filters)}
+                with open_parts(Settings(**values), folder / uuid.uuid4().hex) as parts:
+                    paths.setdefault((case.name, engine, name), []).append(_path(parts, case.stream, packets))
+                bar.advance(task)
+    console.print(_batch_table(batches))
+    console.print(_path_table(paths))
+    return {" ".join(key): [asdict(once) for once in group] for key, group in (batches | paths).items()}
 
 
-def _once(parts: Parts, stream: str, packets: Sequence[bytes]) -> Once:
-    held = SMALL * BATCHES
+def _path(parts: Parts, stream: str, packets: Sequence[bytes]) -> Once:
+    """Milliseconds a packet from log to log."""
     skip_to_end(parts, stream)
     append(parts, stream, packets[:WARM])  # filters are compiled here
     running.drain(parts, lambda _records: None)
     before = step_seconds()
-    append(parts, stream, packets[WARM:-held])
+    append(parts, stream, packets[WARM:])
     path = pace(lambda tell: running.drain(parts, tell))
     spent = step_seconds()["select"] - before["select"]
-    return Once(path.rate, path.cpu, _small(parts, stream, packets[-held:]), 1e6 * spent / (len(packets) - held - WARM))
+    return Once(1000 / path.rate, path.cpu, 1000 * spent / (len(packets) - WARM))
 
 
-def _small(parts: Parts, stream: str, packets: Sequence[bytes]) -> float:
-    """Milliseconds of a small batch, the log left out."""
-    times = []
-    topic = topics.raw(stream)
-    with closing(Archive(parts.archive_root, "bench")) as archive, Worker.of(parts, archive) as worker:
-        for first in range(0, len(packets), SMALL):
-            records = [Record(topic, 7, first + at, 0, None, data) for at, data in enumerate(packets[first : first + SMALL])]
-            began = time.perf_counter()
-            worker(stream, records)
-            times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times[1:])
+def _batches(
+    folder: Path, stream: str, packets: Sequence[bytes], sets: Mapping[str, Path], shape: tuple[int, int]
+) -> dict[str, list[Once]]:
+    """Milliseconds of batches from their decoding until they are kept and ready to be published, by set.
+
+    Parameters
+    ----------
+    shape
+        Size of the batches, and how many there are.
+    """
+    size, count = shape
+    found: dict[str, list[Once]] = {name: [] for name in sets}
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for name, filters in sets.items():
+            parts = stack.enter_context(open_parts(Settings(filters=str(filters)), folder / uuid.uuid4().hex))
+            archive = stack.enter_context(closing(Archive(parts.archive_root, "bench")))
+            workers[name] = stack.enter_context(Worker.of(parts, archive))
+        for first in range(0, min((count + 2) * size, len(packets) - size), size):
+            some = enumerate(packets[first : first + size], first)
+            records = [Record(topics.raw(stream), 0, offset, 0, None, data) for offset, data in some]
+            for name, worker in workers.items():
+                before, clock, cpu = step_seconds().get("select", 0.0), time.perf_counter(), time.process_time()
+                worker(stream, records)
+                spent = time.perf_counter() - clock, time.process_time() - cpu, step_seconds()["select"] - before
+                if first >= 2 * size:  # filters are compiled in the first
+                    found[name].append(Once(*(1000 * each for each in spent)))
+    return found
 
 
-def _table(runs: Mapping[tuple[str, str, str], list[Once]]) -> Table:
-    table = Table(title="The whole path by number of filters (medians of three; ratios to ten filters)")
+def _medians(group: Sequence[Once]) -> Once:
+    return Once(*(statistics.median(getattr(once, key) for once in group) for key in ("clock", "cpu", "select")))
+
+
+def _path_table(runs: Mapping[tuple[str, str, str], list[Once]]) -> Table:
+    table = Table(title=f"The whole path by number of filters (medians of {REPEATS}; ratios to ten filters)")
     for name in ("packets", "engine", "filters"):
         table.add_column(name)
     for name in HEADS:
         table.add_column(name, justify="right")
-    base = Once(1.0, 1.0, 1.0, 1.0)
-    for (case, engine, name), group in runs.items():
-        middle = Once(*(statistics.median(getattr(once, key) for once in group) for key in ("rate", "cpu", "small", "select")))
-        if name == next(iter(SETS)):
-            base = middle
+    for key, group in runs.items():
+        now, base = _medians(group), _medians(runs[*key[:2], next(iter(SETS))])
         table.add_row(
-            *(case, engine, name),
-            *(f"{middle.rate:,.0f}", f"{middle.rate / base.rate:.2f}", f"{middle.cpu:.3f}", f"{middle.cpu / base.cpu:.2f}"),
-            *(f"{middle.small:.1f}", f"{middle.small / base.small:.2f}", f"{middle.select:.1f}"),
+            *key, f"{1000 / now.clock:,.0f}", f"{base.clock / now.clock:.2f}", f"{now.cpu:.3f}", f"{now.cpu / base.cpu:.2f}"
+        )
+    return table
+
+
+def _batch_table(runs: Mapping[tuple[str, str, str], list[Once]]) -> Table:
+    table = Table(title="A batch by number of filters, without the log (medians; ratios to ten filters)")
+    for name in ("packets", "batch of", "filters"):
+        table.add_column(name)
+    for name in BATCH_HEADS:
+        table.add_column(name, justify="right")
+    for key, group in runs.items():
+        now, base = _medians(group), _medians(runs[*key[:2], next(iter(SETS))])
+        table.add_row(
+            *key,
+            *(f"{now.clock:.1f}", f"{now.clock / base.clock:.2f}", f"{now.cpu:.1f}", f"{now.cpu / base.cpu:.2f}"),
+            f"{now.select:.2f}",
         )
     return table

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from broker.api.auth import Principal
 from broker.api.hidden import Hidden, hidden_from
-from broker.api.params import instant
+from broker.api.params import in_order, instant
 from broker.api.services import FilterWindow, Services
 from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec, parse_filter
@@ -44,6 +44,7 @@ class Asked(BaseModel):
         """
         since = instant(self.since, "since") if self.since else None
         until = instant(self.until, "until") if self.until else None
+        in_order(since, until)
         hidden = hidden_from(services, asks)
         spec = self._spec(services, hidden)
         hidden.refuse(sorted(spec.columns))

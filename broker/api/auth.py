@@ -13,6 +13,7 @@ What is new is kept with ``owner=asks.user``, its author with ``asks.name``; `ma
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -219,7 +220,8 @@ class Authenticate:
             if cookie:
                 raise ForbiddenError("the request does not say which page it comes from: send Origin, or a token, not a cookie")
             return  # no browser
-        if origin in self._auth.origins or (origin != "null" and urlsplit(origin).netloc == request.headers.get("host")):
+        host = request.headers.get("host", "")
+        if origin in self._auth.origins or (origin.partition("://")[2] == host and (self._auth.required or _is_near(host))):
             return
         raise ForbiddenError(
             f"the request comes from a page of {origin}: if that is where browsers reach us, add it to auth.origins"
@@ -240,6 +242,18 @@ def _demand(asks: Principal, wanted: str) -> None:
         raise ForbiddenError("this asks for somebody who has logged in, not for a token: use `nuncius` or a log-in")
     whose = "only administrators may" if wanted == ADMIN else f"the token has not the scope {wanted}"
     raise ForbiddenError(f"{whose}: ask for one that may, `nuncius token add {asks.user} --scope {wanted}`")
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host is named so that no stranger can have the name stand for our address (DNS rebinding)."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return "." not in name or name.endswith((".localhost", ".local", ".internal"))
 
 
 def _address(request: Request) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from threading import Lock
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -117,6 +118,7 @@ class Move(BaseModel):
 def router(services: Services) -> APIRouter:
     """Routes of this resource."""
     routes = APIRouter(prefix="/filters", tags=["filters"], responses=RESPONSES)
+    making = Lock()  # or many at once would each be the last that the quotas allow, or one take the other's name
 
     @routes.get("")
     def every(
@@ -134,14 +136,16 @@ def router(services: Services) -> APIRouter:
         """Keep a filter as a draft; where accounts are required it is its author's."""
         named, _ = name_of(draft.text)
         _reads(services, asks, draft.text)
-        known = filters.whose(services.store)
-        if named in known:
-            changed_by(asks, known[named], f"filter {named!r}")
-        else:
-            within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
-            may_share(asks, draft.team, draft.visibility)
-        owned = filters.Ownership(asks.user, draft.team, draft.visibility)
-        return _whole(filter_life.add(services.store, draft.text, asks.name, owned=owned), services)
+        with making:
+            known = filters.whose(services.store)
+            if named in known:
+                changed_by(asks, known[named], f"filter {named!r}")
+            else:
+                within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
+                may_share(asks, draft.team, draft.visibility)
+            owned = filters.Ownership(asks.user, draft.team, draft.visibility)
+            kept = filter_life.add(services.store, draft.text, asks.name, owned=owned)
+        return _whole(kept, services)
 
     @routes.get("/{name}")
     def one(name: Name, asks: Asks) -> FilterText:

@@ -12,11 +12,14 @@ from broker.api.auth import Principal, changed_by, may_see, may_share, seen_by, 
 from broker.api.models import Utc
 from broker.api.principal import ForbiddenError, Owned
 from broker.api.problems import RESPONSES
+from broker.api.services import Services
 from broker.errors import NotFoundError
 from broker.filtering.definition import FilterSpec
+from broker.store import people
 from broker.store.lists import Ownership, unknown
+from broker.store.tokens import ADMIN, READ
 
-__all__ = ["IN_USE", "TAKEN", "Described", "changeable", "new", "refuse_in_use", "reshared", "visible"]
+__all__ = ["IN_USE", "TAKEN", "Described", "changeable", "new", "refuse_in_use", "refuse_readers", "reshared", "visible"]
 
 TAKEN: Final[dict[int | str, dict[str, Any]]] = {
     409: {"description": "There is one of that name", "content": RESPONSES[400]["content"]},
@@ -98,8 +101,8 @@ def new(asks: Principal, known: Mapping[str, Owned], kind: str, name: str, owned
     return Ownership(owned.owner or asks.user, owned.team, owned.visibility)
 
 
-def reshared(asks: Principal, before: Owned, owner: str | None, team: str | None, visibility: str | None) -> None:
-    """Refuse to give a list away, or to share it with a team one is not in; ``None`` stays as it is.
+def reshared(asks: Principal, before: Owned, owner: str | None, team: str | None, visibility: str | None) -> Ownership:
+    """Whose a list will be; refused is to give it away, or to share it with a team one is not in. ``None`` stays as it is.
 
     Raises
     ------
@@ -108,11 +111,11 @@ def reshared(asks: Principal, before: Owned, owner: str | None, team: str | None
     """
     if owner != before.owner:
         _own(asks, owner)
-    if team is None and visibility is None:
-        return
     wanted = (before.team if team is None else team) or None
     shown = visibility or before.visibility
-    may_share(asks, None if wanted == before.team and shown != "team" else wanted, shown)
+    if team is not None or visibility is not None:
+        may_share(asks, None if wanted == before.team and shown != "team" else wanted, shown)
+    return Ownership(owner or before.owner, wanted, shown)
 
 
 def refuse_in_use(filters: Sequence[FilterSpec], what: str, columns: Iterable[str], hidden: Collection[str] = ()) -> None:
@@ -124,6 +127,24 @@ def refuse_in_use(filters: Sequence[FilterSpec], what: str, columns: Iterable[st
         named.append("a filter of others")
     if named:
         raise HTTPException(409, f"{what} is asked for by {', '.join(named)}: take it out of there, or say force=true")
+
+
+def refuse_readers(services: Services, what: str, columns: Iterable[str], owned: Owned) -> None:
+    """Answer 409 where a live filter of somebody who may not see a list reads its columns: what it picks would tell of it.
+
+    Filters that nobody owns are administrators', who see all.
+    """
+    if owned.visibility == "public":
+        return
+    asked, owners = set(columns), services.filter_owners()
+    for spec in services.filters():
+        whose = owners.get(spec.name)
+        if asked.isdisjoint(spec.columns) or whose is None or whose.owner is None:
+            continue
+        reader = people.get(services.store, whose.owner)
+        scopes = {READ, ADMIN} if reader.admin else {READ}
+        if not may_see(Principal(reader.name, reader.teams, frozenset(scopes)), owned.owner, owned.team, owned.visibility):
+            raise HTTPException(409, f"a live filter of others asks for {what}: choose another name, or let it be public")
 
 
 def _own(asks: Principal, owner: str | None) -> None:

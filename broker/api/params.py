@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from broker.errors import UsageError
 
-__all__ = ["angle_dec", "angle_ra", "instant"]
+__all__ = ["angle_dec", "angle_ra", "in_order", "instant"]
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _SEXAGESIMAL = re.compile(
@@ -108,3 +108,15 @@ def instant(text: str, name: str = "time") -> datetime:
     except (ValueError, OverflowError):
         message = f"{name}={text!r} is no time: {remedy}"
         raise UsageError(message) from None
+
+
+def in_order(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a window that ends before it begins.
+
+    Raises
+    ------
+    UsageError
+        It does.
+    """
+    if since is not None and until is not None and since >= until:
+        raise UsageError(f"since ({since:%Y-%m-%dT%H:%M:%SZ}) is not before until ({until:%Y-%m-%dT%H:%M:%SZ})")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from broker.api.auth import Asks, may_see
 from broker.api.hidden import hidden_from
-from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, reshared, visible
+from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, refuse_readers, reshared, visible
 from broker.api.models import Utc
 from broker.api.packets import filename
 from broker.api.problems import RESPONSES
@@ -147,6 +148,8 @@ def _reading(routes: APIRouter, services: Services) -> None:
 
 
 def _making(routes: APIRouter, services: Services) -> None:
+    making = Lock()  # or many at once would each be the last that the quotas allow
+
     @routes.post("", status_code=201, responses=TOO_LARGE | TAKEN, openapi_extra=file_body("application/fits", required=False))
     async def make(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
@@ -164,14 +167,17 @@ def _making(routes: APIRouter, services: Services) -> None:
         def allowed() -> dict[str, Any]:
             most = services.auth.quotas.watchlists_per_user
             owned = new(asks, stored.whose(services.store), _KIND, name, Ownership(owner, team, visibility), most)
+            refuse_readers(services, f"region {name!r}", [f"moc.{name}"], owned)
             return asdict(owned) | {"description": description, "who": asks.name}
 
         def take(sent: Sent | None) -> ShownRegion:
-            more = allowed()  # others may have come while it was sent
-            if sent is not None:
-                return _shown(changes.create(services.store, name, _read(sent), **more))
-            assert event is not None
-            return _shown(changes.follow(services.store, name, event, level, **more))
+            inside = None if sent is None else _read(sent)
+            with making:
+                more = allowed()  # others may have come while it was sent
+                if inside is not None:
+                    return _shown(changes.create(services.store, name, inside, **more))
+                assert event is not None
+                return _shown(changes.follow(services.store, name, event, level, **more))
 
         if event is not None:
             return await run_in_threadpool(take, None)
@@ -196,7 +202,9 @@ def _changing(routes: APIRouter, services: Services) -> None:
     def change(name: Name, asked: RegionChange, asks: Asks) -> ShownRegion:
         """Change what is said of a region."""
         changeable(asks, known := stored.whose(services.store), _KIND, name)
-        reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        owned = reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        if asked.visibility is not None or asked.team is not None:
+            refuse_readers(services, f"region {name!r}", [f"moc.{name}"], owned)
         return _shown(changes.change(services.store, name, **asked.model_dump()))
 
     @routes.delete("/{name}", status_code=204, responses=IN_USE)

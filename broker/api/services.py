@@ -1,6 +1,8 @@
 """What the API is handed: everything it serves comes through here, put together by wiring.
 
 The store and the log are read directly; whatever needs decoding, or lies with other parts, is a plain callable.
+
+Longer than 300 lines, because a list of all that the API is handed is of use only whole.
 """
 
 from __future__ import annotations
@@ -202,11 +204,14 @@ class Backtests:
         ``id, state, done, total, result, error, who`` by id. `NotFoundError` where there is none.
     plot
         PNG by id.
+    close
+        Ends them, however far they are.
     """
 
     start: Callable[[FilterWindow], str]
     get: Callable[[str], Mapping[str, Any]]
     plot: Callable[[str], bytes]
+    close: Callable[[], None] = lambda: None
 
 
 def _no_backtests(_asked: FilterWindow) -> str:

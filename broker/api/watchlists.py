@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Annotated, Any
 
 import polars as pl
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from broker.api import cursor as tokens
 from broker.api.auth import Asks, may_see
 from broker.api.hidden import hidden_from
-from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, reshared, visible
+from broker.api.lists import IN_USE, TAKEN, Described, changeable, new, refuse_in_use, refuse_readers, reshared, visible
 from broker.api.models import Utc
 from broker.api.problems import RESPONSES
 from broker.api.render.table import TABLES, Format, render, wanted_format
@@ -178,6 +179,8 @@ def _targets(routes: APIRouter, services: Services) -> None:
 
 
 def _making(routes: APIRouter, services: Services) -> None:
+    making = Lock()  # or many at once would each be the last that the quotas allow
+
     @routes.post("", status_code=201, responses=TOO_LARGE | TAKEN, openapi_extra=_BODY)
     async def make(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
@@ -193,22 +196,25 @@ def _making(routes: APIRouter, services: Services) -> None:
 
         def allowed() -> Ownership:
             most = services.auth.quotas.watchlists_per_user
-            return new(asks, stored.whose(services.store), _KIND, name, Ownership(owner, team, visibility), most)
+            owned = new(asks, stored.whose(services.store), _KIND, name, Ownership(owner, team, visibility), most)
+            refuse_readers(services, f"watchlist {name!r}", _columns(name), owned)
+            return owned
 
         def take(sent: Sent) -> ListTaken:
-            owned = allowed()  # others may have come while it was sent
             frame, ignored = _read(sent)
-            made = changes.create(
-                services.store,
-                name,
-                frame,
-                radius=changes.RADIUS if radius is None else radius,
-                description=description,
-                visibility=owned.visibility,
-                owner=owned.owner,
-                team=owned.team,
-                who=asks.name,
-            )
+            with making:
+                owned = allowed()  # others may have come while it was sent
+                made = changes.create(
+                    services.store,
+                    name,
+                    frame,
+                    radius=changes.RADIUS if radius is None else radius,
+                    description=description,
+                    visibility=owned.visibility,
+                    owner=owned.owner,
+                    team=owned.team,
+                    who=asks.name,
+                )
             return ListTaken(**_shown(made).model_dump(), ignored=ignored)
 
         await run_in_threadpool(allowed)
@@ -234,7 +240,9 @@ def _changing(routes: APIRouter, services: Services) -> None:
     def change(name: Name, asked: ListChange, asks: Asks) -> ShownList:
         """Change what is said of a watchlist; another radius makes a version."""
         changeable(asks, known := stored.whose(services.store), _KIND, name)
-        reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        owned = reshared(asks, known[name], asked.owner, asked.team, asked.visibility)
+        if asked.visibility is not None or asked.team is not None:
+            refuse_readers(services, f"watchlist {name!r}", _columns(name), owned)
         return _shown(changes.change(services.store, name, **asked.model_dump(), who=asks.name))
 
     @routes.delete("/{name}", status_code=204, responses=IN_USE)
@@ -244,8 +252,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
         """Take a watchlist away with all its versions; refused while live filters ask for it."""
         changeable(asks, stored.whose(services.store), _KIND, name)
         if not force:
-            columns = [f"{_PREFIX}{name}.{kind}" for kind in _KINDS]
-            refuse_in_use(services.filters(), f"watchlist {name!r}", columns, hidden_from(services, asks).filters)
+            refuse_in_use(services.filters(), f"watchlist {name!r}", _columns(name), hidden_from(services, asks).filters)
         changes.remove(services.store, name)
         return Response(status_code=204)
 
@@ -263,6 +270,10 @@ def _changing_targets(routes: APIRouter, services: Services) -> None:
         """Take a target out of a watchlist: its next version."""
         changeable(asks, stored.whose(services.store), _KIND, name)
         return _shown(changes.remove_target(services.store, name, ident, who=asks.name))
+
+
+def _columns(name: str) -> list[str]:
+    return [f"{_PREFIX}{name}.{kind}" for kind in _KINDS]
 
 
 def _read(sent: Sent) -> tuple[pl.DataFrame, list[str]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import busy, context, err, out, print_json, progress
+from broker.cli.context import busy, context, err, out, print_json, progress, window
 from broker.cli.tables import show_table
+from broker.errors import UsageError
 
 if TYPE_CHECKING:
     from broker.wiring.backtest import Backtest
@@ -37,26 +38,28 @@ def backtest(  # noqa: PLR0917 - each is an option of the command line
     """
     options = context(ctx)
     folder = options.kept()
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise UsageError(f"--plot {plot}: there is no folder {plot.absolute().parent}")
     with busy("open"):
         from broker.filtering.definition import load_filter
-        from broker.store.times import from_micros, to_micros
         from broker.wiring import backtest as testing
-        from broker.wiring.parts import open_parts
+        from broker.wiring.parts import open_parts, use_sites
 
+    use_sites(options.settings())
     spec = load_filter(file)
     settings = options.settings()
-    start, end = (None if edge is None else from_micros(to_micros(edge)) for edge in (since, until))
+    start, end = window(since, until)
     with open_parts(settings, folder) as parts, progress() as bar:
         task = bar.add_task("alerts", total=None)
         told = testing.backtest(parts, spec, start, end, lambda done, total: bar.update(task, completed=done, total=total))
-    if plot is not None:
-        from broker.wiring.backtest_plot import draw
-
-        plot.write_bytes(draw(told.as_dict()))
     if as_document:
         print_json(told.as_dict())
     else:
         _show(told)
+    if plot is not None:
+        from broker.wiring.backtest_plot import draw
+
+        plot.write_bytes(draw(told.as_dict()))
     if not force:
         testing.refuse(told, settings)
 

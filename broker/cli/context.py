@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from broker.settings import Settings
     from broker.wiring.parts import Parts
 
-__all__ = ["SETTINGS_FILE", "Globals", "busy", "context", "err", "opened", "out", "print_json", "progress"]
+__all__ = ["SETTINGS_FILE", "Globals", "busy", "context", "err", "opened", "out", "print_json", "progress", "window"]
 
 SETTINGS_FILE = "nuncius.toml"
 
@@ -117,3 +117,17 @@ def opened(settings: Settings, data: Path) -> Iterator[Parts]:
 
             parts = stack.enter_context(open_parts(settings, data))
         yield parts
+
+
+def window(since: datetime | None, until: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Half-open window of time, UTC, of two options.
+
+    Raises
+    ------
+    UsageError
+        It ends before it begins.
+    """
+    start, end = (edge.replace(tzinfo=UTC) if edge is not None and edge.tzinfo is None else edge for edge in (since, until))
+    if start is not None and end is not None and start >= end:
+        raise UsageError(f"--since {start:%Y-%m-%dT%H:%M:%S} is not before --until {end:%Y-%m-%dT%H:%M:%S}")
+    return start, end

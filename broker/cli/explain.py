@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import busy, context, err, out, print_json, progress
+from broker.cli.context import busy, context, err, out, print_json, progress, window
 from broker.cli.tables import show_table
 
 __all__ = ["explain"]
@@ -32,16 +32,16 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
     folder = options.kept()
     with busy("open"):
         from broker.filtering.definition import load_filter
-        from broker.store.times import from_micros, to_micros
         from broker.wiring import explain as explaining
-        from broker.wiring.parts import open_parts
+        from broker.wiring.parts import open_parts, use_sites
 
+    use_sites(options.settings())
     spec = load_filter(file)
     with open_parts(options.settings(), folder) as parts:
         if alert is not None:
             said = explaining.verdicts(parts, spec, alert)
         else:
-            start, end = (None if edge is None else from_micros(to_micros(edge)) for edge in (since, until))
+            start, end = window(since, until)
             with progress() as bar:
                 task = bar.add_task("alerts", total=None)
                 told = explaining.funnel(

@@ -64,13 +64,22 @@ def _shipped(options: Globals) -> list[_Row]:
 
 
 def _kept(options: Globals, state: str | None) -> list[_Row]:
+    from broker.errors import UsageError
     from broker.filtering.definition import parse_filter
     from broker.store import filters
 
     with opened(options.settings(), options.data) as parts:
         found = filters.every(parts.store, state=state)
-    specs = [(one, parse_filter(one.text, f"{one.name} version {one.version}")) for one in found]
-    return [(one.name, one.version, one.state, spec.streams, spec.description, one.author) for one, spec in specs]
+    rows: list[_Row] = []
+    for one in found:
+        try:
+            spec = parse_filter(one.text, f"{one.name} version {one.version}")
+        except UsageError as error:  # written for another edition of the language, or a site that is no longer set
+            err.print(f"[yellow]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
+            rows.append((one.name, one.version, one.state, (), "cannot be read", one.author))
+            continue
+        rows.append((one.name, one.version, one.state, spec.streams, spec.description, one.author))
+    return rows
 
 
 def add(
@@ -88,8 +97,10 @@ def add(
     with busy("open"):
         from broker.filtering.definition import load_filter
         from broker.store import filter_life
-    load_filter(file)  # what is wrong is told with the file's name and line
+        from broker.wiring.parts import use_sites
     options = context(ctx)
+    use_sites(options.settings())
+    load_filter(file)  # what is wrong is told with the file's name and line
     with opened(options.settings(), options.data) as parts:
         kept = filter_life.add(parts.store, file.read_text("utf-8"), filter_life.LOCAL, base=base)
     _tell(kept, as_document)

@@ -120,7 +120,7 @@ _lock = threading.Lock()
 def _compiled(spec: FilterSpec, schema: DTypes) -> Condition | str:
     """The filter, or what is wrong with it."""
     types = {name: schema[name] for name in spec.columns or schema if name in schema}
-    key = (spec.where, frozenset(types.items()))
+    key = (spec.parsed.text, frozenset(types.items()))
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)

@@ -12,6 +12,7 @@ import polars as pl
 
 from broker.errors import ExpressionError
 from broker.filtering.compile import compile_node
+from broker.filtering.growth import check_growth
 from broker.filtering.logic import all_of
 from broker.filtering.parse import Parsed, fail, parse
 from broker.filtering.scope import DTypes, Scope
@@ -102,6 +103,7 @@ def compile_expression(
     ['mag < 19', 'candidate.rb > 0.5']
     """
     parsed = parse(sql) if isinstance(sql, str) else sql
+    check_growth(parsed)
     scope = Scope(parsed.text, columns, lenient, shared=shared)
     clauses: list[Clause] = []
     conditions: list[Value] = []
@@ -136,6 +138,7 @@ def compile_output(sql: str, columns: DTypes | None = None, *, lenient: bool = F
     """
     parsed = parse(sql)
     scope = Scope(parsed.text, columns, lenient)
+    check_growth(parsed)
     if len(parsed.clauses) == 1:
         value = compile_node(parsed.clauses[0][1], scope)
         return Output(value.expr, frozenset(scope.used))

@@ -21,7 +21,7 @@ from broker.filtering.machine_tree import UNKNOWN, Tree
 
 __all__ = ["Clause", "Program", "Shared", "shared_column", "translate", "untranslated"]
 
-_MOST_TEXT = 400_000  # characters of a tree; a longer one is left to Polars
+_MOST_TEXT = 4_000_000  # characters of a tree; a longer one is left to Polars
 _FALSE = {"Literal": {"Scalar": {"Boolean": False}}}
 _NULL = {"Literal": {"Scalar": {"Null": "Null"}}}
 

@@ -82,6 +82,8 @@ class Scope:
         if self.lenient:
             return values.null()
         like = near(name, self.columns)
+        if _in_double_quotes(node) and "." not in name:  # as other languages write text
+            fail(f"no column is called {shortened(name)}: text is in single quotes, '{name[:60]}'", node, self.text, near=like)
         return fail(f"unknown column {shortened(name)}{meant(like)}", node, self.text, near=like)
 
     def share(self, name: str, expr: pl.Expr) -> pl.Expr:
@@ -124,3 +126,7 @@ def spell(node: exp.Expr) -> str:
     """A part of the tree as SQL, shortened."""
     text: str = node.sql()
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _in_double_quotes(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier) and bool(node.this.args.get("quoted"))

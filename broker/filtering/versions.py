@@ -17,8 +17,12 @@ _VERSION = re.compile(r"(?m)^([ \t]*version[ \t]*=[ \t]*)[+0-9_]+")
 
 
 def digest(spec: FilterSpec) -> str:
-    """Digest of what a filter says; its number, comments, layout, examples and whether it is active are no part."""
-    said = {
+    """Digest of what a filter says; its number, comments and layout are no part.
+
+    Its examples and whether it is active are: a version never changes, and one that a wrong example holds back, or that is not
+    active, could otherwise never go live.
+    """
+    said: dict[str, Any] = {
         "name": spec.name,
         "streams": list(spec.streams),
         "description": spec.description,
@@ -27,7 +31,11 @@ def digest(spec: FilterSpec) -> str:
         "packet": spec.packet,
         "tests": spec.tests,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    if spec.examples:
+        said["examples"] = [[dict(one.alert), one.matches] for one in spec.examples]
+    if not spec.active:
+        said["active"] = False
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def name_of(text: str, source: str = "<text>") -> tuple[str, int]:

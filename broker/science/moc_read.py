@@ -25,7 +25,7 @@ __all__ = ["order_of", "read_moc"]
 IntArray = npt.NDArray[np.int64]
 
 _LARGEST: Final = 1 << 28  # bytes, unpacked
-_MOST: Final = 50_000_000  # cells and ranges of cells
+_MOST: Final = 5_000_000  # cells and ranges of cells that are written out: each takes a hundred bytes while it is read
 _TOKEN: Final = re.compile(r"(?:(\d{1,2})/)?(?:(\d{1,19})(?:-(\d{1,19}))?)?")
 
 
@@ -85,9 +85,15 @@ def _column(data: bytes) -> tuple[npt.NDArray[Any], dict[str, str]]:
                 table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
                 header = {} if table is None else {key: str(value).strip().upper() for key, value in table.header.items()}
                 names = [] if table is None else [str(name) for name in table.columns.names]
-                column = np.asarray(table.data.field(0)) if table is not None and len(names) == 1 else None
+                varies = re.match(
+                    r"\d*[PQ]", header.get("TFORM1", "")
+                )  # each row of such a column may stand for the same bytes
+                single = len(names) == 1 and not varies
+                column = np.asarray(table.data.field(0)) if table is not None and single else None
     except Exception as error:  # astropy raises whatever it stumbles over
         raise UsageError(f"no MOC: FITS that cannot be read ({type(error).__name__}: {error})") from error
+    if varies:
+        raise UsageError("no MOC: its column holds lists of differing length")
     if column is None:
         raise UsageError(
             f"no MOC: a FITS MOC has one table of one column, this has columns {', '.join(names)}"
@@ -135,6 +141,8 @@ def _of_json(text: str) -> tuple[IntArray, IntArray]:
             raise UsageError(f'no MOC: {key!r} is no order with a list of cells, as in {{"3": [5, 6]}}')
         if any(type(number) is not int or not 0 <= number < 2**62 for number in numbers):
             raise UsageError(f"no MOC: the cells of order {key} are not all numbers of cells")
+        if len(cells) + len(numbers) > _MOST:
+            raise _too_many()
         cells += [(int(key), number, number) for number in numbers]
     return _listed(cells)
 
@@ -142,22 +150,21 @@ def _of_json(text: str) -> tuple[IntArray, IntArray]:
 def _of_ascii(text: str) -> tuple[IntArray, IntArray]:
     cells: list[tuple[int, int, int]] = []
     order: int | None = None
-    for token in re.split(r"[\s,]+", text.replace("/ ", "/")):
-        if not token:
-            continue
+    for match in re.finditer(r"[^\s,]+", text.replace("/ ", "/")):
+        token = match[0]
         found = _TOKEN.fullmatch(token)
         if found is None or (found[1] is None and order is None):
             raise UsageError(f"no MOC: {token[:40]!r} is no cell; an ASCII MOC looks like 3/5-7 9 5/1000")
         order = int(found[1]) if found[1] is not None else order
         if found[2] is not None and order is not None:
+            if len(cells) == _MOST:
+                raise _too_many()
             cells.append((order, int(found[2]), int(found[3] or found[2])))
     return _listed(cells)
 
 
 def _listed(cells: list[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
     """Start and stop of order, first and last cell; all are looked at before they become 64-bit numbers."""
-    if len(cells) > _MOST:
-        raise UsageError(f"no MOC: more than {_MOST:,} cells")
     for order, first, last in cells:
         if order > ORDER:
             raise UsageError(f"no MOC: order {order}; there are 0 to {ORDER}")
@@ -165,6 +172,10 @@ def _listed(cells: list[tuple[int, int, int]]) -> tuple[IntArray, IntArray]:
             raise UsageError(f"no MOC: order {order} has no cells {first} to {last}, only 0 to {(12 << (2 * order)) - 1}")
     table = np.array(cells, np.int64).reshape(-1, 3)
     return _at_29(table[:, 1], table[:, 2] + 1, table[:, 0])
+
+
+def _too_many() -> UsageError:
+    return UsageError(f"more than {_MOST:,} cells in JSON or text: send the MOC as FITS")
 
 
 def _at_29(start: IntArray, stop: IntArray, order: IntArray) -> tuple[IntArray, IntArray]:

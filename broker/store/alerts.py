@@ -18,7 +18,7 @@ from broker.store.engine import Store, connection
 from broker.store.provenance import provenance
 from broker.store.times import from_micros, now
 
-__all__ = ["as_dict", "get", "object_alerts", "select_alerts", "shown", "write"]
+__all__ = ["as_dict", "get", "object_alerts", "possible", "select_alerts", "shown", "write"]
 
 _SHOWN = tuple(COMMON)
 
@@ -55,6 +55,12 @@ def write(conn: Connection, frame: pl.DataFrame, records: Sequence[Record], addr
     upsert(conn, tables.alerts, clean(rows))
 
 
+def possible(alert_id: str) -> None:
+    """`NotFoundError` for what no id can be and a database does not take: a zero byte, or half of a character."""
+    if "\0" in alert_id or any("\ud800" <= char <= "\udfff" for char in alert_id):
+        raise NotFoundError(f"no alert {alert_id!r}: no id has such characters")
+
+
 def get(store: Store, alert_id: str) -> dict[str, Any]:
     """Everything the database knows of an alert.
 
@@ -68,6 +74,7 @@ def get(store: Store, alert_id: str) -> dict[str, Any]:
     NotFoundError
         No such alert.
     """
+    possible(alert_id)
     match = tables.matches.c
     with connection(store) as conn:
         row = conn.execute(select_alerts().where(tables.alerts.c.alert_id == alert_id)).mappings().first()

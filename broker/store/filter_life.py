@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,8 @@ from broker.store.engine import Store
 from broker.store.filters import PUBLIC, FilterVersion, Ownership
 
 __all__ = ["LOCAL", "Gate", "add", "enter", "examine", "go_live", "put_live", "retire"]
+
+MOST_VERSION: Final = 2**31 - 1
 
 LOCAL = "local"
 """Who acts where nobody has an account."""
@@ -64,9 +67,13 @@ def enter(
 ) -> tuple[FilterVersion, int]:
     """Keep a text under the number it has, or the next free one; and that number."""
     name, number = name_of(text, source)
-    newest = max((one.version for one in filters.of(conn, name)), default=0)
-    number = max(number, newest + 1)
-    kept = filters.put(conn, name, numbered(text, number, source), said, who, version=number, base=base, owned=owned)
+    there = filters.of(conn, name)
+    number = max(number, max((one.version for one in there), default=0) + 1)
+    if all(one.digest != said for one in there):  # else it is no new version, and needs no number
+        if number > MOST_VERSION:
+            raise FilterError(f"{source}: {name!r} has version {MOST_VERSION}, the last there can be: give it another name")
+        text = numbered(text, number, source)
+    kept = filters.put(conn, name, text, said, who, version=number, base=base, owned=owned)
     return kept, kept.version
 
 
@@ -101,8 +108,11 @@ def go_live(store: Store, name: str, version: int, who: str, gate: Gate, *, forc
     FilterError, RefusedError
         As `examine`.
     """
-    if filters.get(store, name, version).state == filters.LIVE:
-        return filters.get(store, name, version)
+    one = filters.get(store, name, version)
+    if one.state == filters.LIVE:
+        return one
+    if not parse_filter(one.text, f"{name} version {version}").active:
+        raise FilterError(f"{name} version {version} says active = false and would pick nothing: take that out and add it anew")
     examine(store, name, version, who, gate, force=force)
     with filters.editing(store) as conn:
         filters.set_state(conn, name, version, filters.LIVE, who, "forced" if force else None)

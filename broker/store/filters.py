@@ -2,6 +2,8 @@
 
 A version is a draft, tested, live or retired; of a name at most one is live. Each change counts a counter up, so that whoever
 holds the live ones knows by one look-up whether they are still those.
+
+Longer than 300 lines: what may become of a version, and how that is kept, are one matter.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, select
 
 from broker.errors import ConflictError, NotFoundError, UsageError
+from broker.filtering.parse import nearest
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
 from broker.store.times import from_micros, now
@@ -157,7 +160,8 @@ def versions(store: Store, name: str) -> list[FilterVersion]:
     with connection(store) as conn:
         found = of(conn, name)
     if not found:
-        raise NotFoundError(f"no filter {name!r}: `nuncius filter list` names those there are")
+        there = sorted(whose(store))
+        raise NotFoundError(f"no filter {name!r}{nearest(name, there)}: `nuncius filter list --state all` names all there are")
     return found
 
 
@@ -276,17 +280,22 @@ def whose(store: Store) -> dict[str, Ownership]:
         return {row.name: Ownership(row.owner, row.team, row.visibility) for row in conn.execute(select(table))}
 
 
-def files(conn: Connection) -> dict[str, str]:
-    """Digest of the file of each filter of the folder, by the filter's name, as last taken in."""
-    return {row.name: row.digest for row in conn.execute(select(tables.filter_files))}
+def files(conn: Connection, place: str) -> tuple[dict[str, str], set[tuple[str, str]]]:
+    """Digest of each filter's file in a place as last taken in, by the filter's name; and name and digest of all other places'.
+
+    What was taken in before places were told apart counts as any place's.
+    """
+    rows = conn.execute(select(tables.filter_files).order_by(tables.filter_files.c.place)).all()
+    here = {row.name: row.digest for row in rows if row.place in {"", place}}
+    return here, {(row.name, row.digest) for row in rows if row.place not in {"", place}}
 
 
-def keep_file(conn: Connection, name: str, digest: str | None) -> None:
+def keep_file(conn: Connection, place: str, name: str, digest: str | None) -> None:
     """Note what a filter's file was when it was taken in; ``None``: it is gone."""
     table = tables.filter_files
-    conn.execute(table.delete().where(table.c.name == name))
+    conn.execute(table.delete().where(table.c.place.in_(["", place]), table.c.name == name))
     if digest is not None:
-        conn.execute(table.insert().values(name=name, digest=digest))
+        conn.execute(table.insert().values(place=place, name=name, digest=digest))
 
 
 def _move(conn: Connection, name: str, version: int, state: State, who: str, note: str | None) -> None:  # noqa: PLR0917 - likewise

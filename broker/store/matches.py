@@ -65,8 +65,8 @@ def forget(conn: Connection, alert_ids: Sequence[str], in_force: Mapping[str, st
         some = [one.replace("\0", "") for one in alert_ids[start : start + _AT_ONCE]]
         rows = conn.execute(select(match.seq, match.filter, match.version).where(match.alert_id.in_(some)))
         stale += [seq for seq, name, version in rows if in_force.get(name) != version]
-    if stale:
-        conn.execute(tables.matches.delete().where(match.seq.in_(stale)))
+    for start in range(0, len(stale), _AT_ONCE):  # PostgreSQL takes 65,535 values at once
+        conn.execute(tables.matches.delete().where(match.seq.in_(stale[start : start + _AT_ONCE])))
 
 
 def latest(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from broker.store import tables
+from broker.store.alerts import possible
 from broker.store.claims import Claim
 from broker.store.engine import Store, connection
 from broker.store.times import from_micros
@@ -43,7 +44,8 @@ class Steps:
 
 
 def of_alert(store: Store, alert_id: str) -> Steps:
-    """Of an alert, kept or not."""
+    """Of an alert, kept or not; `NotFoundError` for what no id can be."""
+    possible(alert_id)
     claim, found, told = tables.claims.c, tables.associations.c, tables.relayed.c
     first = alert_id.partition(";")[0]
     with connection(store) as conn:

@@ -440,12 +440,14 @@ filter_changes = Table(
     Index("ix_filter_changes_name", "name", "version"),
 )
 
-# The folder of filters as it was last taken in.
+# The folders of filters as they were last taken in.
 filter_files = Table(
     "filter_files",
     metadata,
-    Column("name", Id, primary_key=True),  # of the filter
+    Column("place", Id, nullable=False),  # the data folder's word: on another host a file may be another, or missing
+    Column("name", Id, nullable=False),  # of the filter
     Column("digest", Text, nullable=False),  # of the file's bytes
+    PrimaryKeyConstraint("place", "name"),
 )
 
 # Lists of targets that filters ask for; what is in one is a version of it.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 import warnings
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from broker.errors import UsageError
+from broker.store.target_guard import check_csv, check_header, check_text, check_votable, first_table, read_parquet, unpacked
 
 __all__ = ["LARGEST_RADIUS", "SCHEMA", "TargetTable", "check_radius", "checked", "read_targets"]
 
@@ -25,7 +24,6 @@ SCHEMA: Final = {"id": pl.String, "ra": pl.Float64, "dec": pl.Float64, "radius":
 LARGEST_RADIUS: Final = 36_000.0  # arcsec: larger ones are regions
 
 _MOST: Final = 10_000_000
-_LARGEST: Final = 1 << 31  # bytes, unpacked
 _HEAD: Final = 1 << 16
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "ra": ("ra", "ra_deg", "radeg", "raj2000", "_raj2000", "ra_icrs", "ra_j2000", "right_ascension", "meanra", "ramean"),
@@ -74,19 +72,21 @@ def read_targets(data: bytes, name: str) -> TargetTable:
         It cannot be read, has no positions, no rows, or a row that cannot be; the row and column are named.
     """
     try:
-        table, units = _read(_unpacked(data))
+        table, units = _read(unpacked(data))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
     except Exception as error:  # each reader has errors of its own
         raise UsageError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:300]}") from error
     try:
         chosen, ignored = _chosen(table.columns)
+        for column in chosen.values():
+            check_text(table[column], column)
         columns = {kind: _degrees(table[column], kind, column, units.get(column, "")) for kind, column in chosen.items()
                    if kind in {"ra", "dec"}}  # fmt: skip
         if "radius" in chosen:
             columns["radius"] = _arcseconds(table[chosen["radius"]], chosen["radius"], units.get(chosen["radius"], ""))
         if "id" in chosen:
-            columns["id"] = table[chosen["id"]].cast(pl.String)
+            columns["id"] = _names(table[chosen["id"]], chosen["id"])
         return TargetTable(checked(pl.DataFrame(columns), chosen), ignored)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from error
@@ -148,31 +148,17 @@ def _refuse(wrong: np.ndarray[Any, np.dtype[np.bool_]], column: pl.Series, calle
         raise UsageError(f"row {rows[0] + 1}, column {called!r} is {said}, which cannot be{more}: wanted are {wanted}")
 
 
-def _unpacked(data: bytes) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            unpacked = file.read(_LARGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"it cannot be unpacked: {error}") from error
-    if len(unpacked) > _LARGEST:
-        raise UsageError(f"it is larger than {_LARGEST:,} bytes unpacked")
-    return unpacked
-
-
 def _read(data: bytes) -> tuple[pl.DataFrame, dict[str, str]]:
     """The table, and the units of its columns where it says any."""
     if data.startswith(b"PAR1"):
-        return pl.read_parquet(io.BytesIO(data)), {}
+        return read_parquet(data, frozenset().union(*_NAMES.values()), _MOST), {}
     if data.startswith(b"SIMPLE  ="):
         return _of_astropy(data, "fits")
     head = data[:_HEAD].lstrip(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"<"):
         if b"VOTABLE" not in head:
             raise UsageError("XML, but no VOTable")
-        if b"<!ENTITY" in data:
-            raise UsageError("a VOTable that declares entities is not read")
+        check_votable(data)
         return _of_astropy(data, "votable")
     return _of_csv(data), {}
 
@@ -184,10 +170,12 @@ def _of_csv(data: bytes) -> pl.DataFrame:
         raise UsageError(
             f"neither FITS, VOTable nor Parquet, and no CSV in UTF-8, from byte {error.start} on: save it as one of these"
         ) from error
+    check_csv(text, _MOST)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         raise UsageError("it is empty")
     separator = max((",", "\t", ";", "|"), key=lines[0].count)
+    check_header(lines[0], separator)
     # Not inferred: a name of digits keeps its zeros, and a number that is none is told by its row.
     table = pl.read_csv("\n".join(lines).encode(), separator=separator, infer_schema=False)
     if any(_NUMBER.fullmatch(column.strip()) for column in table.columns):
@@ -201,8 +189,10 @@ def _of_astropy(data: bytes, kind: str) -> tuple[pl.DataFrame, dict[str, str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # astropy warns of harmless departures from the standards
         warnings.filterwarnings("error", message=".*truncated")
-        named = {"use_names_over_ids": True} if kind == "votable" else {}
-        table = Table.read(io.BytesIO(data), format=kind, **named)
+        if kind == "votable":
+            table = Table.read(io.BytesIO(data), format=kind, use_names_over_ids=True)
+        else:
+            table = Table.read(first_table(data, _MOST), format=kind)
     flat = [str(column) for column in table.columns if table[column].ndim == 1]
     units = {column: str(table[column].unit) for column in flat if table[column].unit is not None}
     return pl.DataFrame({column: _series(column, table[column]) for column in flat}), units
@@ -253,6 +243,13 @@ def _numbers(column: pl.Series, called: str, wanted: str) -> pl.Series:
     if len(rows):
         raise UsageError(f"row {rows[0] + 1}, column {called!r} is {text[rows[0]]!r}, which is no number: wanted are {wanted}")
     return found
+
+
+def _names(column: pl.Series, called: str) -> pl.Series:
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"column {called!r} holds {column.dtype}, which is no text: call it something else") from error
 
 
 def _degrees(column: pl.Series, kind: str, called: str, unit: str) -> pl.Series:

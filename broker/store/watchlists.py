@@ -171,7 +171,10 @@ def no_list(conn: Connection, name: str) -> NotFoundError:
 def targets_of(conn: Connection, name: str, row: Row[Any]) -> pl.DataFrame:
     """Targets of a version whose row that is."""
     here = (_VERSION.name == name, _VERSION.version >= row.base, _VERSION.version <= row.version)
-    return unpack(conn.execute(select(_VERSION.data).where(*here).order_by(_VERSION.version)).scalars().all())
+    data = conn.execute(select(_VERSION.data).where(*here).order_by(_VERSION.version)).scalars().all()
+    if not data:  # taken away since the row was read
+        raise no_list(conn, name)
+    return unpack(data)
 
 
 def _watchlist(row: Row[Any]) -> Watchlist:

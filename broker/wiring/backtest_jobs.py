@@ -26,6 +26,7 @@ log = get_logger(__name__)
 AT_ONCE: Final = 2
 WAITING: Final = 20
 KEPT: Final = 50
+STOPPED: Final = "the service is ending: ask again when it is back"
 MOST_LISTED: Final = 10_000
 """Ids of a result that are listed; how many there are is told all the same."""
 
@@ -48,6 +49,16 @@ class Jobs:
         self._pool = ThreadPoolExecutor(AT_ONCE, "backtest")
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End all, however far they are, and take no more: a process does not end before its threads have."""
+        self._closed.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            for job in self._jobs.values():
+                if job.state == "running":  # it had not begun
+                    job.state, job.error = "failed", STOPPED
 
     def start(self, asked: FilterWindow) -> str:
         """Begin one, and tell its id.
@@ -59,13 +70,15 @@ class Jobs:
         """
         name, job = uuid.uuid4().hex[:16], _Job(who=asked.who)
         with self._lock:
+            if self._closed.is_set():
+                raise TooBusyError(STOPPED)
             if sum(other.state == "running" for other in self._jobs.values()) >= WAITING:
                 raise TooBusyError(f"{WAITING} backtests are under way: try again when some are done")
             self._jobs[name] = job
             done = [other for other, each in self._jobs.items() if each.state != "running"]
             for old in done[: max(0, len(self._jobs) - KEPT)]:
                 del self._jobs[old]
-        self._pool.submit(self._run, job, asked)
+            self._pool.submit(self._run, job, asked)
         return name
 
     def get(self, name: str) -> Mapping[str, Any]:
@@ -112,6 +125,8 @@ class Jobs:
     def _run(self, job: _Job, asked: FilterWindow) -> None:
         def advance(done: int, total: int) -> None:
             job.done, job.total = done, total
+            if self._closed.is_set():
+                raise RefusedError(STOPPED)
 
         try:
             now = replace(self._parts, filters=self._parts.book.now())  # not those of when we began to serve

@@ -177,21 +177,27 @@ class Reader:
         self.met |= set(filled.columns)
         return filled
 
-    def one(self, row: Mapping[str, Any]) -> pl.DataFrame:
+    def pieces_of(self, row: Mapping[str, Any]) -> list[Piece]:
+        """Files of frames that an alert's row may be in."""
+        origin = row["origin"]
+        return [
+            piece
+            for piece in resolve(listing(self.parts.frames, [row["stream"]]))[0]
+            if (piece.segment.topic, piece.segment.partition) == (origin["topic"], origin["partition"])
+            and piece.segment.first <= origin["offset"] <= piece.segment.last
+        ]
+
+    def one(self, row: Mapping[str, Any], there: Sequence[Piece] | None = None) -> pl.DataFrame:
         """One alert with all there is of the filter's columns; no row where the frames have it no longer.
 
         Parameters
         ----------
         row
             Of the database, as `broker.store.alerts.get` has it.
+        there
+            Its files, where they are known: looking for them takes as long as there are many.
         """
-        origin = row["origin"]
-        there = [
-            piece
-            for piece in resolve(listing(self.parts.frames, [row["stream"]]))[0]
-            if (piece.segment.topic, piece.segment.partition) == (origin["topic"], origin["partition"])
-            and piece.segment.first <= origin["offset"] <= piece.segment.last
-        ]
+        there = self.pieces_of(row) if there is None else there
         only = pl.col("alert_id") == row["alert_id"]
         found = [
             self.filled(stretch, every=True) for stretch in self.stretches(streams=[row["stream"]], only=only, pieces=there)

@@ -45,11 +45,19 @@ def allow_all(_spec: FilterSpec) -> None:
     """No objection."""
 
 
-def take_in(store: Store, folder: Path, allow: Allow = allow_all) -> None:
+def take_in(store: Store, folder: Path, allow: Allow = allow_all, place: str = "") -> None:
     """Make the filters of a folder live: those that are new or have changed since the folder was last taken in.
 
     A file that is wrong, or whose worked examples fail, is told in the log and changes nothing. A filter whose file is gone is
     retired, unless somebody has replaced it by other means.
+
+    Parameters
+    ----------
+    allow
+        Raises where a filter must not go live.
+    place
+        Whose folder it is, where several share a database: what another has and this one never had is not gone, and what
+        another has taken in already is not new.
 
     Raises
     ------
@@ -60,37 +68,55 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all) -> None:
         raise FilterError(f"no folder of filters at {folder}: make it, or name another in the settings")
     found, spoiled = _read(folder)
     with connection(store) as conn:
-        known = filters.files(conn)
-    changed = [file for name, file in found.items() if known.get(name) != file.digest]
-    right = [(file, spec) for file in changed if (spec := _checked(file, allow)) is not None]
-    # A file that cannot be read may be that of any filter: none is retired as long as there is one.
-    gone = () if spoiled else known.keys() - found.keys()
-    if not right and not gone:
+        before, elsewhere = filters.files(conn, place)
+    changed = [file for name, file in found.items() if before.get(name) != file.digest]
+    same = [file for file in changed if file.name not in before and (file.name, file.digest) in elsewhere]
+    right = [(file, spec) for file in changed if file not in same and (spec := _checked(file, allow)) is not None]
+    # A file that cannot be read may be that of any filter, and a wrong one with a new name may be one that was renamed: none is
+    # retired as long as there is one.
+    refused = {file.name for file in changed} - {file.name for file in same} - {file.name for file, _ in right} - before.keys()
+    gone = set[str]() if spoiled or refused else before.keys() - found.keys()
+    if not right and not gone and not same:
         return
+    taken: list[str] = []
     with filters.editing(store) as conn:
+        known, _ = filters.files(conn, place)  # another process may have been faster, and somebody have retired it since
+        for file in same:
+            filters.keep_file(conn, place, file.name, file.digest)
         for file, spec in right:
-            _take(conn, file, spec)
-        for name in gone:
+            if known.get(file.name) != file.digest and _take(conn, file, spec):
+                filters.keep_file(conn, place, file.name, file.digest)
+                taken.append(file.name)
+        gone &= known.keys()
+        for name in sorted(gone):
             _put_aside(conn, name, FILE, "its file is gone")
-            filters.keep_file(conn, name, None)
-    told = {"taken": _few(file.name for file, _ in right), "gone": _few(gone)}
+            filters.keep_file(conn, place, name, None)
+    if not taken and not gone:
+        return
+    told = {"taken": _few(taken), "gone": _few(gone)}
     log.info("filters taken in from their folder", folder=str(folder), **{how: names for how, names in told.items() if names})
 
 
 @contextmanager
-def watching(store: Store, folder: Path, allow: Allow = allow_all) -> Iterator[None]:
+def watching(store: Store, folder: Path, allow: Allow = allow_all, place: str = "") -> Iterator[None]:
     """Take the folder in again whenever a file of it has changed and then rested, while the block runs."""
     stop = threading.Event()
 
     def watch() -> None:
-        taken = _signs(folder)
-        before = taken
+        taken: Mapping[str, tuple[int, int, int]] | None = None  # it may have changed since it was taken in at the start
+        before = _signs(folder)
+        reason = ""
         while not stop.wait(LOOK_SECONDS):
             now = _signs(folder)
             if now != taken and now == before:  # at rest: nobody is still writing
-                with suppress(TransientError, FilterError):  # it is looked at again
-                    take_in(store, folder, allow)
-                    taken = now
+                try:
+                    take_in(store, folder, allow, place)
+                    taken, reason = now, ""
+                except Exception as error:  # it is looked at again, and told of once: whoever edits filters waits for them
+                    if str(error) != reason:
+                        strange = not isinstance(error, TransientError | FilterError)
+                        log.error("filters cannot be taken in", reason=str(error), exc_info=strange)  # noqa: TRY400 - the sentence often says it all
+                    reason = str(error)
             before = now
 
     thread = threading.Thread(target=watch, name="filters", daemon=True)
@@ -145,15 +171,19 @@ def _checked(file: _File, allow: Allow) -> FilterSpec | None:
     return spec
 
 
-def _take(conn: Connection, file: _File, spec: FilterSpec) -> None:
-    version, taken = enter(conn, file.text, digest(spec), FILE, str(file.path))
+def _take(conn: Connection, file: _File, spec: FilterSpec) -> bool:
+    try:
+        version, taken = enter(conn, file.text, digest(spec), FILE, str(file.path))
+    except FilterError as error:  # its number cannot be counted up
+        _refuse(file.path, error)
+        return False
     if taken != spec.version:
         log.warning("a filter's text changed, its version did not: counted on", file=str(file.path), version=taken)
     if spec.active:
         put_live(conn, version, f"{FILE} {file.path.name}")
     else:
         _put_aside(conn, file.name, f"{FILE} {file.path.name}", "not active")
-    filters.keep_file(conn, file.name, file.digest)
+    return True
 
 
 def _few(names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-__all__ = ["instance_name"]
+__all__ = ["instance_name", "place_of"]
 
 
 @contextmanager
@@ -36,6 +36,13 @@ def instance_name(data: Path) -> Iterator[str]:
         finally:
             os.close(handle)
         return
+
+
+def place_of(data: Path) -> str:
+    """A word of this data folder's own, the same for good."""
+    folder = data / "instances"
+    folder.mkdir(parents=True, exist_ok=True)
+    return _place(folder)
 
 
 def _place(folder: Path) -> str:

@@ -26,6 +26,7 @@ from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
 from broker.wiring import filter_folder
 from broker.wiring.filter_book import FilterBook
+from broker.wiring.instance import place_of
 
 __all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_database", "open_parts", "use_sites"]
 
@@ -98,7 +99,7 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
         )
         from broker.wiring.gate import lenient_gate_of  # noqa: PLC0415 - it looks at what is kept, and so imports this module
 
-        filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts))
+        filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts), place_of(data))
         yield replace(parts, filters=book.now())
 
 

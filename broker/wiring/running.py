@@ -28,7 +28,7 @@ from broker.wiring import filter_folder, standing, vtp
 from broker.wiring.gate import lenient_gate_of
 from broker.wiring.heartbeats import Pulse, has_heartbeat, watching
 from broker.wiring.housekeeping import compacting
-from broker.wiring.instance import instance_name
+from broker.wiring.instance import instance_name, place_of
 from broker.wiring.parts import Parts, filter_folder_of
 from broker.wiring.sniffing import AVRO, sniffer
 from broker.wiring.work import Worker
@@ -220,7 +220,7 @@ def _run(
 
     with ExitStack() as stack:
         folder = filter_folder_of(parts.settings, parts.data)
-        stack.enter_context(filter_folder.watching(parts.store, folder, lenient_gate_of(parts)))
+        stack.enter_context(filter_folder.watching(parts.store, folder, lenient_gate_of(parts), place_of(parts.data)))
         name = stack.enter_context(instance_name(parts.data))
         if not parts.settings.store.archive:
             repair(parts.archive_root)

@@ -97,7 +97,7 @@ def services(parts: Parts) -> Services:
         alarms=lambda: heartbeats.alarms(parts),
         gate=gate_of(parts),
         explain=lambda asked: explain.told(parts, asked),
-        backtests=Backtests(jobs.start, jobs.get, jobs.plot),
+        backtests=Backtests(jobs.start, jobs.get, jobs.plot, jobs.close),
         trace=lambda alert_id: trace.trace(replace(parts, filters=parts.book.now()), alert_id).as_dict(),
         auth=people.auth_of(parts.settings),
         filter_owners=owners.filters,
@@ -125,9 +125,13 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
     people.warn_of_strangers(parts.settings, host or table.host)
     with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
-        config = uvicorn.Config(create_app(services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        served = services(parts)
+        config = uvicorn.Config(create_app(served), log_config=None, access_log=False, timeout_graceful_shutdown=3)
         server = _Server(config, lambda: on_ready(f"http://{shown[0]}:{shown[1]}"))
-        server.run([listening])
+        try:
+            server.run([listening])
+        finally:
+            served.backtests.close()
 
 
 def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str], None]) -> None:

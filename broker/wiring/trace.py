@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from broker.filtering.definition import FilterSpec
 from broker.record import Record, TopicPartition, header
 from broker.store import alerts, steps
 from broker.store.claims import Claim
-from broker.store.segments import listing, resolve
+from broker.store.segments import Piece, listing, resolve
 from broker.store.steps import Steps
 from broker.store.times import from_micros
 from broker.wiring import dead_letters
@@ -126,15 +126,20 @@ def _asked(parts: Parts, row: Mapping[str, Any]) -> Iterator[Step]:
     picked = {match["filter"] for match in row["matches"]}
     for match in row["matches"]:
         yield Step("matched", match["time"], {"filter": match["filter"], "version": match["version"]})
+    there: list[Piece] | None = None
     for spec in parts.filters:
         if spec.name not in picked and spec.sees(row["stream"]):
-            yield Step("dropped", row["processed"], _dropped(parts, spec, row))
+            there = Reader(parts, spec).pieces_of(row) if there is None else there
+            yield Step("dropped", row["processed"], _dropped(parts, spec, row, there))
 
 
-def _dropped(parts: Parts, spec: FilterSpec, row: Mapping[str, Any]) -> dict[str, Any]:
+def _dropped(parts: Parts, spec: FilterSpec, row: Mapping[str, Any], there: Sequence[Piece]) -> dict[str, Any]:
     said: dict[str, Any] = {"filter": spec.name, "version": str(spec.version)}
     try:
-        found = Reader(parts, spec).one(row)
+        try:
+            found = Reader(parts, spec).one(row, there)
+        except FileNotFoundError:  # merged away in the meantime
+            found = Reader(parts, spec).one(row)
         verdicts = of_row(spec, found) if not found.is_empty() else ()
     except (UsageError, NotFoundError, pl.exceptions.PolarsError) as error:
         return said | {"clause": None, "why": str(error).strip().splitlines()[0]}

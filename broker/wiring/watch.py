@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from broker.errors import NotFoundError
 from broker.process.watch import Asked, Held, OpenList
 from broker.science.skymap import credible_ranges
 from broker.science.targets import index_targets
@@ -51,7 +52,8 @@ class ListsNow:
     def _open(self, asked: Asked) -> Held:
         store = self._parts.store
         current = watchlists.current(store, asked.watchlists) if asked.watchlists else {}
-        found = {name: _open_list(store, name, key) for name, key in current.items()}
+        opened = {name: _open_list(store, name, key) for name, key in current.items()}
+        found = {name: one for name, one in opened.items() if one is not None}
         there = regions.some(store, asked.regions) if asked.regions else []
         held = {one.name: inside for one in there if (inside := region_now(self._parts, one)) is not None}
         for name in asked.watchlists.keys() - current.keys():
@@ -70,12 +72,16 @@ class ListsNow:
                 log.warning("a filter asks for what is not there: it is null until it is added", kind=kind, name=name)
 
 
-def _open_list(store: Store, name: str, key: tuple[int, str]) -> OpenList:
+def _open_list(store: Store, name: str, key: tuple[int, str]) -> OpenList | None:
+    """A watchlist; ``None`` where it has been taken away since it was looked for."""
     place = (str(store.engine.url), name)
     known = _lists.get(place)
     if known is not None and known[0] == key:
         return known[1]
-    version, frame = watchlists.targets(store, name)
+    try:
+        version, frame = watchlists.targets(store, name)
+    except NotFoundError:
+        return None
     radius = frame["radius"].fill_null(version.radius).to_numpy() / _ARCSEC
     opened = OpenList(index_targets(frame["ra"].to_numpy(), frame["dec"].to_numpy(), radius), frame["id"])
     _lists[place] = (version.version, version.digest), opened
@@ -88,7 +94,11 @@ def region_now(parts: Parts, region: Region) -> Ranges | None:
     known = _regions.get(place)
     if region.newest is not None:
         if known is None or known[0] != region.newest.digest:
-            known = _regions[place] = region.newest.digest, regions.ranges(parts.store, region.name, region.newest.version)
+            try:
+                inside = regions.ranges(parts.store, region.name, region.newest.version)
+            except NotFoundError:  # taken away since it was looked for
+                return None
+            known = _regions[place] = region.newest.digest, inside
         return known[1]
     assert region.event_name is not None
     assert region.level is not None

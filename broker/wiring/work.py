@@ -6,7 +6,7 @@ To add a step, put its factory into `steps`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from broker.alert import COMMON, PRIVATE, Batch, Step
@@ -30,18 +29,18 @@ from broker.process.host_distance import Distances
 from broker.process.localise import localise
 from broker.process.select import matched, select, wanted
 from broker.process.watch import watch
-from broker.record import Message, Record, TopicPartition
+from broker.record import Message, Record
 from broker.science.circle import Circle
 from broker.science.skymap import SkyMap
 from broker.store import alerts, associations, claims, columns, ledger, matches, revisions
 from broker.store.archive import Address, Archive, Placed
 from broker.store.engine import transaction
-from broker.store.ledger import Counts, Entry
 from broker.store.revisions import EventChange
 from broker.stream.loop import Outcome
 from broker.telemetry import ALERTS, DEAD_LETTERS, STEP_SECONDS
 from broker.topics import COINCIDENCE_STREAM
 from broker.wiring.coincide import coincide
+from broker.wiring.entries import entries
 from broker.wiring.events import events_messages
 from broker.wiring.live_maps import LiveMapsNow, distances_of, keep_map
 from broker.wiring.names import by_steps
@@ -256,45 +255,6 @@ class Worker:
 
 
 NOWHERE = Address("", 0, 0)
-
-
-def entries(decoded: Batch, batch: Batch) -> list[Entry]:
-    """Ledger entries of a batch, one a partition.
-
-    Parameters
-    ----------
-    decoded, batch
-        The batch as it came from the decoder, and as it left the last step.
-    """
-    places: dict[TopicPartition, list[int]] = {}
-    for number, record in enumerate(batch.records):
-        places.setdefault(record.place, []).append(number)
-    count = len(batch.records)
-    came = _per_record(decoded.frame["_record"], count) + _per_record((one.record for one in decoded.rejected), count)
-    left = _per_record(batch.frame["_record"], count)
-    refused = _per_record((one.record for one in batch.rejected), count)
-    matched_rows = np.unique(np.concatenate([*batch.matches.values(), np.empty(0, np.int64)])).astype(np.int64)
-    matched = _per_record(batch.frame["_record"].gather(matched_rows), count)
-    duplicate = came - left - refused
-    if int(duplicate.sum()) != batch.duplicates or bool((duplicate < 0).any()):
-        message = f"stream {batch.stream}: {batch.duplicates} duplicates counted, {int(duplicate.sum())} rows gone"
-        raise AssertionError(message)
-    return [
-        Entry(
-            place.topic,
-            place.partition,
-            batch.records[numbers[0]].offset,
-            batch.records[numbers[-1]].offset,
-            batch.stream,
-            Counts(*(int(each[numbers].sum()) for each in (came, left, duplicate, refused, matched))),
-        )
-        for place, numbers in places.items()
-    ]
-
-
-def _per_record(numbers: pl.Series | Iterable[int], records: int) -> npt.NDArray[np.int64]:
-    array = numbers.to_numpy() if isinstance(numbers, pl.Series) else np.fromiter(numbers, np.int64)
-    return np.bincount(array.astype(np.int64), minlength=records)
 
 
 def _count(batch: Batch) -> None:

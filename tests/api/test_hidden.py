@@ -70,7 +70,7 @@ def client(there: World) -> Iterator[httpx.Client]:
 def addresses(client: httpx.Client) -> list[str]:
     """Every address that is only read, of things that are there."""
     known = {"alert_id": LISTED, "object_id": "ZTF24aa00500", "subject": "nuncius.alert", "version": "1", "schema_id": "7"}
-    known |= {"kind": "science", "coincidence": "x", "team": "moon", "stream": "ztf", "job_id": "x", "ident": "x"}
+    known |= {"kind": "science", "coincidence": "x", "team": "moon", "stream": "ztf", "job_id": "x", "token": "x", "ident": "x"}
     found = []
     for path, operations in client.get("/api/v1/openapi.json").json()["paths"].items():
         if "get" not in operations or path == "/api/v1/live" or "/oidc/" in path:

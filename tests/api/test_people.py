@@ -86,6 +86,18 @@ class TestWithoutAccounts:
             assert client.post("/api/v1/teams", json={"name": "good"}, headers=origin(client)).status_code == 201
         assert [team.name for team in teams.teams(services.store)] == ["good", "moon"]
 
+    def test_a_name_that_strangers_let_stand_for_us_is_refused(self, services: Services) -> None:
+        def made(client: httpx.Client, host: str, number: int) -> int:
+            headers = {"Host": host, "Origin": f"http://{host}"}
+            return client.post("/api/v1/teams", json={"name": f"t{number}"}, headers=headers).status_code
+
+        near = ["127.0.0.1:8000", "[::1]:8000", "localhost:8000", "broker", "nuncius.local"]
+        with asked(services, Auth(origins=("http://nuncius.example.org",))) as client:
+            codes = [
+                made(client, host, number) for number, host in enumerate([*near, "nuncius.example.org", "evil.example", "["])
+            ]
+        assert codes == [201] * 6 + [403, 403]
+
 
 class TestWhereRequired:
     def test_every_address_that_changes_something_asks_for_a_scope_of_its_own(self, services: Services) -> None:

@@ -49,7 +49,17 @@ def test_in_with_a_password_and_out_again(browser: Browser, url: str) -> None:
         expect(page.locator("#who")).to_have_text("Log in")
 
 
-@pytest.mark.parametrize("there", ["https://example.org/", "//example.org/", "/\\\\example.org", "javascript:window.hit=1"])
+@pytest.mark.parametrize(
+    "there",
+    [
+        "https://example.org/",
+        "//example.org/",
+        "/\\\\example.org",
+        "/.//example.org",
+        "/a/..//example.org",
+        "javascript:window.hit=1",
+    ],
+)
 def test_nobody_is_led_elsewhere(browser: Browser, url: str, there: str) -> None:
     path = str(httpx.URL("/login", params={"next": there}))
     with opened(browser, url, path, refused=(401,)) as page:

@@ -453,3 +453,19 @@ warnings.warn_explicit("odd", fits.verify.VerifyWarning, "card.py", 1, module="a
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_filters_are_listed_though_one_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "nuncius.toml"
+    mine.write_text("[sites.here]\nlongitude = 10.0\nlatitude = 50.0\nheight = 0.0\n")
+    file = tmp_path / "high.toml"
+    file.write_text('name = "high"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "altitude(\'here\') > 30"\n')
+    assert run(["--data", str(tmp_path), "filter", "add", str(file)]) == 0
+    for verb in ("backtest", "explain"):
+        assert run(["--data", str(tmp_path), "filter", verb, str(file)]) == 0
+    mine.write_text("")  # the site is gone
+    capsys.readouterr()
+    assert run(["--data", str(tmp_path), "filter", "list", "--state", "draft", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert [(one["name"], one["description"]) for one in json.loads(shown.out)] == [("high", "cannot be read")]
+    assert "here" in shown.err

@@ -142,3 +142,40 @@ def test_the_book_reads_again_what_has_changed_and_parses_it_once(store: Store) 
     filter_life.add(store, TEXT.format(16), "ann")
     filter_life.go_live(store, "mine", 2, "ann", let)
     assert [(spec.version, spec.where) for spec in book.now()] == [(2, "mag < 16")]
+
+
+def test_one_that_is_not_active_does_not_go_live(store: Store) -> None:
+    filter_life.add(store, TEXT.format(18) + "active = false\n", "ann")
+    with pytest.raises(FilterError, match="active = false"):
+        filter_life.go_live(store, "mine", 1, "ann", let, force=True)
+    assert filters.live(store) == []
+
+
+def test_numbers_end(store: Store) -> None:
+    filter_life.add(store, TEXT.format(18).replace("1", str(2**31 - 1), 1), "ann")
+    with pytest.raises(FilterError, match="the last there can be"):
+        filter_life.add(store, TEXT.format(17), "ann")
+
+
+def test_files_by_place(store: Store) -> None:
+    with filters.editing(store) as conn:
+        filters.keep_file(conn, "", "old", "1")
+        filters.keep_file(conn, "one", "mine", "1")
+        filters.keep_file(conn, "two", "mine", "2")
+        assert filters.files(conn, "one") == ({"old": "1", "mine": "1"}, {("mine", "2")})
+        filters.keep_file(conn, "one", "old", None)
+        assert filters.files(conn, "two") == ({"mine": "2"}, {("mine", "1")})
+
+
+def test_a_wrong_example_and_one_not_active_can_be_mended(store: Store) -> None:
+    example = "[[example]]\nalert = {{ mag = 17.0 }}\nmatches = {}\n"
+    for wrong, right in (
+        (TEXT.format(18) + example.format("false"), TEXT.format(18) + example.format("true")),
+        (TEXT.format(17) + "active = false\n", TEXT.format(17)),
+    ):
+        one = filter_life.add(store, wrong, "ann")
+        with pytest.raises(FilterError):
+            filter_life.go_live(store, "mine", one.version, "ann", let)
+        two = filter_life.add(store, right, "ann", base=one.version)
+        assert filter_life.go_live(store, "mine", two.version, "ann", let).state == "live"
+    assert [spec.active for spec in FilterBook(store).now()] == [True]

@@ -24,7 +24,7 @@ from broker.alert import conform
 from broker.errors import NotFoundError, UsageError
 from broker.record import Record, TopicPartition
 from broker.science.sky import radec_to_hpx, separation
-from broker.store import alerts, claims, events, ledger, ledger_fold, live_events, matches, schemas_seen, tables
+from broker.store import alerts, claims, events, ledger, ledger_fold, live_events, matches, schemas_seen, steps, tables
 from broker.store.alerts import write
 from broker.store.archive import Address
 from broker.store.engine import Store, close, connection, open_store, transaction
@@ -387,6 +387,13 @@ class TestFaults:
             conn.exec_driver_sql(asked)
 
 
+@pytest.mark.parametrize("odd", ["ztf:1\0", "ztf:\udcff", "\0"])
+def test_ids_that_cannot_be(store: Store, odd: str) -> None:
+    for look in (alerts.get, steps.of_alert):
+        with pytest.raises(NotFoundError, match="no id has such characters"):
+            look(store, odd)
+
+
 class TestMatches:
     def test_are_numbered_once(self, store: Store) -> None:
         put(store, survey(6))
@@ -419,6 +426,16 @@ class TestMatches:
         old, chosen = matches.latest(store)
         assert chosen["alert"]["annotations"] == {"candidate.drb": 0.9, "name": "é"}
         assert old["alert"]["annotations"] == said
+
+    def test_a_batch_done_again_forgets_what_other_versions_picked(self, store: Store) -> None:
+        """More of them than a database takes values in one statement."""
+        put(store, survey(100))
+        ids = [f"ztf:0-{number:05d}" for number in range(100)]
+        with transaction(store) as conn:
+            matches.write(conn, [Match(f"f{number}", "1", one) for number in range(700) for one in ids[:99]])
+            matches.write(conn, [Match("kept", "2", one) for one in ids] + [Match("f1", "1", ids[99])])
+            matches.forget(conn, ids[:99], {"kept": "2", "f1": "2"})
+        assert matches.counts(store) == {"f1": 1, "kept": 100}
 
     def test_none(self, store: Store) -> None:
         assert matches.last_seq(store) == 0

@@ -101,6 +101,10 @@ HUGE = {
     "many maps": " OR ".join(f"in_skymap('S{number}%', 0.9)" for number in range(100)),
     "many separations": " OR ".join(f"sep({number}, 1) < 1" for number in range(300)),
     "many roots": " OR ".join(f"sqrt(mag + {number}) < 1" for number in range(900)),
+    "roots of roots": "sqrt(" * 30 + "mag" + ")" * 30 + " < 1",
+    "quotients of quotients": "mag / (" * 25 + "mag" + ")" * 25 + " < 1",
+    "remainders": "mag % (" * 12 + "mag" + ")" * 12 + " < 1",
+    "separations of separations": "sep(" * 5 + "1" + ", 2)" * 5 + " < 1",
     "many times": f"time IN ({', '.join(['TIMESTAMP 2026-01-01'.replace(' 2', ' ' + chr(39) + '2') + chr(39)] * 2_500)})",
 }
 

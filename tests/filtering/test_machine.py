@@ -170,6 +170,7 @@ def test_picks_what_polars_picks(data, wheres):
         ("sqrt(power(a - 1536, 2) + power(b - 1540, 2)) < 300 AND least(a, b) > 1.5 AND log10(a) > ln(b)", 0),
         ("CASE WHEN s = 'g' THEN a < 3 ELSE a < 2.7 END AND a BETWEEN i AND 20 AND g > 0.5", 0),
         ("time BETWEEN '2026-01-01' AND '2026-02-01' AND s IS NOT NULL AND ecliptic_lat() > 0", 0),
+        ("sqrt(" * 10 + "a" + ")" * 10 + " < 3", 0),
         ("a < 3 AND s LIKE '%a_b%' AND in_skymap(0.9)", 2),
         ("a < 3 AND (in_skymap(0.9) OR skymap_dt() < 3 OR in_skymap(0.5))", 2),
         ("a < 3 AND altitude('rubin') > 30", 1),

@@ -95,6 +95,7 @@ def test_nothing_and_everything() -> None:
         (table(np.array([4]), ORDERING="NESTED"), "ORDERING is NESTED"),
         (table(np.array([4]), ORDERING="RANGE"), "pairs"),
         (table(np.array([0, NPIX29 + 1]), ORDERING="RANGE"), "does not have"),
+        (table(np.array([[4, 5]]), "PK(2)"), "lists of differing length"),
         (of_time(), "MOCDIM is TIME"),
         (b"3/5-7 99999", "only 0 to 767"),
         (b"3/5-2", "no cells 5 to 2"),
@@ -113,3 +114,10 @@ def test_nothing_and_everything() -> None:
 def test_what_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         read_moc(data)
+
+
+@pytest.mark.parametrize("data", [b"0/" + b"1 " * 11, b'{"0": [1,1,1,1,1,1], "1": [1,1,1,1,1]}'])
+def test_more_cells_than_are_written_out(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("broker.science.moc_read._MOST", 10)
+    with pytest.raises(UsageError, match="10 cells in JSON or text"):
+        read_moc(gzip.compress(data))

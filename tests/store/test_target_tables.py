@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from astropy import units as u
+from astropy.io.fits import Header, PrimaryHDU
 from astropy.table import MaskedColumn, Table
 
 from broker.api.render.formats import Format
@@ -151,3 +154,83 @@ def test_more_than_a_list_should_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broker.store.target_tables._MOST", 2)
     with pytest.raises(UsageError, match="catalog add"):
         checked(pl.DataFrame({"ra": [1.0] * 3, "dec": [2.0] * 3}))
+
+
+def votable(inside: str, fields: str = "") -> bytes:
+    return f"""<?xml version="1.0"?>
+<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>
+<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>{fields}<DATA>{inside}</DATA>
+</TABLE></RESOURCE></VOTABLE>""".encode()
+
+
+def test_no_votable_has_other_files_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(struct.pack(">dd", 12.5, 33.25))
+    for stream in (
+        f'<BINARY><STREAM href="{secret.as_uri()}"/></BINARY>',
+        f"<BINARY2><STREAM encoding='base64' actuate='>'\n href = '{secret.as_uri()}'/></BINARY2>",
+        f'<FITS extnum="1"><STREAM href="{secret.as_uri()}"/></FITS>',
+    ):
+        with pytest.raises(UsageError, match="elsewhere"):
+            read_targets(votable(stream), "targets")
+    linked = votable("<TABLEDATA><TR><TD>1</TD><TD>2</TD></TR></TABLEDATA>").replace(
+        b"<DATA>", b'<LINK href="http://example.org"/><DATA>'
+    )
+    assert read_targets(linked, "targets").frame.height == 1
+
+
+def test_no_votable_hides_entities_in_another_encoding() -> None:
+    inside = votable("<TABLEDATA><TR><TD>&a;</TD><TD>2</TD></TR></TABLEDATA>").decode().partition("?>")[2]
+    text = f'<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE VOTABLE [<!ENTITY a "10">]><!-- hidden!! -->{inside}'
+    with pytest.raises(UsageError, match="UTF-8"):  # its bytes hold the word VOTABLE all the same
+        read_targets(text.encode("utf-16-le").replace("hidd".encode("utf-16-le"), b"VOTABLE "), "targets")
+
+
+def fits(rows: int, forms: dict[str, str], width: int, inside: bytes, heap: bytes = b"") -> bytes:
+    header = Header([("XTENSION", "BINTABLE"), ("BITPIX", 8), ("NAXIS", 2), ("NAXIS1", width), ("NAXIS2", rows)])
+    header.extend([("PCOUNT", len(heap)), ("GCOUNT", 1), ("TFIELDS", len(forms))])
+    for number, (name, form) in enumerate(forms.items(), 1):
+        header.extend([(f"TTYPE{number}", name), (f"TFORM{number}", form)])
+    out = io.BytesIO()
+    PrimaryHDU().writeto(out)
+    body = inside + heap
+    return out.getvalue() + header.tostring().encode() + body + bytes(-len(body) % 2880)
+
+
+def parquet_of(**columns: pl.Series) -> bytes:
+    out = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(out)
+    return out.getvalue()
+
+
+PLACES = {"ra": pl.Series([1.0]), "dec": pl.Series([2.0])}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (fits(10**9, {"ra": "D", "dec": "D"}, 16, bytes(160)), "truncated"),
+        (fits(10**9, {"ra": "0D", "dec": "0D"}, 0, b""), "catalog add"),
+        (
+            fits(2, {"ra": "D", "dec": "D", "x": "PB"}, 24, (bytes(16) + struct.pack(">ii", 9, 0)) * 2, bytes(9)),
+            "column 3 holds lists",
+        ),
+        (votable("<TABLEDATA/>", '<FIELD name="x" datatype="double" arraysize="9999999"/>'), "arrays larger"),
+        (votable("<TABLEDATA/>", '<FIELD name="x" datatype="double" arraysize="&#57;9999"/>'), "no number"),
+        (parquet_of(ra=pl.repeat(1.0, 10_000_001, eager=True), dec=pl.repeat(1.0, 10_000_001, eager=True)), "catalog add"),
+        (parquet_of(**PLACES, id=pl.Series([[1]])), "holds List"),
+        (parquet_of(**PLACES, id=pl.Series([b"\xff"])), "holds Binary"),
+        (parquet_of(**PLACES, id=pl.Series(["a" * 2001])), "row 1, column 'id' is longer"),
+        (parquet_of(ra=pl.Series([1.0, 1.0]), dec=pl.Series([2.0, float("nan")])), "row 2, column 'dec' is nan"),
+        (b"id,ra,dec\n" + b"a" * 2001 + b",1,2\n", "row 1, column 'id' is longer"),
+        (b"ra,dec" + b"," * 10_000 + b"\n1,2\n", "10,002 columns"),
+        (b"ra" * 1_000_000 + b"\n1,2\n", "first line has 2,000,000 letters"),
+        (gzip.compress(b"ra,dec\n" + b"\r" * 20_020_000), "10,000,000 lines"),
+    ],
+    ids=["fits rows", "fits no width", "fits heap", "arraysize", "arraysize hidden", "parquet rows", "list", "bytes",
+         "parquet id", "nan", "csv id", "columns", "line", "lines"],
+)  # fmt: skip
+def test_what_is_small_and_would_be_large(data: bytes, reason: str) -> None:
+    assert len(data) < 5_000_000
+    with pytest.raises(UsageError, match=reason):
+        read_targets(data, "targets")

@@ -154,3 +154,23 @@ def test_on_the_command_line(
         assert run([*verb, *more]) == 0
         assert "mag < 19.5" in capsys.readouterr().out
     assert run([*verb, "--alert", "ztf:1"]) == 1
+
+
+def test_windows_and_pictures_that_cannot_be(
+    night: tuple[Parts, dict[str, dict[str, Any]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag < 19.5 AND positive"\n')
+    data = ["--data", str(night[0].data), "filter"]
+    for verb in ("explain", "backtest"):
+        assert run([*data, verb, str(file), "--since", "2026-11-18", "--until", "2026-11-16"]) == 2
+        assert "is not before" in capsys.readouterr().err
+    assert run([*data, "backtest", str(file), "--plot", str(tmp_path / "none" / "x.png")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    file.write_text(
+        file.read_text().replace("positive", 'band = "g"').replace('where = "', "where = '").replace('"g""', '"g"\'')
+    )
+    assert run([*data, "check", str(file)]) == 1
+    assert "text is in single quotes" in capsys.readouterr().err
+    assert run([*data, "live", "long_grb"]) == 1
+    assert "did you mean long_grbs" in capsys.readouterr().err

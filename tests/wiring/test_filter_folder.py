@@ -11,6 +11,7 @@ from broker.errors import FilterError
 from broker.store import filter_life, filters
 from broker.store.engine import Store, close, open_store
 from broker.store.migrate import migrate
+from broker.wiring.filter_book import FilterBook
 from broker.wiring.filter_folder import take_in, watching
 from tests.running import wait_for
 
@@ -133,3 +134,81 @@ def test_changes_are_seen_while_running(store: Store, folder: Path) -> None:
         wait_for(lambda: live(store) == [("mine", 2)], 30, "the change is not taken up")
         file.unlink()
         wait_for(lambda: live(store) == [], 30, "the filter goes on without its file")
+
+
+def test_two_hosts_on_one_database(store: Store, folder: Path, tmp_path: Path) -> None:
+    file = folder / "mine.toml"
+    file.write_text(TEXT.format(1, 18))
+    take_in(store, folder, place="one")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    take_in(store, empty, place="two")
+    assert live(store) == [("mine", 1)]  # never there, and so not gone
+    filter_life.retire(store, "mine", 1, "ann")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.toml").write_text(TEXT.format(1, 18))
+    take_in(store, other, place="three")
+    assert live(store) == []  # not new either
+    file.write_text(TEXT.format(2, 17))
+    take_in(store, folder, place="one")
+    take_in(store, other, place="three")
+    assert live(store) == [("mine", 2)]  # an old copy elsewhere changes nothing
+    (other / "mine.toml").unlink()
+    take_in(store, other, place="three")
+    assert live(store) == []
+
+
+def test_a_number_that_cannot_be_counted_up_holds_nobody_else_back(store: Store, folder: Path) -> None:
+    quoted = TEXT.replace("version", '"version"')
+    (folder / "a.toml").write_text(quoted.format(1, 18))
+    (folder / "last.toml").write_text(TEXT.format(2**31 - 1, 18).replace("mine", "last"))
+    take_in(store, folder)
+    (folder / "a.toml").write_text(quoted.format(1, 17))
+    (folder / "last.toml").write_text(TEXT.format(2**31 - 1, 17).replace("mine", "last"))
+    (folder / "b.toml").write_text(TEXT.format(1, 18).replace("mine", "other"))
+    take_in(store, folder)
+    assert live(store) == [("last", 2**31 - 1), ("mine", 1), ("other", 1)]
+    (folder / "a.toml").write_text("# a remark\n" + quoted.format(1, 18))  # it says what version 1 says: no number is needed
+    take_in(store, folder)
+    assert live(store) == [("last", 2**31 - 1), ("mine", 1), ("other", 1)]
+
+
+def test_a_new_name_with_a_mistake(store: Store, folder: Path) -> None:
+    file = folder / "mine.toml"
+    file.write_text(TEXT.format(1, 18))
+    take_in(store, folder)
+    file.write_text(TEXT.format(1, "'bright'").replace("mine", "renamed"))
+    take_in(store, folder)
+    assert live(store) == [("mine", 1)]
+    file.write_text(TEXT.format(1, 18).replace("mine", "renamed"))
+    take_in(store, folder)
+    assert live(store) == [("renamed", 1)]
+
+
+def test_what_changed_before_the_watch_began_and_a_fault_of_the_gate(store: Store, folder: Path) -> None:
+    file = folder / "mine.toml"
+    file.write_text(TEXT.format(1, 18))
+    take_in(store, folder)
+    file.write_text(TEXT.format(2, 17))
+    tried: list[int] = []
+
+    def fails_at_first(_spec: object) -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise OSError("a disk went away")
+
+    with watching(store, folder, fails_at_first):
+        wait_for(lambda: live(store) == [("mine", 2)], 30, "the change is not taken up")
+    assert len(tried) == 2
+
+
+def test_one_that_becomes_active(store: Store, folder: Path) -> None:
+    file = folder / "mine.toml"
+    file.write_text(TEXT.format(1, 18) + "active = false\n")
+    take_in(store, folder)
+    assert live(store) == []
+    file.write_text(TEXT.format(1, 18))
+    take_in(store, folder)
+    (spec,) = FilterBook(store).now()
+    assert spec.active

@@ -16,6 +16,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from broker.api.app import create_app
+from broker.api.problems import TooBusyError
+from broker.api.services import FilterWindow
 from broker.cli.app import run
 from broker.errors import NotFoundError
 from broker.ingest.raw import Kind, Received, to_message
@@ -25,6 +27,7 @@ from broker.store import alerts, columns
 from broker.store.claims import claim
 from broker.wiring import running, serving
 from broker.wiring.backtest import backtest
+from broker.wiring.backtest_jobs import Jobs
 from broker.wiring.explain import funnel
 from broker.wiring.parts import Parts, open_parts
 from broker.wiring.trace import Trace, trace
@@ -216,3 +219,15 @@ def test_on_the_command_line(parts: Parts, tmp_path: Path, capsys: pytest.Captur
     assert run(["--data", str(parts.data), "trace", of(parts, "inside")[0]]) == 0
     assert "matched" in capsys.readouterr().out
     assert run(["--data", str(parts.data), "trace", "ztf:1"]) == 1
+
+
+def test_the_end_of_the_service_is_the_end_of_its_backtests(parts: Parts) -> None:
+    jobs = Jobs(parts)
+    asked = FilterWindow(parts.filters[0])
+    names = [jobs.start(asked) for _ in range(12)]
+    jobs.close()
+    states = [jobs.get(name)["state"] for name in names]
+    assert "running" not in states
+    assert states[-1] == "failed"
+    with pytest.raises(TooBusyError, match="ending"):
+        jobs.start(asked)

@@ -23,7 +23,7 @@ from broker.settings import LogTable, Settings, StoreTable
 from broker.simulate import lvk, ztf
 from broker.store import columns, region_changes, regions, watchlist_changes
 from broker.store.engine import close, open_store
-from broker.wiring import reading, running
+from broker.wiring import reading, running, watch
 from broker.wiring.live_maps import load_map
 from broker.wiring.parts import Parts, open_parts
 from broker.wiring.watch import ListsNow
@@ -205,3 +205,13 @@ def test_lists_are_opened_once_a_version(tmp_path: Path) -> None:
         watchlist_changes.create(parts.store, "hosts", table.reverse())
         assert one(asked).watchlists["hosts"].ids.len() == 2
         assert set(one(Asked({}, frozenset())).watchlists) == set()
+
+
+def test_a_list_taken_away_between_two_looks_is_null(tmp_path: Path) -> None:
+    with open_parts(settings(tmp_path), tmp_path) as parts:
+        watchlist_changes.create(parts.store, "hosts", pl.DataFrame({"ra": [1.0], "dec": [2.0]}))
+        region = region_changes.create(parts.store, "north", read_moc(b"0/0-3"))
+        watchlist_changes.remove(parts.store, "hosts")
+        region_changes.remove(parts.store, "north")
+        assert watch._open_list(parts.store, "hosts", (1, "as it was")) is None
+        assert watch.region_now(parts, region) is None

@@ -6,7 +6,7 @@ import { api, byId, get, send } from "./common.js";
 function back() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "/";
   const address = new URL(wanted, location.origin);
-  return address.origin === location.origin && /^\/(?![/\\])/.test(wanted) ? address.pathname + address.search : "/";
+  return address.origin === location.origin && ![wanted, address.pathname].some((path) => /^[/\\]{2}/.test(path)) && wanted.startsWith("/") ? address.pathname + address.search : "/";
 }
 
 byId("login").addEventListener("submit", async (event) => {
