@@ -54,7 +54,7 @@ def received(nuncius: Installation) -> int:
     return int(nuncius.json("status", "--json")["ledger"]["total"]["received"])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(400)
 def test_from_an_upstream_topic_to_subscribers(own_kafka: str, fresh_postgres: str, tmp_path: Path) -> None:
     # Half the packets come twice, as upstreams do; bytes that are none are among them.
     packets = list(ztf.packets(11, COUNT, datetime.now(UTC) - timedelta(hours=1), cutouts=False, history=5))
@@ -68,7 +68,7 @@ def test_from_an_upstream_topic_to_subscribers(own_kafka: str, fresh_postgres: s
         stack.enter_context(nuncius.running("ingest"))
         stack.enter_context(nuncius.running("process"))
         wait_for(
-            lambda: nuncius.json("status", "--json")["ledger"]["total"]["received"] == COUNT * 3 // 2 + 1, 300, "not all in"
+            lambda: nuncius.json("status", "--json")["ledger"]["total"]["received"] == COUNT * 3 // 2 + 1, 120, "not all in"
         )
         status = nuncius.json("status", "--json")
     counts = status["ledger"]["total"]
