@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -23,10 +23,11 @@ import polars as pl
 
 from broker.errors import NotFoundError, UsageError
 from broker.science.sky import cone_ranges, radec_to_hpx, separation
+from broker.store.catalog_files import locked, mapped, move_in, write_folder
 from broker.store.catalog_sources import PACKAGES, Progress, SourceTable, read_gaia, read_glade, read_ngc
 from broker.store.catalog_tables import read_table
 
-__all__ = ["Catalog", "Tier", "add", "build", "known", "near", "open_all", "open_catalog", "take", "within"]
+__all__ = ["Catalog", "Tier", "add", "build", "ensure", "known", "near", "open_all", "open_catalog", "take", "within"]
 
 _FORMAT: Final = 1
 _TIER_FACTOR: Final = 4.0
@@ -132,6 +133,14 @@ def add(
     return build(root, name, table)
 
 
+def ensure(root: Path, name: str) -> None:
+    """Build a catalogue that comes with a package where there is none; of several processes at once the first one's stays."""
+    if not (root / name).exists():
+        root.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{name}.", dir=root) as beside:
+            move_in(add(Path(beside), name).path, root)
+
+
 def build(root: Path, name: str, table: SourceTable) -> Catalog:
     """Write a catalogue in place of what has its name, and open it; rows that have no position on the sphere are left out.
 
@@ -169,26 +178,8 @@ def build(root: Path, name: str, table: SourceTable) -> Catalog:
         "built": datetime.now(UTC).isoformat(timespec="seconds"),
         **table.facts,
     }
-    _replace(root, name, arrays, meta)
+    write_folder(root, name, arrays, meta)
     return open_catalog(root, name)
-
-
-def _replace(root: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write beside, then swap: who has the old one open keeps reading it; who opens sees the old one or the new."""
-    root.mkdir(parents=True, exist_ok=True)
-    fresh, old = root / f".{name}.{os.getpid()}.new", root / f".{name}.{os.getpid()}.old"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    try:
-        for column, values in arrays.items():
-            np.save(fresh / f"{column}.npy", np.ascontiguousarray(values), allow_pickle=False)
-        (fresh / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False), encoding="utf-8")
-        if (root / name).exists():
-            (root / name).rename(old)
-        fresh.rename(root / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def open_catalog(root: Path, name: str) -> Catalog:
@@ -202,29 +193,21 @@ def open_catalog(root: Path, name: str) -> Catalog:
         Its folder is damaged.
     """
     path = root / name
-    if not (path / "meta.json").is_file():
-        raise NotFoundError(f"no catalogue {name!r} under {root}: `nuncius catalog add {name}` builds it")
-    try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-        if meta["format"] != _FORMAT:
-            message = f"format {meta['format']} instead of {_FORMAT}"
-            raise ValueError(message)  # noqa: TRY301 - one remedy for every kind of damage
-        columns = {column: _mapped(path, f"column.{column}", meta["rows"]) for column in meta["columns"]}
-        hpx, ra, dec, radius, ident = (_mapped(path, part, meta["rows"]) for part in ("hpx", "ra", "dec", "radius", "ident"))
-        tiers = tuple(Tier(int(start), int(stop), float(reach)) for start, stop, reach in meta["tiers"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"catalogue {name!r} under {root} is damaged ({error}): `nuncius catalog add {name}` builds it anew"
-        raise UsageError(message) from error
+    with locked(root, alone=False) if root.is_dir() else nullcontext():
+        if not (path / "meta.json").is_file():
+            raise NotFoundError(f"no catalogue {name!r} under {root}: `nuncius catalog add {name}` builds it")
+        try:
+            meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+            if meta["format"] != _FORMAT:
+                message = f"format {meta['format']} instead of {_FORMAT}"
+                raise ValueError(message)  # noqa: TRY301 - one remedy for every kind of damage
+            columns = {column: mapped(path, f"column.{column}", meta["rows"]) for column in meta["columns"]}
+            hpx, ra, dec, radius, ident = (mapped(path, part, meta["rows"]) for part in ("hpx", "ra", "dec", "radius", "ident"))
+            tiers = tuple(Tier(int(start), int(stop), float(reach)) for start, stop, reach in meta["tiers"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"catalogue {name!r} under {root} is damaged ({error}): `nuncius catalog add {name}` builds it anew"
+            raise UsageError(message) from error
     return Catalog(name, path, hpx, ra, dec, radius, ident, columns, tiers, meta)
-
-
-def _mapped(path: Path, part: str, rows: int) -> npt.NDArray[Any]:
-    # a plain array over the mapping: numpy's own memmap class is slower to slice and no different to read
-    values = np.asarray(np.load(path / f"{part}.npy", mmap_mode="r", allow_pickle=False))
-    if values.shape != (rows,):
-        message = f"{part} has shape {values.shape} instead of ({rows},)"
-        raise ValueError(message)
-    return values
 
 
 def open_all(root: Path) -> list[Catalog]:

@@ -83,8 +83,7 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
     with ExitStack() as stack:
         stream_log = stack.enter_context(closing(open_log(settings, data)))
         store = stack.enter_context(open_database(settings, data))
-        if not (data / "catalogs" / "ngc").exists():
-            catalogs.add(data / "catalogs", "ngc")  # comes with the installation and takes a second
+        catalogs.ensure(data / "catalogs", "ngc")  # comes with the installation and takes a second
         book = FilterBook(store)
         parts = Parts(
             data,

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,38 @@ def test_who_has_the_old_one_open_keeps_reading_it(tmp_path: Path) -> None:
     path.write_text("ra,dec\n7,8\n", encoding="utf-8")
     assert len(catalogs.add(tmp_path / "cats", "one", path)) == 1
     assert sorted(old.ra) == [1.0, 3.0]
+
+
+def test_several_at_once_on_a_fresh_folder_all_find_the_whole_catalogue(tmp_path: Path) -> None:
+    def first_of(root: Path) -> int:
+        catalogs.ensure(root, "ngc")
+        return len(catalogs.open_all(root)[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(first_of, [tmp_path / "cats"] * 8))
+    assert sizes == [len(catalogs.add(tmp_path / "other", "ngc"))] * 8
+    assert [path.name for path in (tmp_path / "cats").iterdir()] == ["ngc"]
+
+
+def test_opened_while_others_replace_it_is_the_old_or_the_new(tmp_path: Path) -> None:
+    tables = [
+        catalog_sources.SourceTable(np.full(n, 5.0), np.zeros(n), np.ones(n), np.arange(n), {"z": np.full(n, float(n))})
+        for n in (1000, 1001)
+    ]
+    catalogs.build(tmp_path, "one", tables[0])
+
+    def replace(turn: int) -> None:
+        for _ in range(25):
+            catalogs.build(tmp_path, "one", tables[turn % 2])
+
+    def read(_: int) -> set[tuple[int, float]]:
+        found = [catalogs.open_catalog(tmp_path, "one") for _ in range(200)]
+        return {(len(one), float(one.columns["z"].max())) for one in found}
+
+    with ThreadPoolExecutor(4) as pool:
+        writers, readers = pool.map(replace, range(2)), pool.map(read, range(2))
+        assert list(writers) == [None, None]
+        assert set().union(*readers) <= {(1000, 1000.0), (1001, 1001.0)}
 
 
 def test_cone_equals_brute_force(tmp_path: Path) -> None:
