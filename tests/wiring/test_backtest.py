@@ -62,7 +62,7 @@ def night_of_maps() -> list[Packet]:
     return sorted(packets, key=lambda packet: packet.time)
 
 
-def settings(data: Path, names: Sequence[str], **store: str) -> Settings:
+def settings(data: Path, names: Sequence[str], log: LogTable | None = None, **store: str) -> Settings:
     folder = data / "filters"
     folder.mkdir(parents=True)
     for file in shipped("filters").glob("*.toml"):
@@ -73,7 +73,7 @@ def settings(data: Path, names: Sequence[str], **store: str) -> Settings:
         (folder / f"{name}.toml").write_text(text, "utf-8")
     return Settings(
         filters="filters",
-        log=LogTable(durable=False, partitions=2),
+        log=log or LogTable(durable=False, partitions=2),
         store=StoreTable(durable=False, **store),  # type: ignore[arg-type]
         process=ProcessTable(max_records=60),
     )
@@ -166,6 +166,20 @@ def test_files_merged_say_the_same(tmp_path: Path) -> None:
         assert merged.merged > merged.into > 0
         assert held(parts) == before
         assert any(later(parts, spec) for spec in parts.filters)
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+def test_it_finds_what_live_filters_picked_on_kafka_and_postgresql(own_kafka: str, fresh_postgres: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    log = LogTable(engine="kafka", bootstrap_servers=own_kafka, partitions=2)
+    with open_parts(settings(data, LIVE, log, url=fresh_postgres), data) as parts:
+        take_in(parts, night_of_maps(), 10)
+        found = held(parts)
+        for name in ("anywhere", "mergers", "best_of_two"):
+            spec = next(spec for spec in parts.filters if spec.name == name)
+            assert later(parts, spec), name
+            assert later(parts, spec) < found[name], name
 
 
 def test_what_nobody_kept_comes_from_the_packets(sky: Sky, tmp_path: Path) -> None:
