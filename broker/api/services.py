@@ -317,6 +317,10 @@ class Services:
         Live streams served at once; one more is asked to come back later.
     heartbeat
         Seconds of silence on a live stream after which it says it is alive.
+    live_patience
+        Seconds after which a live reader that takes nothing is dropped.
+    introduction
+        Seconds for the first message of a WebSocket, which says who it is.
     """
 
     store: Store
@@ -351,3 +355,5 @@ class Services:
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0
+    live_patience: float = 60.0
+    introduction: float = 5.0
