@@ -224,9 +224,7 @@ class Authenticate:
         """Who holds a token."""
         found = tokens.holder(self._services.store, secret.strip())
         if found is None or found.session:
-            raise UnauthenticatedError(
-                f"the token is none of ours, has ended, was revoked, or its account is disabled: {_HOW}"
-            )
+            raise UnauthenticatedError(f"the token is none of ours, has ended, was revoked, or its account is disabled: {_HOW}")
         return _of(found)
 
     def _count(self, key: str) -> None:

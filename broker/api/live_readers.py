@@ -149,7 +149,10 @@ class Readers:
         resume = positions_of(last) if last else None
         eyes = _Eyes(self._services, connection)
         await eyes.look()
-        if filter_name is not None and filter_name not in {spec.name for spec in self._services.filters()} - eyes.hidden.filters:
+        if (
+            filter_name is not None
+            and filter_name not in {spec.name for spec in self._services.filters()} - eyes.hidden.filters
+        ):
             raise NotFoundError(f"no filter {filter_name!r}: /api/v1/filters lists them")
         if not self._seats.acquire(blocking=False):
             raise TooBusyError("as many live readers as this server takes are here; try again, or read the Kafka topics")

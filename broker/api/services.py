@@ -17,6 +17,7 @@ import polars as pl
 
 from broker.api.policy import Auth
 from broker.api.principal import Owned
+from broker.api.subscribing import NO_SUBSCRIBING, Subscribing
 from broker.errors import NotFoundError
 from broker.filtering.check import Checked, check_condition, check_filter
 from broker.filtering.columns import Known
@@ -302,6 +303,8 @@ class Services:
         What each clause of a filter lets through, or says of one alert; see `broker.api.explain`.
     backtests
         What filters would have picked.
+    subscribing
+        How subscriptions are made, changed and ended.
     trace
         By alert id: the steps it took. `NotFoundError` where nothing is known of it.
     auth
@@ -348,6 +351,7 @@ class Services:
     gate: Callable[[FilterSpec], None] = lambda _spec: None
     explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept
     backtests: Backtests = NO_BACKTESTS
+    subscribing: Subscribing = NO_SUBSCRIBING
     trace: Callable[[str], Mapping[str, Any]] = _no_trace
     auth: Auth = field(default_factory=Auth)
     filter_owners: Callable[[], Mapping[str, Owned]] = dict
