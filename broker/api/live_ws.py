@@ -3,8 +3,8 @@
 Where accounts are required and the handshake names none, the first message says who: ``{"token": "ncs_..."}``, or ``{}`` for
 nobody. Browsers cannot set the header ``Authorization``, and a token in an address ends in logs.
 
-What goes wrong after the handshake is told as an event ``error`` with a problem document, then the connection is closed with 4000
-and the status: browsers are told nothing of a handshake that fails.
+What goes wrong after the handshake is told as an event ``error`` with a problem document, then the connection is closed with
+4000 and the status: browsers are told nothing of a handshake that fails.
 """
 
 from __future__ import annotations

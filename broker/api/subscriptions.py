@@ -93,7 +93,7 @@ class NewSubscription(_Exact):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not isinstance(self.target, _TARGETS[self.channel]):
+        if type(self.target) is not _TARGETS[self.channel]:
             raise ValueError(f"the target of a {self.channel} has {', '.join(_TARGETS[self.channel].model_fields)}")
         if self.secret is not None and self.channel != "webhook":
             raise ValueError("only webhooks are signed: leave out secret")

@@ -1,4 +1,4 @@
-"""Live matches as a WebSocket, read by the `websockets` client; and readers that drop, come back, or never read, of either kind."""
+"""Live matches as a WebSocket, read by the `websockets` client; readers of either kind that drop, come back, or never read."""
 
 from __future__ import annotations
 
@@ -409,5 +409,5 @@ class TestWhereAccountsAreRequired:
             assert refused.value.response.status_code == 403
 
 
-def people_disabled(where: World, disabled: bool) -> None:  # noqa: FBT001
+def people_disabled(where: World, disabled: bool) -> None:
     people.set_disabled(where.store, "theon", disabled)
