@@ -26,6 +26,7 @@ from broker.api import (
     oidc,
     packets,
     pages,
+    pictures,
     problems,
     regions,
     registry,
@@ -67,6 +68,7 @@ Errors are problem documents (RFC 9457). Where accounts are required, send a tok
 def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
+        pictures.router(services),  # likewise
         trace.router(services),  # likewise
         alerts.router(services),
         objects.router(services),

@@ -22,6 +22,7 @@ from broker.errors import NotFoundError
 from broker.filtering.check import Checked, check_condition, check_filter
 from broker.filtering.columns import Known
 from broker.filtering.definition import FilterSpec
+from broker.science.finding_chart import Source
 from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
 from broker.science.skyplot import Candidate
@@ -261,6 +262,8 @@ class Services:
         The packet decoded, by alert id.
     cutout
         FITS bytes by alert id and kind (``science``, ``template``, ``difference``); ``None`` where the packet has none.
+    neighbours
+        Catalogues' sources round a place (degrees, ICRS), to be marked in finding charts.
     light_curve
         By object id: columns ``time`` (MJD, UTC), ``mag``, ``mag_err``, ``band``, ``kind`` (``detection``, ``forced`` or
         ``limit``), and whatever more the survey gives, such as ``flux``. Empty for an object without one.
@@ -336,6 +339,7 @@ class Services:
     status: Callable[[], Mapping[str, Any]]
     filters: Callable[[], Sequence[FilterSpec]]
     schemas: Sequence[PublishedSchema] = ()
+    neighbours: Callable[[float, float], Sequence[Source]] = lambda _ra, _dec: ()
     region: Callable[[str, float], Sequence[Cell]] = lambda _event, _level: ()
     skymap: Callable[[str], SkyMap] = no_map
     read_map: Callable[[Path], SkyMap] = read_skymap
