@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
@@ -33,6 +33,7 @@ __all__ = [
     "Delivery",
     "Latency",
     "Page",
+    "Signs",
     "State",
     "add_test",
     "bump",
@@ -124,6 +125,15 @@ class Page:
 
     items: list[Delivery]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Numbers that grow when subscriptions change, something is put there by hand (a test, a replay), or comes in."""
+
+    subscriptions: int
+    by_hand: int
+    others: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,20 +297,37 @@ def add_test(store: Store, subscription: str, body: str = "") -> Delivery:
         return _read(conn, ident)
 
 
-def signs(store: Store) -> tuple[int, int]:
-    """Numbers that grow when subscriptions change, and when there is something new to send: one look-up."""
+def signs(store: Store, by: str = "") -> Signs:
+    """Numbers that grow when there is something to see: one look-up.
+
+    Parameters
+    ----------
+    by
+        Whose own deliveries do not count.
+    """
     counter = tables.counters.c
+    asked = select(counter.name, counter.value).where(
+        (counter.name == "subscriptions") | counter.name.startswith(COUNTER, autoescape=True)
+    )
     with connection(store) as conn:
-        rows = conn.execute(select(counter.name, counter.value).where(counter.name.in_(["subscriptions", COUNTER]))).all()
-    values = {name: int(value) for name, value in rows}
-    return values.get("subscriptions", 0), values.get(COUNTER, 0)
+        values = {name: int(value) for name, value in conn.execute(asked)}
+    others = sum(value for name, value in values.items() if name.startswith(f"{COUNTER}/") and name != f"{COUNTER}/{by}")
+    return Signs(values.get("subscriptions", 0), values.get(COUNTER, 0), others)
 
 
-def bump(conn: Connection) -> None:
-    """Tell every process that sends, once the transaction is committed, that there is something to send."""
-    conn.exec_driver_sql(
-        f"INSERT INTO counters (name, value) VALUES ('{COUNTER}', 1) "  # noqa: S608 - our own name
-        "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+def bump(conn: Connection, by: str = "") -> None:
+    """Tell every process that sends, once the transaction is committed, that there is something to send.
+
+    Parameters
+    ----------
+    by
+        Name of a process that takes matches in; by hand, where there is none.
+    """
+    conn.execute(
+        text(
+            "INSERT INTO counters (name, value) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+        ),
+        {"name": f"{COUNTER}/{by}" if by else COUNTER},
     )
 
 
