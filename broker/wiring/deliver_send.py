@@ -23,7 +23,7 @@ from broker.store import deliveries, delivery_work
 from broker.store.deliveries import Delivery, Signs
 from broker.store.delivery_work import Settled
 from broker.store.engine import transaction
-from broker.store.subscriptions import ACTIVE, Subscription
+from broker.store.subscriptions import ACTIVE
 from broker.store.times import now as micros_now
 from broker.store.times import to_micros
 from broker.telemetry import BREAKERS, DELIVERIES, DELIVERY_SECONDS, get_logger

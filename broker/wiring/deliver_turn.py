@@ -14,7 +14,6 @@ from broker.settings import DeliverTable
 from broker.store import delivery_work as work
 from broker.store.delivery_work import Lease, Settled
 from broker.store.engine import transaction
-from broker.store.subscriptions import Subscription
 from broker.store.times import from_micros, now, to_micros
 from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_lane import Parcel, Want
