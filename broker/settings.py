@@ -277,6 +277,7 @@ class QuotasTable(Table):
 
     filters_per_user: Natural = 0
     watchlists_per_user: Natural = 0  # and as many regions
+    subscriptions_per_user: Natural = 0
     backtests_per_hour: Natural = 0
     requests_per_minute: Natural = 0
 

@@ -39,6 +39,7 @@ from broker.wiring import (
     filter_check,
     heartbeats,
     hosts,
+    neighbours,
     people,
     reading,
     relay,
@@ -56,10 +57,12 @@ from broker.wiring.maps import map_of_file
 from broker.wiring.owners import Owners
 from broker.wiring.parts import Parts
 
-__all__ = ["listen", "serve", "services", "up"]
+__all__ = ["LONGEST_MESSAGE", "listen", "serve", "services", "up"]
 
 log = get_logger(__name__)
 
+LONGEST_MESSAGE = 1 << 16  # bytes that a WebSocket's reader may send us at once: a token is 81
+STUCK_SECONDS = 120  # after which the kernel ends a connection whose other end takes nothing
 DRAWN_CELLS = 1500
 MOST_PACKETS = 20_000  # read for one search: some seconds
 MARKED, MARKED_LEVEL = 1000, 0.9  # alerts marked in pictures of maps
@@ -80,6 +83,7 @@ def services(parts: Parts) -> Services:
         status=lambda: standing.status(parts),
         filters=parts.book.now,
         schemas=_schemas(parts),
+        neighbours=lambda ra, dec: neighbours.neighbours(parts, ra, dec),
         region=lambda event, level: _region(parts, event, level),
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
@@ -126,7 +130,10 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
     with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
         served = services(parts)
-        config = uvicorn.Config(create_app(served), log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        app = create_app(served)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=3, ws_max_size=LONGEST_MESSAGE
+        )
         server = _Server(config, lambda: on_ready(f"http://{shown[0]}:{shown[1]}"))
         try:
             server.run([listening])
@@ -216,6 +223,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: connections have it from here; closing alone waits for who never reads
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
         listening.bind((host, port))
     except OSError as error:
         raise UsageError(f"cannot listen on {host} port {port} ({error}): choose another with --port") from error

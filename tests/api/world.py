@@ -319,9 +319,7 @@ def served(services: Services) -> Iterator[str]:
     """The application under uvicorn on a port of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False, ws="none"
-        )
+        config = uvicorn.Config(create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False)
         server = uvicorn.Server(config)
         free.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, daemon=True)
