@@ -49,7 +49,9 @@ def grant(
         err.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
     properties = access.client_properties(settings, made)
     if as_document:
-        print_json({"user": user, "password": made.password, "filters": filters, "groups": f"{user}-", "properties": properties})
+        print_json(
+            {"user": user, "password": made.password, "filters": filters, "groups": f"{user}-", "properties": properties}
+        )
         return
     if made.password is None:
         err.print(f"{user} may read {', '.join(filters)}; the password stays (--rotate replaces it)", soft_wrap=True)

@@ -129,7 +129,9 @@ def grant(
     admin = _admin(bootstrap_servers, properties)
     found, known = _bindings(admin), _users(admin)
     if user not in ours(found) and (user in known or any(one.principal == f"User:{user}" for one in found)):
-        raise RefusedError(f"the Kafka cluster has a user {user!r} that was not made here: take another name, or remove it first")
+        raise RefusedError(
+            f"the Kafka cluster has a user {user!r} that was not made here: take another name, or remove it first"
+        )
     _done(admin.create_acls(bindings(user, topics), request_timeout=ANSWER_SECONDS).values(), f"granting topics to {user}")
     if user in known and not rotate:
         return Credentials(user, None)
@@ -159,7 +161,9 @@ def revoke(bootstrap_servers: str, properties: Mapping[str, object], user: str, 
         raise NotFoundError(f"no Kafka user {user!r} was made here: `nuncius access list` names all there are")
     missing = set(topics) - set(topics_of(user, found))
     if missing:
-        raise NotFoundError(f"Kafka user {user!r} was not granted {', '.join(sorted(missing))}: `nuncius access list` tells what was")
+        raise NotFoundError(
+            f"Kafka user {user!r} was not granted {', '.join(sorted(missing))}: `nuncius access list` tells what was"
+        )
     if topics:
         _delete(admin, [any_of(user, kind=ResourceType.TOPIC, name=topic) for topic in topics])
         return
