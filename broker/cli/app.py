@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from broker.cli import (
+    access,
     catalogs,
     config,
     dead_letters,
@@ -89,6 +90,7 @@ for group, name in (
     (people.user_app, "user"),
     (people.team_app, "team"),
     (tokens.app, "token"),
+    (access.app, "access"),
 ):
     app.add_typer(group, name=name)
 
