@@ -1,4 +1,6 @@
-"""Deliveries: what each subscription is to be told, and what became of it. `broker.store.delivery_work` sends them on.
+"""Deliveries: what each subscription is to be told, and what became of it.
+
+`broker.store.delivery_intake` makes them, `broker.store.delivery_work` is what their senders ask for.
 
 A delivery is ``pending`` until its receiver has acknowledged it (``delivered``) or it is given up (``failed``); one that was
 never to be told is ``skipped``, one that is to be told no more ``cancelled``.
@@ -271,13 +273,13 @@ def replay(store: Store, ident: str) -> Delivery:
         return _read(conn, ident)
 
 
-def add_test(store: Store, subscription: str, body: str = "") -> Delivery:
+def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0) -> Delivery:
     """A delivery that is no alert's, to see whether a subscription gets what is sent to it; nothing makes it wait.
 
     Parameters
     ----------
-    body
-        JSON object that is sent; by default ids of subscription and delivery, and a sentence.
+    by
+        Who sends it and has it in hand from the start, for so many seconds; whoever sends what is due, if nobody.
 
     Raises
     ------
@@ -285,14 +287,17 @@ def add_test(store: Store, subscription: str, body: str = "") -> Delivery:
         There is no such subscription any more.
     """
     one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
-    said = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
+    body = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
     with transaction(store) as conn:
         if conn.execute(select(one.state).where(one.id == subscription)).scalar() in {None, REMOVED}:
             raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
         row = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
-        row |= {"change": "test", "body": body or said, "state": PENDING}
-        when = {"received": at, "created": at, "due": at}
-        conn.execute(insert(tables.deliveries).values({**row, **when, "attempts": 0}))
+        row |= {"change": "test", "body": body, "state": PENDING}
+        due = at + round(seconds * 1e6)
+        lease = {} if by is None else {"lease_by": by, "lease_until": due, "tried": at}
+        conn.execute(
+            insert(tables.deliveries).values({**row, **lease, "received": at, "created": at, "due": due, "attempts": 0})
+        )
         bump(conn)
         return _read(conn, ident)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from broker.deliver.addresses import networks
 from broker.deliver.card import Card, card, digest_card, test_card
 from broker.deliver.message import send
 from broker.deliver.outcome import Outcome
@@ -28,7 +29,8 @@ __all__ = ["Channels"]
 
 log = get_logger(__name__)
 
-MESSAGE_SECONDS: Final = 60.0  # that mail servers and the like may take
+MESSAGE_SECONDS: Final = 60.0  # that mail servers and the like may take,
+DRAWING_SECONDS: Final = 30.0  # and the pictures
 
 
 class Channels:
@@ -42,6 +44,7 @@ class Channels:
 
     def __init__(self, parts: Parts, webhooks: Webhooks) -> None:
         self._parts, self._webhooks = parts, webhooks
+        self._allowed = networks(parts.settings.deliver.allow)
 
     async def send(
         self, one: Subscription, ident: str, some: Sequence[Delivery], held: Callable[[int], None] = lambda _threads: None
@@ -74,9 +77,10 @@ class Channels:
         self, one: Subscription, some: Sequence[Delivery], held: Callable[[int], None], *, digest: bool
     ) -> Outcome:
         def work() -> Outcome:
-            return send([str(url) for url in one.target["urls"]], self._card(one, some, digest=digest))
+            shown = self._card(one, some, digest=digest)
+            return send([str(url) for url in one.target["urls"]], shown, allowed=self._allowed, timeout=MESSAGE_SECONDS)
 
-        return await _in_thread(work, MESSAGE_SECONDS, held)
+        return await _in_thread(work, MESSAGE_SECONDS + DRAWING_SECONDS, held)
 
     def _card(self, one: Subscription, some: Sequence[Delivery], *, digest: bool) -> Card:
         if some[0].change == "test":
