@@ -194,7 +194,7 @@ def remove(ctx: typer.Context, ident: Ident) -> None:
 
 
 @app.command("test")
-def test_now(ctx: typer.Context, ident: Ident, as_document: AsDocument = False) -> None:
+def try_out(ctx: typer.Context, ident: Ident, as_document: AsDocument = False) -> None:
     """Send something that is no alert's, here and now, and tell what came of it; exit status 1 where it did not arrive.
 
     Example: `nuncius subscriptions test sub_0123456789ab`
@@ -202,9 +202,9 @@ def test_now(ctx: typer.Context, ident: Ident, as_document: AsDocument = False) 
     options = context(ctx)
     settings, folder = options.settings(), options.kept()
     with busy("open"):
-        from broker.wiring.deliver_test import try_out
+        from broker.wiring.deliver_test import try_out as send_now
     with opened(settings, folder) as parts, busy("send"):
-        came = try_out(parts, ident)
+        came = send_now(parts, ident)
     if as_document:
         print_json({"id": came.id, "state": came.state, "status": came.status, "error": came.error})
     elif came.state == "delivered":
