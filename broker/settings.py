@@ -14,7 +14,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from broker.errors import SettingsError
@@ -33,6 +43,15 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
+def _starred(properties: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    return {name: "**********" if _SECRET.search(name) and value else value for name, value in properties.items()}
+
+
+_SECRET = re.compile(r"password|secret|\.pem$|jaas|sasl\.oauthbearer\.config")
+# librdkafka's own: SASL, TLS, ... Shown as JSON, its passwords are starred like the secrets we know by name.
+Properties = Annotated[dict[str, str | int | float | bool], PlainSerializer(_starred, when_used="json")]
+
+
 class Table(BaseModel):
     """A table of the settings file."""
 
@@ -44,7 +63,7 @@ class LogTable(Table):
 
     engine: Literal["embedded", "kafka"] = "embedded"
     bootstrap_servers: str = ""
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)  # librdkafka's own: SASL, TLS, ...
+    properties: Properties = Field(default_factory=dict)  # of every client
     durable: bool = True  # embedded: survive loss of power, not only of the process
     partitions: Count = 4
     replication: Count = 1
@@ -324,7 +343,7 @@ class Relay(Table):
     username: str = ""
     password: SecretStr = SecretStr("")
     domain: str = "gcn.nasa.gov"
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    properties: Properties = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _something(self) -> Relay:
@@ -364,7 +383,7 @@ class Source(Table):
     username: str = ""
     password: SecretStr = SecretStr("")
     domain: str = "gcn.nasa.gov"
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    properties: Properties = Field(default_factory=dict)
 
     @field_validator("topics", "host")
     @classmethod

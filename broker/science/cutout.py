@@ -92,8 +92,10 @@ def read_cutout(data: bytes, ra: float | None = None, dec: float | None = None, 
                 raise UsageError("the cutout holds no image that can be drawn")
             image, header = found
             pixels = image.astype(np.float64).reshape(-1, *image.shape[-2:])[0]
-            wcs = _wcs(header)
+            wcs, bent = _wcs(header)
             sky, place = _sky(wcs, ra, dec, pixels.shape) if wcs is not None else (_assumed(geometry), None)
+            if bent:  # by more than a few pixels across a chip
+                place = None
     except UsageError:
         raise
     except Exception as error:  # astropy raises whatever it stumbles over
@@ -113,17 +115,21 @@ def _unpacked(data: bytes) -> bytes:
         raise UsageError(message) from error
 
 
-def _wcs(header: fits.Header) -> WCS | None:
-    """The linear part of what a header says; distortions matter over a chip, not over a cutout, and are often badly written."""
+def _wcs(header: fits.Header) -> tuple[WCS | None, bool]:
+    """The linear part of what a header says, and whether there is more to it: distortions matter over a chip, not over a cutout,
+    and are often badly written.
+    """  # noqa: D205 - one sentence
     kept = fits.Header()
     for name in header:
         if name.startswith(("CTYPE", "CRVAL", "CRPIX", "CDELT", "CD1_", "CD2_", "PC1_", "PC2_", "CUNIT", "CROTA", "NAXIS", "RADE")):
             kept[name] = header[name]
+    bent = any(name.startswith(("PV1_", "PV2_", "A_ORDER", "CPDIS", "D2IM")) for name in header)
+    if "CTYPE1" not in kept and "CRVAL1" in kept and "PC1_1" in kept:  # LSST's, which are tangential
+        kept["CTYPE1"], kept["CTYPE2"] = "RA---TAN", "DEC--TAN"
     for axis in ("CTYPE1", "CTYPE2"):
-        if str(kept.get(axis, "")).endswith(("-SIP", "TPV")):
-            kept[axis] = str(kept[axis]).removesuffix("-SIP").replace("TPV", "TAN")
+        kept[axis] = str(kept.get(axis, "")).removesuffix("-SIP").replace("TPV", "TAN")
     wcs = WCS(kept, naxis=2)
-    return wcs if wcs.has_celestial else None
+    return (wcs if wcs.has_celestial else None), bent
 
 
 def _sky(

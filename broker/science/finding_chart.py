@@ -37,6 +37,19 @@ class Source:
     mag: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ink:
+    """Colour of strokes and letters, and of the edge round them: a cutout can be bright or dark anywhere."""
+
+    colour: str
+    around: str
+
+    def edge(self, width: float = 3.0) -> list[Any]:
+        from matplotlib.patheffects import withStroke  # noqa: PLC0415
+
+        return [withStroke(linewidth=width, foreground=self.around)]
+
+
 def draw(
     ra: float,
     dec: float,
@@ -79,7 +92,7 @@ def draw(
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")
     on_image = bool(axes.images)
-    ink = "white" if on_image else "#20262e"
+    ink = _Ink("white", "#101418") if on_image else _Ink("#20262e", "white")
     if known:
         _sources(axes, ra, dec, sources, half, on_image=on_image)
         _compass(axes, half, ink)
@@ -170,24 +183,30 @@ def _cross_hair(axes: Any, half: float) -> None:
     axes.plot([0.0, 0.0], [inner, outer], **style)
 
 
-def _compass(axes: Any, half: float, ink: str) -> None:
+def _compass(axes: Any, half: float, ink: _Ink) -> None:
     root, length = (-0.86 * half, -0.9 * half), 0.2 * half
-    arrow = {"arrowstyle": "-|>", "color": ink, "linewidth": 1.6, "shrinkA": 0.0, "shrinkB": 0.0}
+    arrow = {"arrowstyle": "-|>", "color": ink.colour, "linewidth": 1.6, "shrinkA": 0.0, "shrinkB": 0.0, "path_effects": ink.edge()}
     for name, east, north in (("N", 0.0, length), ("E", length, 0.0)):
         tip = (root[0] + east, root[1] + north)
         axes.annotate("", tip, root, arrowprops=arrow, zorder=6)
         axes.text(
-            tip[0] + 0.28 * east, tip[1] + 0.28 * north, name, color=ink, fontsize=11, fontweight="bold", ha="center", va="center",
-            zorder=6,
+            tip[0] + 0.28 * east, tip[1] + 0.28 * north, name, color=ink.colour, fontsize=11, fontweight="bold", ha="center",
+            va="center", zorder=6, path_effects=ink.edge(),
         )  # fmt: skip
 
 
-def _scale_bar(axes: Any, half: float, ink: str, unit: str) -> None:
+def _scale_bar(axes: Any, half: float, ink: _Ink, unit: str) -> None:
     length = nice(0.5 * half)
     left, low = 0.9 * half, -0.88 * half
-    axes.plot([left, left - length], [low, low], color=ink, linewidth=3.0, solid_capstyle="butt", zorder=6)
+    axes.plot(
+        [left, left - length], [low, low], color=ink.colour, linewidth=3.0, solid_capstyle="butt", zorder=6,
+        path_effects=ink.edge(5.0),
+    )  # fmt: skip
     text = f"{length / 60.0:g}'" if unit == '"' and length >= 60.0 else f"{length:g}{unit}"
-    axes.text(left - 0.5 * length, low + 0.035 * half, text, color=ink, fontsize=10, ha="center", va="bottom", zorder=6)
+    axes.text(
+        left - 0.5 * length, low + 0.035 * half, text, color=ink.colour, fontsize=10, ha="center", va="bottom", zorder=6,
+        path_effects=ink.edge(),
+    )  # fmt: skip
 
 
 def nice(most: float) -> float:

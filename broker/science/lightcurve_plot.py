@@ -76,9 +76,11 @@ def draw(curve: pl.DataFrame, *, title: str = "", now: float | None = None) -> b
     for band in sorted(points["band"].unique().to_list(), key=lambda name: (_ORDER.get(name, 99), name)):
         _band(axes, band, points.filter(pl.col("band") == band))
     _ring(axes, points, now)
+    _meanings(axes, points)
     _scales(axes, points)
     if title:
         axes.set_title(title.replace("$", r"\$"), fontsize=12, fontweight="bold", loc="left")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "Nuncius"})
     return out.getvalue()
@@ -152,6 +154,18 @@ def _ring(axes: Any, points: pl.DataFrame, now: float | None) -> None:
             measured["time"][nearest], measured["mag"][nearest], "o", markersize=15, markerfacecolor="none",
             markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="this alert",
         )  # fmt: skip
+
+
+def _meanings(axes: Any, points: pl.DataFrame) -> None:
+    """What hollow markers and carets are, where there are any."""
+    grey = {"linestyle": "none", "color": "#4a5670", "markeredgewidth": 1.2}
+    measured = pl.col("kind") != "limit"
+    if not points.filter(measured & ~pl.col("positive")).is_empty():
+        axes.plot([], [], marker="o", markersize=6, markerfacecolor="white", label="fainter than\nreference", **grey)
+    if not points.filter((pl.col("kind") == "forced") & pl.col("positive")).is_empty():
+        axes.plot([], [], marker="o", markersize=5, markerfacecolor="white", alpha=0.6, label="forced", **grey)
+    if not points.filter(~measured).is_empty():
+        axes.plot([], [], marker=_caret(), markersize=7, alpha=0.55, label="limit", **grey)
 
 
 def _scales(axes: Any, points: pl.DataFrame) -> None:

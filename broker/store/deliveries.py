@@ -1,4 +1,6 @@
-"""Deliveries: what each subscription is to be told, and what became of it. `broker.store.delivery_work` sends them on.
+"""Deliveries: what each subscription is to be told, and what became of it.
+
+`broker.store.delivery_intake` makes them, `broker.store.delivery_work` is what their senders ask for.
 
 A delivery is ``pending`` until its receiver has acknowledged it (``delivered``) or it is given up (``failed``); one that was
 never to be told is ``skipped``, one that is to be told no more ``cancelled``.
@@ -13,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
@@ -33,6 +35,7 @@ __all__ = [
     "Delivery",
     "Latency",
     "Page",
+    "Signs",
     "State",
     "add_test",
     "bump",
@@ -124,6 +127,15 @@ class Page:
 
     items: list[Delivery]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Numbers that grow when subscriptions change, something is put there by hand (a test, a replay), or comes in."""
+
+    subscriptions: int
+    by_hand: int
+    others: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +273,13 @@ def replay(store: Store, ident: str) -> Delivery:
         return _read(conn, ident)
 
 
-def add_test(store: Store, subscription: str, body: str = "") -> Delivery:
+def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0) -> Delivery:
     """A delivery that is no alert's, to see whether a subscription gets what is sent to it; nothing makes it wait.
 
     Parameters
     ----------
-    body
-        JSON object that is sent; by default ids of subscription and delivery, and a sentence.
+    by
+        Who sends it and has it in hand from the start, for so many seconds; whoever sends what is due, if nobody.
 
     Raises
     ------
@@ -275,32 +287,52 @@ def add_test(store: Store, subscription: str, body: str = "") -> Delivery:
         There is no such subscription any more.
     """
     one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
-    said = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
+    body = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
     with transaction(store) as conn:
         if conn.execute(select(one.state).where(one.id == subscription)).scalar() in {None, REMOVED}:
             raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
         row = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
-        row |= {"change": "test", "body": body or said, "state": PENDING}
-        when = {"received": at, "created": at, "due": at}
-        conn.execute(insert(tables.deliveries).values({**row, **when, "attempts": 0}))
+        row |= {"change": "test", "body": body, "state": PENDING}
+        due = at + round(seconds * 1e6)
+        lease = {} if by is None else {"lease_by": by, "lease_until": due, "tried": at}
+        conn.execute(
+            insert(tables.deliveries).values({**row, **lease, "received": at, "created": at, "due": due, "attempts": 0})
+        )
         bump(conn)
         return _read(conn, ident)
 
 
-def signs(store: Store) -> tuple[int, int]:
-    """Numbers that grow when subscriptions change, and when there is something new to send: one look-up."""
+def signs(store: Store, by: str = "") -> Signs:
+    """Numbers that grow when there is something to see: one look-up.
+
+    Parameters
+    ----------
+    by
+        Whose own deliveries do not count.
+    """
     counter = tables.counters.c
+    asked = select(counter.name, counter.value).where(
+        (counter.name == "subscriptions") | counter.name.startswith(COUNTER, autoescape=True)
+    )
     with connection(store) as conn:
-        rows = conn.execute(select(counter.name, counter.value).where(counter.name.in_(["subscriptions", COUNTER]))).all()
-    values = {name: int(value) for name, value in rows}
-    return values.get("subscriptions", 0), values.get(COUNTER, 0)
+        values = {name: int(value) for name, value in conn.execute(asked)}
+    others = sum(value for name, value in values.items() if name.startswith(f"{COUNTER}/") and name != f"{COUNTER}/{by}")
+    return Signs(values.get("subscriptions", 0), values.get(COUNTER, 0), others)
 
 
-def bump(conn: Connection) -> None:
-    """Tell every process that sends, once the transaction is committed, that there is something to send."""
-    conn.exec_driver_sql(
-        f"INSERT INTO counters (name, value) VALUES ('{COUNTER}', 1) "  # noqa: S608 - our own name
-        "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+def bump(conn: Connection, by: str = "") -> None:
+    """Tell every process that sends, once the transaction is committed, that there is something to send.
+
+    Parameters
+    ----------
+    by
+        Name of a process that takes matches in; by hand, where there is none.
+    """
+    conn.execute(
+        text(
+            "INSERT INTO counters (name, value) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+        ),
+        {"name": f"{COUNTER}/{by}" if by else COUNTER},
     )
 
 

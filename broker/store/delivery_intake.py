@@ -42,18 +42,18 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of the word on a match: `untouched` where nobody can have heard of it."""
+    """What became of a word on a match: `untouched` where nobody can have heard of it."""
 
     id: str
     subscription: str
     object: str
+    change: Change
     state: State
-    due: int
     untouched: bool
 
 
-def write(conn: Connection, rows: Sequence[Made]) -> None:
-    """Keep deliveries; one that is there stays as it is."""
+def write(conn: Connection, rows: Sequence[Made], by: str) -> None:
+    """Keep deliveries, made by a process of some name; one that is there stays as it is."""
     if not rows:
         return
     names = ("id", *Made.__dataclass_fields__, "attempts")
@@ -61,7 +61,7 @@ def write(conn: Connection, rows: Sequence[Made]) -> None:
     made = text(f"INSERT INTO deliveries ({', '.join(names)}) VALUES ({places}) ON CONFLICT DO NOTHING")  # noqa: S608
     values = [asdict(row) | {"id": row.id, "attempts": 0} for row in rows]
     conn.execute(made, sorted(values, key=lambda row: str(row["id"])))  # in one order: two writers wait in no circle
-    bump(conn)
+    bump(conn, by)
 
 
 def received(conn: Connection, alert_ids: Collection[str]) -> dict[str, int]:
@@ -86,17 +86,17 @@ def matched_at(conn: Connection, alert_ids: Collection[str]) -> dict[tuple[str, 
 
 
 def told(conn: Connection, alert_ids: Collection[str]) -> dict[tuple[str, str, str], list[Told]]:
-    """Words on matches, by subscription, filter and alert id: they stay as they are until the transaction ends."""
+    """Matches and updates told, by subscription, filter and alert id: they stay as they are until the transaction ends."""
     row, ids = tables.deliveries.c, sorted(set(alert_ids))
     found: dict[tuple[str, str, str], list[Told]] = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = row.alert_id.in_(ids[start : start + _AT_ONCE])
         asked = select(
-            row.id, row.subscription, row.filter, row.alert_id, row.object, row.state, row.due, row.attempts, row.lease_by
-        )
-        for one in conn.execute(asked.where(some, row.change == "match").order_by(row.id).with_for_update()):
+            row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.attempts, row.lease_by
+        ).where(some, row.change.in_(["match", "update"]))
+        for one in conn.execute(asked.order_by(row.id).with_for_update()):
             untouched = one.attempts == 0 and one.lease_by is None
-            known = Told(one.id, one.subscription, one.object, one.state, one.due, untouched)
+            known = Told(one.id, one.subscription, one.object, one.change, one.state, untouched)
             found.setdefault((one.subscription, one.filter, one.alert_id), []).append(known)
     return found
 

@@ -5,7 +5,6 @@ At least once: after a crash what was not committed is sent again, under the id 
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -20,13 +19,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from broker import topics
 from broker.api.framed import reader
-from broker.api.services import PublishedSchema
 from broker.deliver import gcn_json, hop_message
 from broker.deliver.counterpart import Counterpart, Known, counterpart
 from broker.deliver.kafka_out import Downstream, Sender
-from broker.deliver.schema import load_published
 from broker.errors import DecodeError, NotFoundError, NunciusError, TransientError, UsageError
-from broker.paths import shipped
 from broker.record import Message, Record, TopicPartition, header
 from broker.settings import Relay
 from broker.store import events, relayed
@@ -36,6 +32,7 @@ from broker.wiring import reading
 from broker.wiring.checks import check_names
 from broker.wiring.inbox import Inbox
 from broker.wiring.parts import Parts
+from broker.wiring.published import published
 
 __all__ = ["relay"]
 
@@ -93,8 +90,7 @@ class _Relay:
     told: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        written = [PublishedSchema(one.id, one.name, 1, json.dumps(one.schema)) for one in load_published(shipped("schemas"))]
-        self.read = reader(written)
+        self.read = reader(published())
 
     @property
     def patterns(self) -> list[str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import json
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any
 
@@ -20,14 +18,10 @@ import polars as pl
 import uvicorn
 from mocpy import MOC
 
-from broker import topics
 from broker.api.app import create_app
-from broker.api.services import Backtests, Cell, ExpressionQuery, PublishedSchema, Services
-from broker.decode.dispatch import NOTICE_STREAMS
-from broker.deliver.schema import load_published
+from broker.api.services import Backtests, Cell, ExpressionQuery, Services
 from broker.deliver.voevent import event_voevent
 from broker.errors import NunciusError, UsageError
-from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
@@ -35,6 +29,7 @@ from broker.store import association_pages, events
 from broker.telemetry import get_logger
 from broker.wiring import (
     column_list,
+    deliver,
     explain,
     filter_check,
     heartbeats,
@@ -56,6 +51,8 @@ from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.owners import Owners
 from broker.wiring.parts import Parts
+from broker.wiring.published import subjects
+from broker.wiring.subscribing import subscribing
 
 __all__ = ["LONGEST_MESSAGE", "listen", "serve", "services", "up"]
 
@@ -82,7 +79,7 @@ def services(parts: Parts) -> Services:
         query=lambda asked: _query(parts, asked),
         status=lambda: standing.status(parts),
         filters=parts.book.now,
-        schemas=_schemas(parts),
+        schemas=subjects(parts),
         neighbours=lambda ra, dec: neighbours.neighbours(parts, ra, dec),
         region=lambda event, level: _region(parts, event, level),
         skymap=lambda path: load_map(parts, path),
@@ -103,6 +100,7 @@ def services(parts: Parts) -> Services:
         explain=lambda asked: explain.told(parts, asked),
         backtests=Backtests(jobs.start, jobs.get, jobs.plot, jobs.close),
         trace=lambda alert_id: trace.trace(replace(parts, filters=parts.book.now()), alert_id).as_dict(),
+        subscribing=subscribing(parts),
         auth=people.auth_of(parts.settings),
         filter_owners=owners.filters,
         column_owners=owners.columns,
@@ -182,7 +180,7 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
 
 def _jobs(parts: Parts, stop: threading.Event) -> list[Callable[[], None]]:
     """Every part but the API."""
-    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
+    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop), lambda: deliver.deliver(parts, stop)]
     if parts.settings.ingest:
         jobs.append(lambda: running.follow_sources(parts, stop))
     if vtp.enabled(parts):
@@ -229,19 +227,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UsageError(f"cannot listen on {host} port {port} ({error}): choose another with --port") from error
     return listening
-
-
-def _schemas(parts: Parts) -> Sequence[PublishedSchema]:
-    """A subject for the values of each topic we can write, as Confluent's clients name them, and one for the record itself."""
-    names = [topics.alerts(stream) for stream in (*parts.declarations, *NOTICE_STREAMS)]
-    names += [topics.matched(spec.name) for spec in parts.filters]
-    names += [topics.EVENTS, topics.TEST_EVENTS, topics.COINCIDENCES]
-    found: list[PublishedSchema] = []
-    for one in load_published(shipped("schemas")):
-        subjects = [f"{name}-value" for name in names if any(fnmatchcase(name, glob) for glob in one.topics)]
-        number = 1 + sum(other.subject == one.name for other in found)
-        found += [PublishedSchema(one.id, subject, number, json.dumps(one.schema)) for subject in (one.name, *sorted(subjects))]
-    return found
 
 
 def _query(parts: Parts, asked: ExpressionQuery) -> pl.DataFrame:
