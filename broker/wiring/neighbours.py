@@ -17,7 +17,10 @@ __all__ = ["FIELD", "neighbours"]
 FIELD: Final = 120.0 * math.sqrt(2) / 3600  # degrees to the corners of the largest chart, whose sides are 2 arcminutes away
 _MOST: Final = 150  # of each catalogue, the nearest first
 # Names that columns of tables have, the catalogues' own of ours first; compared without regard to case.
-_MAGNITUDES: Final = ("phot_g_mean_mag", "mag", "g_mag", "v_mag", "b_mag", "r_mag", "k_mag", "gmag", "vmag", "bmag", "rmag", "kmag")
+_MAGNITUDES: Final = (
+    *("phot_g_mean_mag", "mag", "g_mag", "v_mag", "b_mag", "r_mag", "k_mag"),
+    *("gmag", "vmag", "bmag", "rmag", "kmag"),
+)
 
 
 def neighbours(parts: Parts, ra: float, dec: float, radius: float = FIELD) -> list[Source]:
