@@ -49,7 +49,9 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _CLOSED: Final = (  # which `is_global` of one Python or another lets pass
     ip_network("168.63.129.16/32"),  # metadata of a cloud at an address that is public for everybody else
     ip_network("192.88.99.0/24"),  # relays of 6to4
+    ip_network("2001::/32"),  # Teredo
     ip_network("2001:db8::/32"),
+    ip_network("2002::/16"),  # 6to4
     ip_network("3fff::/20"),
 )
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})?([.][a-z0-9_]([a-z0-9_-]{0,62})?)*[.]?", re.IGNORECASE)

@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Final
 
 import apprise
@@ -36,7 +37,7 @@ __all__ = ["main"]
 
 _MEMORY: Final = 1 << 30  # bytes of address space
 _FILES: Final = 64 << 20  # bytes of a file that is written
-_MODULES: Final = (os.path.dirname(os.path.dirname(apprise.__file__)), os.path.dirname(os.path.dirname(__file__)))
+_MODULES: Final = (str(Path(apprise.__file__).parents[1]), str(Path(__file__).parents[1]))
 _SHORT: Final = 1000  # characters: services that take no more get one message, cut, and not many
 
 

@@ -15,8 +15,8 @@ __all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "
 _CHAT: Final = """slack discord tgram gchat wxteams webex zulip line guilded revolt twist ryver flock stackfield zoom cliq zcliq
     zohocliq lark feishu dingtalk wecombot threema viber whatsapp groupme bsky bluesky reddit"""
 _TELEPHONE: Final = """pover pbul prowl join spush simplepush push pushy pushme pushdeer psafer psafers onesignal ifttt chanify
-    schan wxpusher twilio vonage nexmo msgbird clicksend clickatell d7sms sinch plivo telnyx seven sns bulksms bulkvs voipms smsmgr
-    smsmanager 46elks elks freemobile octopush burstsms kudosity cm exotel msg91 atalk telesign httpsms dapnet"""
+    schan wxpusher twilio vonage nexmo msgbird clicksend clickatell d7sms sinch plivo telnyx seven sns bulksms bulkvs voipms
+    smsmgr smsmanager 46elks elks freemobile octopush burstsms kudosity cm exotel msg91 atalk telesign httpsms dapnet"""
 _ON_CALL: Final = "pagerduty opsgenie signl4 pagertree splunk victorops ilert incidentio squadcast spike firehydrant"
 _MAILERS: Final = "mailgun sendgrid ses smtp2go sparkpost postmark brevo resend mailersend sendpulse azure o365"
 _OWN: Final = """mailto mailtos json jsons xml xmls form forms apprise apprises mmost mmosts rocket rockets gotify gotifys bark
