@@ -46,6 +46,15 @@ BANDS: Final = {
 """By name, from blue to red within a survey's set; the same as on the pages."""
 
 OTHER: Final = Look("#4a5670", "X")
+_COLUMNS: Final = {
+    "time": pl.Float64,
+    "mag": pl.Float64,
+    "mag_err": pl.Float64,
+    "limit": pl.Float64,
+    "band": pl.String,
+    "kind": pl.String,
+    "positive": pl.Boolean,
+}
 _ORDER: Final = {name: number for number, name in enumerate(BANDS)}
 _EPOCH: Final = 40_587.0  # MJD of 1970-01-01
 _WORST: Final = 1.0  # magnitudes of error that are drawn at most
@@ -88,28 +97,22 @@ def draw(curve: pl.DataFrame, *, title: str = "", now: float | None = None) -> b
 
 def _points(curve: pl.DataFrame) -> pl.DataFrame:
     """What can be drawn: ``time``, ``mag``, ``mag_err``, ``band``, ``kind``, ``positive``."""
-    schema = {"time": pl.Float64, "mag": pl.Float64, "mag_err": pl.Float64, "limit": pl.Float64, "band": pl.String, "kind": pl.String}
     if "time" not in curve.columns:
-        return pl.DataFrame(schema={**schema, "positive": pl.Boolean})
+        return pl.DataFrame(schema=_COLUMNS)
     frame = curve.select(
-        *(
-            (pl.col(name).cast(kind) if name in curve.columns else pl.lit(None, dtype=kind)).alias(name)
-            for name, kind in schema.items()
-        ),
-        (pl.col("positive") if "positive" in curve.columns else pl.lit(True)).cast(pl.Boolean).fill_null(value=True).alias("positive"),  # noqa: FBT003
-    ).with_columns(pl.col("kind").fill_null("detection"), pl.col("band").fill_null("?"))
+        (pl.col(name) if name in curve.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in _COLUMNS.items()
+    ).with_columns(
+        pl.col("kind").fill_null("detection"), pl.col("band").fill_null("?"), pl.col("positive").fill_null(value=True)
+    )
     value = pl.when(pl.col("kind") == "limit").then(pl.coalesce("limit", "mag")).otherwise(pl.col("mag"))
-    return frame.with_columns(value.alias("mag")).filter(pl.col("time").is_finite() & pl.col("mag").is_finite()).sort("time").tail(_MOST)
+    drawn = frame.with_columns(value.alias("mag")).filter(pl.col("time").is_finite() & pl.col("mag").is_finite())
+    return drawn.sort("time").tail(_MOST)
 
 
 def _band(axes: Any, band: str, points: pl.DataFrame) -> None:
     look = BANDS.get(band, OTHER)
     shown = False
-    for kind, positive in (("detection", True), ("detection", False), ("forced", True), ("forced", False), ("limit", True)):
-        wanted = (pl.col("kind") == kind) & ((pl.col("positive") == positive) if kind != "limit" else pl.lit(True))  # noqa: FBT003
-        rows = points.filter(wanted)
-        if rows.is_empty():
-            continue
+    for (kind, positive), rows in points.partition_by("kind", "positive", as_dict=True, maintain_order=True).items():
         time, mag = rows["time"].to_numpy(), rows["mag"].to_numpy()
         if kind == "limit":
             axes.plot(time, mag, linestyle="none", marker=_caret(), markersize=7, color=look.colour, alpha=0.55)
