@@ -1,4 +1,4 @@
-"""``python -m benchmarks [path|latency|filters|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [path|latency|deliver|filters|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import associations, coincidences, decode, filters, latency, path, skymaps, vtp
+from benchmarks import associations, coincidences, decode, deliver, filters, latency, path, skymaps, vtp
 from benchmarks.services import both_services
 from broker import telemetry
 
 PARTS = {
     "latency": latency.run,  # first, while the disk has nothing else to write
+    "deliver": deliver.run,
     "path": path.run,
     "filters": filters.run,
     "associations": associations.run,

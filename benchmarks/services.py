@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-__all__ = ["Services", "both_services", "fresh_database"]
+__all__ = ["Services", "both_services", "free_port", "fresh_database"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +31,7 @@ class Services:
 def both_services(folder: Path) -> Iterator[Services]:
     """Start both and stop them in the end."""
     kafka, postgres = (str(ROOT / "infra" / name / "run.py") for name in ("kafka", "postgres"))
-    kafka_port, postgres_port = _port(), _port()
+    kafka_port, postgres_port = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="nuncius-postgres-") as base:
         Path(base).chmod(0o755)
         places = {kafka: str(folder / "kafka"), postgres: str(Path(base) / "server")}
@@ -52,7 +52,8 @@ def fresh_database(url: str) -> str:
     return f"{url.rsplit('/', 1)[0]}/{name}"
 
 
-def _port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -10,10 +10,21 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from broker.errors import SettingsError
@@ -32,6 +43,15 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
+def _starred(properties: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    return {name: "**********" if _SECRET.search(name) and value else value for name, value in properties.items()}
+
+
+_SECRET = re.compile(r"password|secret|\.pem$|jaas|sasl\.oauthbearer\.config")
+# librdkafka's own: SASL, TLS, ... Shown as JSON, its passwords are starred like the secrets we know by name.
+Properties = Annotated[dict[str, str | int | float | bool], PlainSerializer(_starred, when_used="json")]
+
+
 class Table(BaseModel):
     """A table of the settings file."""
 
@@ -43,7 +63,7 @@ class LogTable(Table):
 
     engine: Literal["embedded", "kafka"] = "embedded"
     bootstrap_servers: str = ""
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)  # librdkafka's own: SASL, TLS, ...
+    properties: Properties = Field(default_factory=dict)  # of every client
     durable: bool = True  # embedded: survive loss of power, not only of the process
     partitions: Count = 4
     replication: Count = 1
@@ -216,6 +236,35 @@ class ServeTable(Table):
     port: Port = 8000
 
 
+class DeliverTable(Table):
+    """What subscribers are told."""
+
+    group: str = "nuncius-deliver"
+    api: str = ""  # address that readers of what is sent reach the API and the pages at; empty: links are paths
+    allow: tuple[str, ...] = ()  # networks besides the public ones that webhooks may be sent to
+    timeout: Positive = 20.0  # seconds for a whole exchange
+    max_answer: Count = 65_536  # bytes of an answer that are read
+    concurrency: Count = 8  # deliveries under way at once, of a subscription
+    total: Count = 128  # and of all
+    give_up_hours: Positive = 24.0
+    backoff: Annotated[tuple[Positive, ...], Field(min_length=1)] = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)  # seconds
+    breaker_failures: Count = 10  # in a row, after which only one probe is sent
+    breaker_seconds: Positive = 60.0  # now and then
+    lease_seconds: Positive = 30.0  # after which others take over what a process has in hand and tells nothing of
+    keep_days: Positive = 30.0
+
+    @model_validator(mode="after")
+    def _can_be(self) -> DeliverTable:
+        for text in self.allow:
+            try:
+                ip_network(text.strip())
+            except ValueError as error:
+                raise ValueError(f"allow: {text!r} is no network ({error}): write it as 10.1.0.0/16 or fd00::/8") from error
+        if self.api and not re.match(r"https?://[^/\s]+", self.api):
+            raise ValueError(f"api {self.api!r} is no address: write it as https://nuncius.example.org")
+        return self
+
+
 class OidcTable(Table):
     """Logging in elsewhere by OpenID Connect; nobody can where no issuer is set."""
 
@@ -247,6 +296,7 @@ class QuotasTable(Table):
 
     filters_per_user: Natural = 0
     watchlists_per_user: Natural = 0  # and as many regions
+    subscriptions_per_user: Natural = 0
     backtests_per_hour: Natural = 0
     requests_per_minute: Natural = 0
 
@@ -293,7 +343,7 @@ class Relay(Table):
     username: str = ""
     password: SecretStr = SecretStr("")
     domain: str = "gcn.nasa.gov"
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    properties: Properties = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _something(self) -> Relay:
@@ -333,7 +383,7 @@ class Source(Table):
     username: str = ""
     password: SecretStr = SecretStr("")
     domain: str = "gcn.nasa.gov"
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    properties: Properties = Field(default_factory=dict)
 
     @field_validator("topics", "host")
     @classmethod
@@ -357,6 +407,7 @@ class Settings(BaseSettings):
     backtest: BacktestTable = BacktestTable()
     serve: ServeTable = ServeTable()
     auth: AuthTable = AuthTable()
+    deliver: DeliverTable = DeliverTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()

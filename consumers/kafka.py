@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, RequestError, UnavailableError
-from consumers.kafka_faults import EOF, Patience
+from consumers.kafka_faults import EOF, Patience, passes
 from consumers.kafka_partitions import Place, group_start, new_partitions, seconds
 from consumers.kafka_properties import properties
 from consumers.options import Options
@@ -53,8 +53,6 @@ class KafkaStream:
             self._consumer = Consumer(properties(options, self._patience))
         except KafkaException as error:
             raise RequestError(f"Kafka does not take this configuration: {error.args[0].str()}") from error
-        if options.group is not None:
-            self._consumer.subscribe(list(options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
 
     def __enter__(self) -> Self:
         self._look()
@@ -245,19 +243,33 @@ class KafkaStream:
         now = time.monotonic()
         if self._options.group is not None:
             if self._starts is None:
-                found = self._patience.insist(lambda: new_partitions(self._consumer, self._patience.left(), set(), late=False))
+                found = self._patience.insist(self._first_look)
                 self._starts = {(part.topic, part.partition): part.offset for part in found}
+                self._consumer.subscribe(list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
             return
         if self._looked is not None and now - self._looked < _REFRESH:
             return
-        fresh = self._patience.insist(
-            lambda: new_partitions(self._consumer, self._patience.left(), self._assigned(), late=self._looked is not None)
-        )
+        if self._looked is None:
+            fresh = self._patience.insist(self._first_look)
+        else:
+            fresh = self._patience.insist(
+                lambda: new_partitions(self._consumer, self._patience.left(), self._assigned(), late=True)
+            )
         if fresh:
             self._consumer.incremental_assign(fresh)
         elif self._looked is None:
             self._options.say(f"no topic {', '.join(self._options.topics)} yet: waiting for it")
         self._looked = now
+
+    def _first_look(self) -> list[TopicPartition]:
+        """What partitions there are, with nothing assigned yet."""
+        try:
+            return new_partitions(self._consumer, self._patience.left(), set(), late=False)
+        except KafkaException:
+            said = self._consumer.poll(0)  # hears what the client complains of, such as our password; no record can come
+            if said is not None and (fault := said.error()) is not None and not passes(fault):
+                raise KafkaException(fault) from None
+            raise
 
     def _on_assign(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
         starts = self._starts or {}

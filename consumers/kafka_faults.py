@@ -62,6 +62,7 @@ class Patience:
         self._options = options
         self._since: float | None = None
         self._reason = ""
+        self._refused = ""
 
     @property
     def away(self) -> bool:
@@ -74,6 +75,8 @@ class Patience:
 
     def on_error(self, error: KafkaError) -> None:
         """A fault outside any call of ours."""
+        if error.code() == KafkaError._AUTHENTICATION:
+            self._refused = error.str()
         if error.code() == _AWAY:
             self._since, self._reason = self._since or time.monotonic(), error.str()
 
@@ -96,11 +99,15 @@ class Patience:
 
         Raises
         ------
+        ClientError
+            Kafka does not take our password: asked again and again, it would think somebody guesses.
         UnavailableError
             It has been too long.
         """
         self._since, self._reason = self._since or time.monotonic(), reason or self._reason
         servers, limit = self._options.bootstrap_servers, self._options.timeout
+        if self._refused:
+            raise ClientError(f"Kafka at {servers} refuses: {self._refused}")
         self._options.say(f"waiting for {servers}: {self._reason}")
         if limit is not None and time.monotonic() - self._since >= limit:
             raise UnavailableError(f"nothing from {servers} for {limit:g} s: {self._reason}")

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, TopicPartition
 
+from consumers.errors import ClientError
 from consumers.options import Options
 
 __all__ = ["Place", "group_start", "new_partitions", "seconds"]
@@ -29,8 +30,17 @@ def new_partitions(consumer: Consumer, options: Options, known: AbstractSet[Plac
     ----------
     late
         Whether we looked before: then what is found came since, and is read from its first record on.
+
+    Raises
+    ------
+    ClientError
+        A topic may not be read.
     """
     there = consumer.list_topics(timeout=seconds(options)).topics
+    if options.config.get("sasl.username"):
+        for name in options.topics:
+            if not name.startswith("^") and name not in there:
+                _see(consumer, options, name)
     fresh = [
         TopicPartition(name, number)
         for name, topic in there.items()
@@ -60,6 +70,14 @@ def group_start(
     known = [TopicPartition(*place, starts[place]) for place in rest if place in starts]
     late = [TopicPartition(*place) for place in rest if place not in starts]
     return [*begun, *known, *_started(consumer, options, late, late=True)]
+
+
+def _see(consumer: Consumer, options: Options, name: str) -> None:
+    """Tell a topic that is not there yet from one that is not shown to us: lists of all topics leave out both."""
+    told = consumer.list_topics(name, timeout=seconds(options)).topics[name].error
+    if told is not None and told.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        who, servers = options.config["sasl.username"], options.bootstrap_servers
+        raise ClientError(f"Kafka at {servers} does not let {who} read {name}: ask whoever runs it for leave")
 
 
 def _wanted(asked: str, name: str) -> bool:

@@ -23,7 +23,7 @@ def properties(options: Options, patience: Patience) -> dict[str, Any]:
         "log_level": 0,
         **options.config,
         "bootstrap.servers": options.bootstrap_servers,
-        "group.id": options.group or f"nuncius-reader-{uuid.uuid4()}",
+        "group.id": options.group or _lone(options),
         "enable.auto.commit": options.autocommit and options.group is not None,
         # Every partition is begun at an offset of its own: this is for one whose offset retention has passed.
         "auto.offset.reset": "earliest",
@@ -32,3 +32,11 @@ def properties(options: Options, patience: Patience) -> dict[str, Any]:
         "partition.assignment.strategy": "range,roundrobin",
         "error_cb": patience.on_error,
     }
+
+
+def _lone(options: Options) -> str:
+    """A group of our own: librdkafka asks for its coordinator even where nothing is committed.
+
+    On a cluster with passwords one may use only groups whose names begin with one's own.
+    """
+    return f"{options.config.get('sasl.username') or 'nuncius'}-reader-{uuid.uuid4()}"

@@ -45,6 +45,13 @@ def own_kafka(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def sasl_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.SaslKafka]:
+    """A real Kafka that asks for passwords and for leave, started once for the whole run."""
+    with services.sasl_kafka(tmp_path_factory.mktemp("sasl")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of a real PostgreSQL server, started once for the whole run unless NUNCIUS_TEST_POSTGRES_URL names one."""
     with services.postgres() as url:

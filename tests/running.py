@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -52,13 +53,16 @@ class Installation:
             log.close()
 
 
-def install(data: Path, *, kafka: str = "", store: str = "", more: str = "") -> Installation:
+def install(
+    data: Path, *, kafka: str = "", store: str = "", more: str = "", properties: Mapping[str, object] = MappingProxyType({})
+) -> Installation:
     """Write settings: small batches, short take-overs; a group of its own, so that tests can share a Kafka."""
     data.mkdir(parents=True, exist_ok=True)
     log = f'engine = "kafka"\nbootstrap_servers = "{kafka}"\n' if kafka else 'engine = "embedded"\n'
-    timeouts = '"session.timeout.ms" = 6000\n"heartbeat.interval.ms" = 1000\n' if kafka else ""
+    timeouts = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000} if kafka else {}
+    lines = "".join(f"{json.dumps(name)} = {json.dumps(value)}\n" for name, value in {**timeouts, **properties}.items())
     (data / "nuncius.toml").write_text(
-        f"[log]\n{log}partitions = 2\n\n[log.properties]\n{timeouts}\n"
+        f"[log]\n{log}partitions = 2\n\n[log.properties]\n{lines}\n"
         f'[store]\nurl = "{store}"\n\n[process]\ngroup = "process-{uuid.uuid4().hex[:8]}"\nmax_records = 40\n\n{more}\n'
     )
     return Installation(data, kafka)

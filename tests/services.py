@@ -11,6 +11,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -40,13 +41,45 @@ def kafka(folder: Path, *, own: bool = False) -> Iterator[str]:
     if given and not own:
         yield given
         return
+    with _started_kafka(folder) as servers:
+        yield servers
+
+
+@dataclass(frozen=True)
+class SaslKafka:
+    """A Kafka that asks for passwords, and how its super user logs in."""
+
+    servers: str
+    properties: dict[str, str]
+
+    def client(self, **more: object) -> dict[str, object]:
+        """Properties of a client of the super user's."""
+        return {"bootstrap.servers": self.servers, **self.properties, **more}
+
+    def of(self, user: str, password: str) -> dict[str, object]:
+        """Properties of somebody else's."""
+        return {**self.properties, "sasl.username": user, "sasl.password": password}
+
+
+@contextlib.contextmanager
+def sasl_kafka(folder: Path) -> Iterator[SaslKafka]:
+    """A Kafka of our own that asks for passwords, and lets nobody do what no access control list allows."""
+    with _started_kafka(folder, "--sasl") as servers:
+        lines = (folder / "client.properties").read_text().splitlines()
+        properties = dict(line.split("=", 1) for line in lines)
+        assert properties.pop("bootstrap.servers") == servers
+        yield SaslKafka(servers, properties)
+
+
+@contextlib.contextmanager
+def _started_kafka(folder: Path, *options: str) -> Iterator[str]:
     for tool in ("java", "mvn"):
         if shutil.which(tool) is None:
             missing(f"Kafka needs {tool}: install it or set KAFKA_BOOTSTRAP_SERVERS")
     port = free_port()
     script = [sys.executable, str(ROOT / "infra" / "kafka" / "run.py")]
     started = subprocess.run(
-        [*script, "start", "--dir", str(folder), "--port", str(port)],
+        [*script, "start", "--dir", str(folder), "--port", str(port), *options],
         capture_output=True,
         text=True,
         timeout=START_SECONDS,

@@ -11,9 +11,11 @@ import typer
 from rich.markup import escape
 
 from broker.cli import (
+    access,
     catalogs,
     config,
     dead_letters,
+    deliveries,
     demo,
     event,
     filters,
@@ -24,6 +26,7 @@ from broker.cli import (
     service,
     simulate,
     skymap,
+    subscriptions,
     tokens,
     trace,
     vtp,
@@ -65,9 +68,11 @@ for verb in (
     service.process,
     service.serve,
     service.relay,
+    service.deliver,
     service.up,
     service.status,
     vtp.vtp,
+    subscriptions.subscribe,
     query.query,
     query.packet,
     trace.trace,
@@ -89,6 +94,9 @@ for group, name in (
     (people.user_app, "user"),
     (people.team_app, "team"),
     (tokens.app, "token"),
+    (subscriptions.app, "subscriptions"),
+    (deliveries.app, "deliveries"),
+    (access.app, "access"),
 ):
     app.add_typer(group, name=name)
 

@@ -4,7 +4,12 @@
 It is resolved from Maven Central (``pom.xml``) and runs on the machine's Java 17 or later, in KRaft combined mode, bound to
 127.0.0.1. Everything it writes is below ``--dir``. Standard library only.
 
+With ``--sasl`` it asks everybody for a password (SCRAM-SHA-512) and lets nobody do what no access control list allows but its
+super user ``nuncius``, whose password is made and kept in ``client.properties`` of the folder, in the form of librdkafka
+(``kcat -F``). The choice is made with the first start of a folder.
+
     python infra/kafka/run.py start --dir infra/kafka/run --port 9092
+    python infra/kafka/run.py start --dir infra/kafka/sasl --port 9094 --sasl
     python infra/kafka/run.py status --dir infra/kafka/run
     python infra/kafka/run.py stop --dir infra/kafka/run
 """
@@ -14,6 +19,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -31,10 +37,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENTS://127.0.0.1:{port}
+inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:{protocol}
 log.dirs={logs}
 num.partitions=1
 auto.create.topics.enable=false
@@ -50,6 +57,30 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
+"""
+
+SUPER_USER = "nuncius"
+# The controllers' listener has a password of its own, so that nobody on this machine changes the metadata behind the
+# authorizer's back. It is PLAIN, since a controller knows SCRAM credentials only once it has read the metadata.
+SASL_PROPERTIES = """\
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.clients.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \
+username="{user}" password="{password}";
+listener.name.controller.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+username="controller" password="{controller_password}" user_controller="{controller_password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{user};User:controller
+allow.everyone.if.no.acl.found=false
+"""
+CLIENT_PROPERTIES = """\
+bootstrap.servers=127.0.0.1:{port}
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=SCRAM-SHA-512
+sasl.username={user}
+sasl.password={password}
 """
 
 
@@ -144,25 +175,47 @@ def launch(folder: Path, classes: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
-def prepare(folder: Path, port: int, classes: str) -> None:
+def prepare(folder: Path, port: int, classes: str, *, sasl: bool) -> None:
     """Write the settings and format the storage, once."""
     properties = folder / "server.properties"
     known = configured_port(folder)
-    if known == port and (folder / "data" / "meta.properties").is_file():
-        return
-    if known is not None and known != port and (folder / "data").exists():
-        raise StartError(f"{folder} holds a broker on port {known}: start that, or name another --dir")
+    if known is not None and (folder / "data").exists():
+        if known != port:
+            raise StartError(f"{folder} holds a broker on port {known}: start that, or name another --dir")
+        if sasl != ("SASL_PLAINTEXT" in properties.read_text()):
+            raise StartError(f"{folder} holds a broker {'without' if sasl else 'with'} passwords: name another --dir")
+        if (folder / "data" / "meta.properties").is_file():
+            return
     folder.mkdir(parents=True, exist_ok=True)
-    properties.write_text(PROPERTIES.format(port=port, controller=free_port(), logs=folder / "data"))
+    names = {"port": port, "controller": free_port(), "logs": folder / "data"}
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+    given = ["format", "-t", cluster, "-c", str(properties)]
+    if sasl:
+        words = {"user": SUPER_USER, "password": secrets.token_urlsafe(32)}
+        text = PROPERTIES.format(**names, protocol="SASL_PLAINTEXT")
+        private(properties, text + SASL_PROPERTIES.format(**words, controller_password=secrets.token_urlsafe(32)))
+        private(folder / "client.properties", CLIENT_PROPERTIES.format(**words, port=port))
+        given += ["--add-scram", "SCRAM-SHA-512=[name={user},password={password}]".format(**words)]
+    else:
+        properties.write_text(PROPERTIES.format(**names, protocol="PLAINTEXT"))
+    arguments = folder / "format.arguments"  # a file, since everybody on the machine can read a command line
+    private(arguments, "\n".join(given) + "\n")
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"]
-    command += ["-cp", classes, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    command += ["-cp", classes, "kafka.tools.StorageTool", f"@{arguments}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    arguments.unlink()
     if done.returncode:
         raise StartError(f"cannot format {folder / 'data'}:\n{done.stdout}{done.stderr}")
 
 
-def start(folder: Path, port: int, patience: float) -> int:
+def private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(text)
+
+
+def start(folder: Path, port: int, patience: float, *, sasl: bool) -> int:
     """Start the broker and wait until it answers."""
     if running(folder) is not None:
         print(f"Kafka of {folder} is running already on 127.0.0.1:{configured_port(folder)}")
@@ -170,7 +223,7 @@ def start(folder: Path, port: int, patience: float) -> int:
     if answers(port):
         raise StartError(f"port {port} is taken by another Kafka broker: stop it or choose another --port")
     classes = class_path()
-    prepare(folder, port, classes)
+    prepare(folder, port, classes, sasl=sasl)
     process = launch(folder, classes)
     (folder / "pid").write_text(str(process.pid))
     deadline = time.monotonic() + patience
@@ -181,6 +234,8 @@ def start(folder: Path, port: int, patience: float) -> int:
             raise StartError(f"Kafka did not start; the end of {folder / 'server.log'}:\n" + "\n".join(lines))
         time.sleep(0.1)
     print(f"Kafka answers on 127.0.0.1:{port} (process {process.pid}, files in {folder})")
+    if sasl:
+        print(f"its super user is {SUPER_USER}: {folder / 'client.properties'} has the password")
     return 0
 
 
@@ -222,11 +277,12 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, default=HERE / "run", help="where it keeps its files (default: %(default)s)")
     parser.add_argument("--port", type=int, default=9092, help="port on 127.0.0.1 (default: %(default)s)")
     parser.add_argument("--patience", type=float, default=90.0, help="seconds to wait for it (default: %(default)s)")
+    parser.add_argument("--sasl", action="store_true", help="ask for passwords, and for leave")
     given = parser.parse_args()
     folder = given.dir.resolve()
     try:
         if given.verb == "start":
-            return start(folder, given.port, given.patience)
+            return start(folder, given.port, given.patience, sasl=given.sasl)
         return stop(folder) if given.verb == "stop" else status(folder)
     except StartError as failure:
         print(failure, file=sys.stderr)
