@@ -16,7 +16,7 @@ __all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "
 
 _CHAT: Final = """slack discord tgram gchat wxteams webex zulip line guilded revolt twist ryver flock stackfield zoom cliq zcliq
     zohocliq lark feishu dingtalk wecombot threema viber whatsapp groupme bsky bluesky reddit"""
-_TELEPHONE: Final = """pover pbul prowl join spush simplepush push pushy pushme pushdeer psafer psafers onesignal ifttt chanify
+_TELEPHONE: Final = """pover pbul prowl join spush simplepush push pushy pushme psafer psafers onesignal ifttt chanify
     schan wxpusher twilio vonage nexmo msgbird clicksend clickatell d7sms sinch plivo telnyx seven sns bulksms bulkvs voipms
     smsmgr smsmanager 46elks elks freemobile octopush burstsms kudosity cm exotel msg91 atalk telesign httpsms dapnet"""
 _ON_CALL: Final = "pagerduty opsgenie signl4 pagertree splunk victorops ilert incidentio squadcast spike firehydrant"
@@ -30,7 +30,7 @@ FIXED: Final = frozenset(f"{_CHAT} {_TELEPHONE} {_ON_CALL} {_MAILERS}".split())
 
 HOSTED: Final[dict[str, Literal["always", "either"]]] = {
     **dict.fromkeys(_OWN.split(), "always"),
-    **dict.fromkeys(("ntfy", "ntfys", "matrix", "matrixs"), "either"),
+    **dict.fromkeys(("ntfy", "ntfys", "matrix", "matrixs", "pushdeer", "pushdeers"), "either"),
 }
 """Schemes whose address names a server: always, or it may stand for something else."""
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import pytest
-import voeventparse as vp
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from hypothesis import HealthCheck, given, settings
@@ -18,8 +15,6 @@ from PIL import Image
 
 from broker.deliver.card import Card, card, digest_card, test_card
 from broker.deliver.card_words import sexagesimal
-from broker.deliver.match_voevent import voevent_of
-from broker.deliver.voevent import Sender
 from broker.science.finding_chart import Source
 from broker.simulate.stamps import look_of, stamps
 
@@ -184,22 +179,3 @@ def test_a_digest() -> None:
     assert one.title == "1 match of ztf_bright_transients"
     assert "https://nuncius.example/alerts/x?a=1&b=2" in one.text
     assert test_card("sub_1").text.startswith("This is a test of subscription sub_1")
-
-
-def test_a_voevent_of_a_match() -> None:
-    sender = Sender("nuncius.example")
-    first = voevent_of(MATCH, sender)
-    packet = vp.loads(first)
-    vp.assert_valid_as_v2_0(packet)
-    assert packet.attrib["ivorn"] == "ivo://nuncius.example/matches#ztf_bright_transients/3/ztf:2445391170915015005"
-    where = vp.get_event_position(packet)
-    assert (where.ra, where.dec) == (187.7059, 12.3911)
-    assert vp.get_event_time_as_utc(packet) == datetime(2026, 11, 21, 5, 31, 2, tzinfo=UTC)
-    assert voevent_of(json.loads(json.dumps(MATCH)), sender) == first
-    taken = vp.loads(
-        voevent_of({**MATCH, "update": "retracted", "update_event": "S240422ed", "alert": {**ALERT, "skymaps": []}}, sender)
-    )
-    (cited,) = taken.Citations.EventIVORN
-    assert cited.attrib["cite"] == "retraction"
-    assert cited.text == packet.attrib["ivorn"]
-    vp.assert_valid_as_v2_0(vp.loads(voevent_of(NOTICE, sender)))
