@@ -61,4 +61,4 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     needed = Measurement.get(out, out.options.update(width=1000), table).maximum
-    out.print(table, highlight=False, markup=False, width=max(needed, out.width), crop=False, no_wrap=True)
+    Console(width=max(needed, out.width)).print(table, highlight=False, markup=False)
