@@ -1,0 +1,1 @@
+"""A telescope's night for the map of an event: ``python -m consumers.scheduler``."""
