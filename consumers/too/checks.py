@@ -23,7 +23,9 @@ class Check:
     @property
     def said(self) -> str:
         """The value in words."""
-        return f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value) if self.value is not None else "nothing"
+        return (
+            f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value) if self.value is not None else "nothing"
+        )
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""

@@ -30,7 +30,8 @@ def main(  # noqa: PLR0917 - each is an option of the command line
     rules: Annotated[Path, typer.Option(help="File of rules, TOML.")],
     live: Annotated[bool, typer.Option("--live", help="Post to observatories; without it nothing is sent to any.")] = False,
     state: Annotated[
-        Path | None, typer.Option(help="SQLite file of what was requested. [default: beside the rules, .dry.sqlite or .live.sqlite]")
+        Path | None,
+        typer.Option(help="SQLite file of what was requested. [default: beside the rules, .dry.sqlite or .live.sqlite]"),
     ] = None,
     audit: Annotated[
         Path | None, typer.Option(help="Audit trail, JSON lines. [default: beside the state, .audit.jsonl]")
@@ -64,8 +65,7 @@ def main(  # noqa: PLR0917 - each is an option of the command line
         if status:
             _status(read, file, as_json=as_json)
             return
-        if live and as_of:
-            raise RulesError("is for dry runs: with --live it is now", word="--as-of")
+        _live_is_now(live, as_of)
         _run(
             read,
             file,
@@ -86,6 +86,11 @@ def main(  # noqa: PLR0917 - each is an option of the command line
     except BrokenPipeError:
         sys.stderr.close()
         raise typer.Exit(0) from None
+
+
+def _live_is_now(live: bool, as_of: str | None) -> None:
+    if live and as_of:
+        raise RulesError("is for dry runs: with --live it is now", word="--as-of")
 
 
 def _check(file: Path) -> None:

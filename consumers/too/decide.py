@@ -116,7 +116,7 @@ def _asked(
 def _window(alert: Alert, rule: Rule, now: datetime) -> tuple[datetime | None, datetime | None, tuple[Check, ...], str]:
     if rule.site is None or alert.ra is None or alert.dec is None:  # a satellite, or a plan over a map
         return now, now + timedelta(hours=rule.valid_hours or _DAY), (), ""
-    sight = look(rule.site, alert.ra, alert.dec, rule.limits, now, rule.valid_hours, rule.seconds)
+    sight = look(rule.site, alert.ra, alert.dec, rule.limits, now=now, hours=rule.valid_hours, needed=rule.seconds)
     return sight.start, sight.end, sight.checks, sight.reason
 
 

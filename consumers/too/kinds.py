@@ -14,7 +14,14 @@ __all__ = ["KINDS", "read_kind"]
 LCO: Final = "https://observe.lco.global"
 SWIFT: Final = "https://www.swift.psu.edu/api/v4"
 _ENVIRONMENT: Final = r"[A-Za-z_][A-Za-z0-9_]*"
-_CONFIGURATION_TYPES: Final = ("EXPOSE", "REPEAT_EXPOSE", "SPECTRUM", "REPEAT_SPECTRUM", "NRES_SPECTRUM", "REPEAT_NRES_SPECTRUM")
+_CONFIGURATION_TYPES: Final = (
+    "EXPOSE",
+    "REPEAT_EXPOSE",
+    "SPECTRUM",
+    "REPEAT_SPECTRUM",
+    "NRES_SPECTRUM",
+    "REPEAT_NRES_SPECTRUM",
+)
 
 
 def read_kind(kind: str, table: Table) -> dict[str, Any]:
@@ -77,7 +84,9 @@ def _skyportal_plan(table: Table) -> Mapping[str, Any]:
         "minimum_time_difference": table.number("minimum_time_difference", 30.0, low=0.0, high=180.0),
         "galaxy_catalog": table.text("galaxy_catalog") if strategy == "galaxy" else table.text("galaxy_catalog", ""),
         "galaxy_sorting": table.text(
-            "galaxy_sorting", "mstar_prob_weighted", choices=("mstar_prob_weighted", "equal", "sfr_fuv", "mstar", "magb", "magk")
+            "galaxy_sorting",
+            "mstar_prob_weighted",
+            choices=("mstar_prob_weighted", "equal", "sfr_fuv", "mstar", "magb", "magk"),
         ),
         "integrated_probability": table.number("integrated_probability", 90.0, low=0.0, high=100.0),
         "galactic_latitude": table.number("galactic_latitude", 10.0, low=0.0, high=90.0),

@@ -17,8 +17,8 @@ def requestgroup(request: Request) -> dict[str, Any]:
 
     Notes
     -----
-    Fields as in ``observation_portal/requestgroups/serializers.py`` and ``models.py`` of the Observatory Control System. A rapid
-    response must not begin in the future and must end within a day: its window opens at once.
+    Fields as in ``observation_portal/requestgroups/serializers.py`` and ``models.py`` of the Observatory Control System. A
+    rapid response must not begin in the future and must end within a day: its window opens at once.
     """
     table = request.rule.table
     start, end = request.start, request.end

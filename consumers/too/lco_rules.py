@@ -117,7 +117,18 @@ def _configuration(one: Mapping[str, Any]) -> Problems:
         if len(str(_table(one.get(key)).get("mode", ""))) > 50:
             yield f"{key}.mode: is longer than 50 characters"
     yield from _below("target", _target(_table(one.get("target"))))
-    repeats, extra = "REPEAT" in str(kind), _table(one.get("extra_params"))
+    yield from _repeats(one)
+    instruments = _list(one.get("instrument_configs"))
+    if not instruments:
+        yield "instrument_configs: A configuration must have at least one instrument configuration"
+    for number, each in enumerate(instruments):
+        yield from _below(f"instrument_configs[{number}]", _instrument(_table(each)))
+    yield from _pattern(_table(one.get("extra_params")), instruments)
+
+
+def _repeats(one: Mapping[str, Any]) -> Problems:
+    kind, extra = one.get("type"), _table(one.get("extra_params"))
+    repeats = "REPEAT" in str(kind)
     if repeats and one.get("repeat_duration") is None:
         yield f"repeat_duration: Must specify a configuration repeat_duration for {kind} type configurations"
     if not repeats and one.get("repeat_duration") is not None:
@@ -126,11 +137,9 @@ def _configuration(one: Mapping[str, Any]) -> Problems:
         yield f"repeat_duration: {one['repeat_duration']} s is less than the exposures take once"
     if kind == "SCRIPT" and not extra.get("script_name"):
         yield "extra_params.script_name: Must specify a script_name in extra_params for SCRIPT configuration type"
-    instruments = _list(one.get("instrument_configs"))
-    if not instruments:
-        yield "instrument_configs: A configuration must have at least one instrument configuration"
-    for number, each in enumerate(instruments):
-        yield from _below(f"instrument_configs[{number}]", _instrument(_table(each)))
+
+
+def _pattern(extra: Mapping[str, Any], instruments: Sequence[Any]) -> Problems:
     offsets = [_table(_table(each).get("extra_params")) for each in instruments]
     dithered = any(each.get("offset_ra") or each.get("offset_dec") for each in offsets)
     if "dither_pattern" in extra and not dithered:

@@ -121,9 +121,9 @@ class Ledger:
         self._lock: Any = None
         if reading and not file.exists():
             raise StateError(f"{file} is not there: no run has begun it")
-        if not reading:
-            self._take_lock()
         try:
+            if not reading:
+                self._take_lock()
             address = f"file:{file}?mode=ro" if reading else str(file)
             self._db = sqlite3.connect(address, timeout=10.0, isolation_level=None, uri=reading, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
@@ -131,6 +131,9 @@ class Ledger:
                 self._db.execute("SELECT count(*) FROM requests")
             else:
                 self._open()
+        except StateError:
+            self.close()
+            raise
         except sqlite3.Error as error:
             self.close()
             raise StateError(f"{file} is no state of ours, or cannot be written: {error}; name another with --state") from error
@@ -142,7 +145,9 @@ class Ledger:
         with self.change():
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?), ('mode', ?), ('id', ?)", begun)
         if (found := self.meta("version")) != _VERSION:
-            raise StateError(f"{self.file} is of version {found}, and this program writes {_VERSION}: name another with --state")
+            raise StateError(
+                f"{self.file} is of version {found}, and this program writes {_VERSION}: name another with --state"
+            )
         if (found := self.meta("mode")) != mode:
             raise StateError(f"{self.file} is the state of a {found}, and this is a {mode}: name another with --state")
 
@@ -190,7 +195,9 @@ class Ledger:
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep something under a name."""
-        self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+        )
 
     def position(self, source: str) -> str | None:
         """Where to go on reading."""
@@ -228,7 +235,7 @@ class Ledger:
 
     def rows(self, where: str = "1", *values: Any) -> list[Row]:
         """Requests, the oldest first; `where` is SQL of ours."""
-        found = self._db.execute(f"SELECT * FROM requests WHERE {where} ORDER BY made, key", values)  # noqa: S608
+        found = self._db.execute(f"SELECT * FROM requests WHERE {where} ORDER BY rowid", values)  # noqa: S608
         return [Row(**dict(row)) for row in found]
 
     def in_states(self, states: Sequence[str], where: str = "1", *values: Any) -> list[Row]:

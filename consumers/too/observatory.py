@@ -47,19 +47,19 @@ class Observatory(Protocol):
     by_name: bool
     """Whether one can be cancelled by its name alone, its number unknown."""
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, payload: Any, row: Row, /) -> Outcome:
         """Ask whether they would take it, and whatever must be there first; ``done`` where there is nothing to ask."""
 
-    def find(self, row: Row) -> Outcome:
+    def find(self, row: Row, /) -> Outcome:
         """Look for a request of that name."""
 
-    def post(self, payload: Any, row: Row) -> Outcome:
+    def post(self, payload: Any, row: Row, /) -> Outcome:
         """Hand it in, once."""
 
-    def stands(self, row: Row) -> Outcome:
+    def stands(self, row: Row, /) -> Outcome:
         """How a request stands."""
 
-    def cancel(self, row: Row, reason: str) -> Outcome:
+    def cancel(self, row: Row, reason: str, /) -> Outcome:
         """Take it back; ``refused`` where they will not, or nobody can."""
 
 

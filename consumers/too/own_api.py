@@ -29,7 +29,7 @@ class Own:
     def __init__(self, wire: Wire, table: Mapping[str, Any]) -> None:
         self._wire, self.looks_up = wire, bool(table["lookup"])
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, _payload: Any, _row: Row) -> Outcome:
         """Nothing to ask."""
         return Outcome("done")
 
@@ -79,11 +79,11 @@ class Rtml:
     def __init__(self, wire: Wire, table: Mapping[str, Any]) -> None:
         self._wire, self._table = wire, table
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, _payload: Any, _row: Row) -> Outcome:
         """Nothing to ask."""
         return Outcome("done")
 
-    def find(self, row: Row) -> Outcome:
+    def find(self, _row: Row) -> Outcome:
         """Not to be had."""
         return Outcome("unclear", said="RTML has no list of requests: ask the observatory")
 

@@ -28,7 +28,7 @@ class Portal:
     def __init__(self, wire: Wire, table: Mapping[str, Any]) -> None:
         self._wire, self._proposal = wire, str(table["proposal"])
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, payload: Any, _row: Row) -> Outcome:
         """Ask the portal's own validation, which answers 200 with what it finds wrong."""
         answer = self._wire.ask("POST", "/api/requestgroups/validate/", data=payload)
         said = answer.json()
@@ -53,7 +53,7 @@ class Portal:
                 return self._known(one)
         return Outcome("absent", said=f"no request {row.name} in the list of {self._proposal}")
 
-    def post(self, payload: Any, row: Row) -> Outcome:
+    def post(self, payload: Any, _row: Row) -> Outcome:
         """Hand it in; an answer without a number leaves it unclear what came of it."""
         answer = self._wire.ask("POST", "/api/requestgroups/", data=payload)
         said = answer.json()
@@ -69,7 +69,7 @@ class Portal:
         said = answer.json()
         return self._known(said) if answer.good and isinstance(said, dict) else outcome(self._wire, answer)
 
-    def cancel(self, row: Row, reason: str) -> Outcome:
+    def cancel(self, row: Row, _reason: str) -> Outcome:
         """Cancel it; the portal refuses with 400 where it is over already."""
         answer = self._wire.ask("POST", f"/api/requestgroups/{row.number}/cancel/", data={})
         if answer.good:

@@ -179,7 +179,7 @@ def _limits(table: Table) -> Limits:
         max_airmass=table.number("max_airmass", None, low=1.0, high=25.0),
         min_moon_separation=table.number("min_moon_separation", None, low=0.0, high=180.0),
         max_moon_illumination=table.number("max_moon_illumination", None, low=0.0, high=1.0),
-        max_sun_altitude=table.number("max_sun_altitude", plain.max_sun_altitude, low=-90.0, high=10.0),
+        max_sun_altitude=table.number("max_sun_altitude", plain.max_sun_altitude, low=-90.0, high=90.0),
         max_age_hours=table.number("max_age_hours", plain.max_age_hours, above=0.0),
         max_credible_level=table.number("max_credible_level", None, low=0.0, high=1.0),
         fields=fields,

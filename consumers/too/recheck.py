@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 import httpx
@@ -12,29 +13,44 @@ from consumers.token import bearer
 from consumers.too.desk import Desk
 from consumers.too.ledger import OPEN, Ledger
 
-__all__ = ["recheck"]
+__all__ = ["Recheck"]
+
+_EVERY = 600.0  # seconds
 
 
-def recheck(api: str, ledger: Ledger, desk: Desk, say: Callable[[str], None]) -> None:
-    """Ask the API of each event that open requests belong to, and cancel them where it is retracted.
+class Recheck:
+    """Asks the API of each event that open requests belong to, at first and now and then, and cancels where it is retracted.
 
     Parameters
     ----------
-    api
-        Address of a Nuncius API.
+    apis
+        Addresses of Nuncius APIs; without any nothing is asked.
     say
-        Told where it does not answer: nothing else comes of that.
+        Told where one does not answer: nothing else comes of that.
     """
-    events = {name for row in ledger.in_states(OPEN, "cancel = ''") for name in json.loads(row.events)}
-    if not events:
-        return
-    with httpx.Client(base_url=api.rstrip("/") + "/api/v1", headers=bearer(), timeout=10.0, follow_redirects=True) as client:
+
+    def __init__(self, apis: Sequence[str], ledger: Ledger, desk: Desk, say: Callable[[str], None]) -> None:
+        self._apis, self._ledger, self._desk, self._say = apis, ledger, desk, say
+        self._asked: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Ask of those that are due."""
+        if not self._apis:
+            return
+        events = {name for row in self._ledger.in_states(OPEN, "cancel = ''") for name in json.loads(row.events)}
+        now = time.monotonic()
         for name in sorted(events):
-            try:
-                answer = client.get(f"/events/{quote(name, safe='')}")
-                found = answer.json() if answer.status_code == 200 else {}
-            except (httpx.HTTPError, ValueError) as error:
-                say(f"events of open requests are not checked: {api} gives no answer ({type(error).__name__})")
-                return
-            if found.get("state") == "retracted" or found.get("retracted") is True:
-                desk.retract(name, f"{name} is retracted")
+            if now - self._asked.get(name, -_EVERY) >= _EVERY:
+                self._asked[name] = now
+                if any(self._retracted(api, name) for api in self._apis):
+                    self._desk.retract(name, f"{name} is retracted")
+
+    def _retracted(self, api: str, name: str) -> bool:
+        address = f"{api.rstrip('/')}/api/v1/events/{quote(name, safe='')}"
+        try:
+            answer = httpx.get(address, headers=bearer(), timeout=10.0, follow_redirects=True, trust_env=False)
+            found = answer.json() if answer.status_code == 200 else {}
+        except (httpx.HTTPError, ValueError) as error:
+            self._say(f"whether {name} is retracted is not known: {api} gives no answer ({type(error).__name__})")
+            return False
+        return isinstance(found, dict) and (found.get("state") == "retracted" or found.get("retracted") is True)

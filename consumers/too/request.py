@@ -15,7 +15,18 @@ from typing import Any
 from consumers.alert import Alert
 from consumers.too.rules import Rule
 
-__all__ = ["KEY_LENGTH", "Payload", "Request", "clean", "events_of", "key_of", "name_of", "stamp", "target_name", "without_empty"]
+__all__ = [
+    "KEY_LENGTH",
+    "Payload",
+    "Request",
+    "clean",
+    "events_of",
+    "key_of",
+    "name_of",
+    "stamp",
+    "target_name",
+    "without_empty",
+]
 
 KEY_LENGTH = 12
 Payload = dict[str, Any] | str
@@ -75,11 +86,11 @@ def key_of(rule: str, alert_id: str, again: int = 0) -> str:
 
 
 def clean(text: str, longest: int) -> str:
-    """Text of letters, digits, ``_``, ``-``, ``+`` and ``.`` alone.
+    r"""Text of letters, digits, ``_``, ``-``, ``+`` and ``.`` alone.
 
     Examples
     --------
-    >>> clean("SN 2026ab/α\\n<x>", 20)
+    >>> clean("SN 2026ab/\n<x>", 20)
     'SN_2026ab_x'
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -22,9 +22,7 @@ _SYSTEMS: Final = {
     "Stroemgren": ("u", "b", "v", "beta", "y"),
     "forbidden": ("OI", "OII", "OIII", "NII", "SII"),
 }
-FILTERS: Final = frozenset(
-    [*_STANDARD.split(), *(f"{system}_{band}" for system, bands in _SYSTEMS.items() for band in bands)]
-)
+FILTERS: Final = frozenset([*_STANDARD.split(), *(f"{system}_{band}" for system, bands in _SYSTEMS.items() for band in bands)])
 """The standard's names of filters; another band goes by its name, as ``type="other"``."""
 
 
@@ -123,8 +121,8 @@ def _sixty(value: float, places: int, turn: int | None) -> tuple[int, int, float
     return (whole % turn if turn else whole), minutes, seconds / scale
 
 
-def _add(parent: ET.Element, name: str, text: str | None = None, **attributes: Any) -> ET.Element:
-    child = ET.SubElement(parent, name, {key: str(value) for key, value in attributes.items()})
+def _add(parent: ET.Element, tag: str, text: str | None = None, /, **attributes: Any) -> ET.Element:
+    child = ET.SubElement(parent, tag, {key: str(value) for key, value in attributes.items()})
     child.text = text
     return child
 

@@ -14,14 +14,13 @@ from consumers.too.audit import Trail
 from consumers.too.desk import Desk
 from consumers.too.errors import RulesError
 from consumers.too.ledger import OPEN, Ledger
-from consumers.too.recheck import recheck
+from consumers.too.recheck import Recheck
 from consumers.too.rules import Rule, Rules
 from consumers.too.worker import Worker
 
 __all__ = ["Stop", "follow", "start_of"]
 
 _POLL = 0.5  # seconds
-_RECHECK = 600.0
 
 
 @dataclass
@@ -66,9 +65,9 @@ def follow(
         Seconds between two signs of life.
     """
     count = _Count()
-    checked = -_RECHECK
+    recheck = Recheck([address for address in _sources(rules) if _over_http(address)], ledger, desk, say)
     with ExitStack() as stack:
-        streams: list[tuple[str, Stream, Sequence[Rule]]] = []
+        streams: list[tuple[str, Stream, list[Rule]]] = []
         for address, listening in _sources(rules).items():
             stream = _open(rules, ledger, address, listening, group=group, start_at=start_at, until=until, say=say)
             streams.append((address, stack.enter_context(stream), listening))
@@ -82,10 +81,7 @@ def follow(
                     trail.flush()
                     if not _over_http(address):
                         alert.commit()
-            if time.monotonic() - checked >= _RECHECK:
-                checked = time.monotonic()
-                for api in filter(_over_http, _sources(rules)):
-                    recheck(api, ledger, desk, say)
+            recheck.look()
             worker.work()
             trail.flush()
             if time.monotonic() - count.said >= heartbeat:

@@ -33,7 +33,7 @@ class Sight:
     reason: str = ""
 
 
-def look(site: Site, ra: float, dec: float, limits: Limits, now: datetime, hours: float | None, needed: float) -> Sight:
+def look(site: Site, ra: float, dec: float, limits: Limits, *, now: datetime, hours: float | None, needed: float) -> Sight:
     """Find when a target can be observed.
 
     Parameters
@@ -138,7 +138,8 @@ def _nowhere(rows: list[_Row], good: Any, start: datetime, end: datetime, needed
     longest = max((last - first for first, last in _runs(good)), default=0) * _STEP
     check = Check("seconds", longest, needed, passed=False)
     if not good.any():
-        return Sight(None, None, (*checks, check), f"not to be observed {span}: each limit is met, but never all at once")
+        said = ", ".join(f"{row.name} for {row.good.sum() * _STEP / 60:.0f} min" for row in rows)
+        return Sight(None, None, (*checks, check), f"not to be observed {span}: its limits are never met all at once ({said})")
     return Sight(None, None, (*checks, check), f"observable for {longest:g} s at most {span}, and {needed:g} s are needed")
 
 

@@ -14,8 +14,8 @@ def followup_request(request: Request) -> dict[str, Any]:
 
     Notes
     -----
-    The keys of `payload` are those of SkyPortal's generic instrument (``facility_apis/generic.py``); an instrument whose form is
-    another takes what the rule's ``payload`` says, which wins over ours. `not_if_duplicates` lets SkyPortal refuse a second
+    The keys of `payload` are those of SkyPortal's generic instrument (``facility_apis/generic.py``); an instrument whose form
+    is another takes what the rule's ``payload`` says, which wins over ours. `not_if_duplicates` lets SkyPortal refuse a second
     request for the same source and allocation itself.
     """
     table, rule = request.rule.table, request.rule

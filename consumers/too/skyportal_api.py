@@ -24,7 +24,7 @@ class SkyPortal:
     def __init__(self, wire: Wire, table: Mapping[str, Any]) -> None:
         self._wire, self._allocation = wire, int(table["allocation"])
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, _payload: Any, _row: Row) -> Outcome:
         """Nothing to ask."""
         return Outcome("done")
 
@@ -43,7 +43,7 @@ class SkyPortal:
                 return Outcome("done", str(one["id"]), _state(one.get("status")), f"status {one.get('status')}")
         return Outcome("absent", said=f"no request for {wanted['obj_id']} on allocation {self._allocation}")
 
-    def post(self, payload: Any, row: Row) -> Outcome:
+    def post(self, payload: Any, _row: Row) -> Outcome:
         """Hand it in; SkyPortal passes it on to the instrument at once."""
         return _numbered(self._wire, self._wire.ask("POST", "/api/followup_request", data=payload))
 
@@ -55,7 +55,7 @@ class SkyPortal:
             return _unsaid(self._wire, answer)
         return Outcome("done", row.number, _state(data.get("status")), f"status {data.get('status')}")
 
-    def cancel(self, row: Row, reason: str) -> Outcome:
+    def cancel(self, row: Row, _reason: str) -> Outcome:
         """Delete it."""
         return _deleted(self._wire, self._wire.ask("DELETE", f"/api/followup_request/{row.number}"))
 
@@ -103,7 +103,7 @@ class SkyPortalPlans:
                 return Outcome("done", str(one["id"]), _state(one.get("status")), f"status {one.get('status')}")
         return Outcome("absent", said=f"no plan {row.name} of event {event}")
 
-    def post(self, payload: Any, row: Row) -> Outcome:
+    def post(self, payload: Any, _row: Row) -> Outcome:
         """Hand it in; SkyPortal computes the plan afterwards."""
         return _numbered(self._wire, self._wire.ask("POST", "/api/observation_plan", data=payload))
 
@@ -115,7 +115,7 @@ class SkyPortalPlans:
             return _unsaid(self._wire, answer)
         return Outcome("done", row.number, _state(data.get("status")), f"status {data.get('status')}")
 
-    def cancel(self, row: Row, reason: str) -> Outcome:
+    def cancel(self, row: Row, _reason: str) -> Outcome:
         """Delete it; the plan leaves a queue that it was sent to only where the instrument allows that."""
         return _deleted(self._wire, self._wire.ask("DELETE", f"/api/observation_plan/{row.number}"))
 

@@ -47,7 +47,9 @@ def status_lines(found: dict[str, Any]) -> list[str]:
     for row in found["requests"]:
         number = f" number {row['number']}" if row["number"] else ""
         window = f"{row['start']} to {row['end']}"
-        lines.append(f"{row['state']:<11} {row['name']}  {row['kind']}{number}  {window}  {row['cancel'] or row['said']}".rstrip())
+        lines.append(
+            f"{row['state']:<11} {row['name']}  {row['kind']}{number}  {window}  {row['cancel'] or row['said']}".rstrip()
+        )
     if not found["requests"]:
         lines.append("no request yet")
     return lines

@@ -15,8 +15,8 @@ def too(request: Request) -> dict[str, Any]:
 
     Notes
     -----
-    Names and rules as in ``swifttools.swift_too.swift.toorequest``. Seconds are those of one visit. The token of the rule is the
-    shared secret, which is in no field.
+    Names and rules as in ``swifttools.swift_too.swift.toorequest``. Seconds are those of one visit. The token of the rule is
+    the shared secret, which is in no field.
     """
     table, alert = request.rule.table, request.alert
     seconds = sum(one.seconds * one.count for one in request.rule.exposures)

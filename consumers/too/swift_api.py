@@ -29,7 +29,7 @@ class Swift:
         self._wire, self._user = wire, str(table["username"])
         self._cookies = httpx.Cookies()
 
-    def ready(self, payload: Any, row: Row) -> Outcome:
+    def ready(self, payload: Any, _row: Row) -> Outcome:
         """Have it validated."""
         answer = self._ask("POST", form={**payload, "validate_only": True})
         errors = _status(answer).get("errors") or []
@@ -62,7 +62,7 @@ class Swift:
                 return Outcome("done", str(one["too_id"]), "requested", f"decision {one.get('decision')}")
         return Outcome("absent", said=f"no request of {self._user} there since {since:%Y-%m-%dT%H:%M:%SZ}")
 
-    def post(self, payload: Any, row: Row) -> Outcome:
+    def post(self, payload: Any, _row: Row) -> Outcome:
         """Hand it in; with ``validate_only`` of the rule it is only looked at."""
         answer = self._ask("POST", form=payload)
         status = _status(answer)
@@ -88,7 +88,7 @@ class Swift:
         state = "done" if entries[0].get("done") else "failed" if decision.lower().startswith("reject") else "requested"
         return Outcome("done", row.number, state, f"decision {decision}")
 
-    def cancel(self, row: Row, reason: str) -> Outcome:
+    def cancel(self, row: Row, _reason: str) -> Outcome:
         """Nobody can by program."""
         return Outcome("refused", said=f"Swift takes nothing back by program: tell its duty scientist of request {row.number}")
 

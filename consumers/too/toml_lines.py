@@ -15,11 +15,11 @@ _KEY = re.compile(rf"^\s*({_DOTTED})\s*=")
 
 
 def lines_of(text: str) -> dict[Path, int]:
-    """Line of each table and key, by its path; entries of arrays of tables have their number in the path.
+    r"""Line of each table and key, by its path; entries of arrays of tables have their number in the path.
 
     Examples
     --------
-    >>> lines_of('[[rule]]\\nname = "a"\\n[rule.limits]\\nmin_altitude = 30\\n')[("rule", 0, "limits", "min_altitude")]
+    >>> lines_of('[[rule]]\nname = "a"\n[rule.limits]\nmin_altitude = 30\n')[("rule", 0, "limits", "min_altitude")]
     4
     """
     found: dict[Path, int] = {}

@@ -1,7 +1,7 @@
-"""Brings requests to their observatories and looks after them: posted once, looked up where that is unclear, cancelled when due.
+"""Brings requests to observatories and looks after them: posted once, looked up where that is unclear, cancelled when due.
 
-Each step is entered before it is taken. A post whose outcome is unclear (no answer, a broken one, an error of the server, a crash
-of ours) is never repeated before the observatory's own list has said that it has no such request.
+Each step is entered before it is taken. A post whose outcome is unclear (no answer, a broken one, an error of the server, a
+crash of ours) is never repeated before the observatory's own list has said that it has no such request.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ class Worker:
         elif found.kind == "absent" and row.cancel:
             self._cancelled(row, f"{found.said}: nothing to cancel")
         elif found.kind == "absent" and row.posts < self._manners.tries:
-            self._enter(row, {"state": "waiting", "due": self._now, "looks": 0}, "absent", f"{found.said}: it may be posted again")
+            self._enter(
+                row, {"state": "waiting", "due": self._now, "looks": 0}, "absent", f"{found.said}: it may be posted again"
+            )
         elif found.kind == "absent" or row.looks + 1 >= self._manners.tries:
             said = f"given up after {row.posts} posts and {row.looks + 1} looks: {found.said}"
             self._enter(row, {"state": "lost", "due": None, "said": said}, "lost", said)
