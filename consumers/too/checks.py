@@ -1,0 +1,80 @@
+"""What was held against what: the numbers behind a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from consumers.alert import Alert
+from consumers.too.rules import Bound, Limits
+
+__all__ = ["Check", "check_alert", "field_of", "level_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A value, its bound, and whether it passed; ``None`` is a value that the alert does not have."""
+
+    name: str
+    value: float | str | None
+    bound: float | str | None
+    passed: bool
+
+    @property
+    def said(self) -> str:
+        """The value in words."""
+        return (
+            f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value) if self.value is not None else "nothing"
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        value = round(self.value, 6) if isinstance(self.value, float) else self.value
+        return {"limit": self.name, "value": value, "bound": self.bound, "passed": self.passed}
+
+
+def check_alert(alert: Alert, limits: Limits, age_hours: float | None) -> list[Check]:
+    """What an alert itself must hold to: its age, its fields, its credible level.
+
+    Parameters
+    ----------
+    age_hours
+        Since the alert's own time; ``None`` where it has none.
+    """
+    fresh = age_hours is not None and age_hours <= limits.max_age_hours
+    found = [Check("age_hours", age_hours, _finite(limits.max_age_hours), passed=fresh)]
+    for name, bound in limits.fields.items():
+        found += _bounds(name, field_of(alert, name), bound)
+    if limits.max_credible_level is not None:
+        level = level_of(alert)
+        passed = level is not None and level <= limits.max_credible_level
+        found.append(Check("credible_level", level, limits.max_credible_level, passed=passed))
+    return found
+
+
+def field_of(alert: Alert, name: str) -> Any:
+    """A column of an alert or an annotation, by name; ``None`` where it has none."""
+    if not name.startswith("_") and name in alert.__dataclass_fields__ and name not in {"annotations", "headers"}:
+        return getattr(alert, name)
+    return alert.annotations.get(name)
+
+
+def level_of(alert: Alert) -> float | None:
+    """Credible level in the map that changed, else the smallest of its maps."""
+    levels = [one for one in alert.skymaps if one.credible_level is not None]
+    told = [one for one in levels if one.event == alert.update_event]
+    return min((float(one.credible_level) for one in told or levels if one.credible_level is not None), default=None)
+
+
+def _bounds(name: str, value: Any, bound: Bound) -> list[Check]:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    found = []
+    if bound.low is not None:
+        found.append(Check(f"{name} (min)", number, bound.low, passed=number is not None and number >= bound.low))
+    if bound.high is not None:
+        found.append(Check(f"{name} (max)", number, bound.high, passed=number is not None and number <= bound.high))
+    return found
+
+
+def _finite(value: float) -> float | str:
+    return value if value < float("inf") else "none"

@@ -1,0 +1,178 @@
+"""Takes alerts in: each is decided on by every rule that wants it, entered, and written to the trail in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from consumers.alert import Alert
+from consumers.options import topic_names
+from consumers.too.checks import level_of
+from consumers.too.decide import Decision, decide, night_of, subject_of, taken_back
+from consumers.too.ledger import OPEN, Ledger, Row
+from consumers.too.request import Payload, Request, events_of, stamp, target_name
+from consumers.too.rules import Rule, Rules
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Decides and enters; sends nothing.
+
+    Parameters
+    ----------
+    clock
+        The time, UTC.
+    on_line
+        Told every line of the trail.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        on_line: Callable[[Mapping[str, Any]], None] = lambda _line: None,
+    ) -> None:
+        self._rules, self._ledger, self._clock, self._on_line = rules, ledger, clock, on_line
+
+    def take(self, alert: Alert, rules: Sequence[Rule], source: str = "") -> None:
+        """Decide on an alert by each rule that listens to its topic; with its position all of it is one transaction."""
+        lines: list[Mapping[str, Any]] = []
+        with self._ledger.change():
+            for rule in rules:
+                if _listens(rule, alert.topic):
+                    lines += self._decide(alert, rule)
+            for line in lines:
+                self._ledger.tell(line)
+            if source and alert.position:
+                self._ledger.set_position(source, alert.position)
+        for line in lines:
+            self._on_line(line)
+
+    def retract(self, event: str, reason: str) -> None:
+        """Cancel what was requested for an event, when that is learnt otherwise than from an alert."""
+        with self._ledger.change():
+            rows = [row for row in self._open() if event in json.loads(row.events)]
+            lines = [self._cancel(row, reason, self._line("cancel", {"rule": row.rule, "events": [event]})) for row in rows]
+            for line in lines:
+                self._ledger.tell(line)
+        for line in lines:
+            self._on_line(line)
+
+    def _decide(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
+        about = _about(alert, rule)
+        now = self._clock()
+        if not self._ledger.first_time(_digest(alert, rule), now.timestamp()):
+            return [self._line("repeat", about, reason="decided on before")]
+        if reason := taken_back(alert, rule):
+            rows = self._rows_of(alert, rule)
+            if not rows:
+                return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
+            return [self._cancel(row, reason, self._line("cancel", about)) for row in rows]
+        if alert.update and (known := self._rows_of(alert, rule)):
+            return [self._line("keep", about, reason=f"still within the rule's limits: {row.name} stays") for row in known]
+        decision = decide(alert, rule, self._ledger, now)
+        line = self._line("refuse", about, reason=decision.reason, checks=[check.plain() for check in decision.checks])
+        if decision.request is None or decision.payload is None:
+            return [line]
+        row = self._enter(decision.request, decision.payload)
+        return [{**line, "decision": "request", **_asked(row, decision)}]
+
+    def _enter(self, request: Request, payload: Payload) -> Row:
+        now = request.made.timestamp()
+        row = Row(
+            key=request.key,
+            rule=request.rule.name,
+            kind=request.rule.target,
+            name=request.name,
+            alert_id=request.alert.alert_id,
+            subject=subject_of(request.alert, request.rule),
+            events=json.dumps(list(events_of(request.alert))),
+            target=request.target,
+            night=night_of(request.rule.site, request.start).isoformat(),
+            seconds=request.rule.seconds,
+            charged=1,
+            payload=json.dumps(payload, allow_nan=False),
+            start=request.start.timestamp(),
+            end=request.end.timestamp(),
+            made=now,
+            state="waiting" if self._ledger.live else "planned",
+            due=now if self._ledger.live else None,
+            changed=now,
+        )
+        self._ledger.add(row)
+        return row
+
+    def _rows_of(self, alert: Alert, rule: Rule) -> list[Row]:
+        """Open requests of a rule for an alert; of a notice that retracts its event, for the event."""
+        rows = [row for row in self._open() if row.rule == rule.name]
+        whole = (alert.alert_type or "").lower() == "retraction" and not alert.update
+        if whole and alert.event_name:
+            return [row for row in rows if alert.event_name in json.loads(row.events)]
+        return [row for row in rows if row.alert_id == alert.alert_id]
+
+    def _open(self) -> list[Row]:
+        return self._ledger.in_states(OPEN, "cancel = ''")
+
+    def _cancel(self, row: Row, reason: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Cancel at once what was never sent; else have it cancelled."""
+        now = self._clock().timestamp()
+        if row.state in {"planned", "waiting"} and row.posts == 0:
+            free = {"charged": 0} if now < row.start else {}
+            self._ledger.update(row.key, {"state": "cancelled", "cancel": reason, "due": None, **free})
+            said = "dry run: nothing was posted" if not self._ledger.live else "it was not posted yet"
+        elif row.state == "requested":
+            self._ledger.update(row.key, {"state": "cancelling", "cancel": reason, "due": now, "looks": 0})
+            said = f"request {row.number} of {row.kind} is to be cancelled"
+        else:
+            self._ledger.update(row.key, {"cancel": reason, **({"due": now} if row.due is None else {})})
+            said = "what has become of it is looked up first"
+        return {**line, "reason": reason, "request": {"key": row.key, "name": row.name, "target": row.kind}, "said": said}
+
+    def _line(self, decision: str, about: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        mode = "live" if self._ledger.live else "dry-run"
+        return {"time": stamp(self._clock()), "mode": mode, "decision": decision, **about, **more}
+
+
+def _listens(rule: Rule, topic: str) -> bool:
+    return any(re.match(asked, topic) if asked.startswith("^") else asked == topic for asked in topic_names(rule.filters))
+
+
+def _digest(alert: Alert, rule: Rule) -> str:
+    """The same for the same news of an alert, whichever way it comes; a new revision of a map is other news."""
+    levels = [[one.event, one.revision, one.credible_level] for one in alert.skymaps] if alert.update else []
+    news = [rule.name, alert.alert_id, alert.update, alert.update_event, levels]
+    return hashlib.sha256(json.dumps(news).encode()).hexdigest()
+
+
+def _about(alert: Alert, rule: Rule) -> dict[str, Any]:
+    return {
+        "rule": rule.name,
+        "alert_id": alert.alert_id,
+        "object": target_name(alert),
+        "events": list(events_of(alert)),
+        "update": alert.update,
+        "credible_level": level_of(alert),
+    }
+
+
+def _asked(row: Row, decision: Decision) -> dict[str, Any]:
+    request = decision.request
+    assert request is not None
+    return {
+        "request": {
+            "key": row.key,
+            "name": row.name,
+            "target": row.kind,
+            "address": request.rule.table["address"],
+            "window": {"start": stamp(request.start), "end": stamp(request.end)},
+            "night": row.night,
+            "seconds": row.seconds,
+            "payload": decision.payload,
+        }
+    }

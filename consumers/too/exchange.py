@@ -1,0 +1,132 @@
+"""One exchange with an observatory, bounded in time and size, that tells whether a request can have arrived."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+__all__ = ["Answer", "exchange"]
+
+_MOST: Final = 1 << 20  # bytes of an answer that are read
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Parameters
+    ----------
+    status
+        HTTP status; ``None`` where none came.
+    body
+        The first megabyte.
+    arrived
+        False where the request certainly did not reach the server.
+    error
+        What went wrong, in words; empty where a whole answer came.
+    """
+
+    status: int | None
+    body: bytes = b""
+    arrived: bool = True
+    error: str = ""
+
+    @property
+    def good(self) -> bool:
+        """A whole answer of success."""
+        return self.status is not None and 200 <= self.status < 300 and not self.error
+
+    @property
+    def refused(self) -> bool:
+        """A definite no to this request."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in {401, 403, 408, 425, 429}
+
+    @property
+    def unprocessed(self) -> bool:
+        """It certainly was not looked at: it did not arrive, too many came at once, or the token is not (or no more) good."""
+        return not self.arrived or self.status in {401, 403, 425, 429}
+
+    def json(self) -> Any:
+        """The body as JSON; ``None`` where it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def said(self, longest: int = 300) -> str:
+        """Status, fault and the beginning of the body, in one line."""
+        text = " ".join(self.body[:4000].decode("utf-8", "replace").split())[:longest]
+        parts = [f"answers {self.status}" if self.status is not None else "", self.error, text]
+        return ": ".join(part for part in parts if part)
+
+
+def exchange(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout: float,
+    data: Any = None,
+    content: str | None = None,
+    form: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    cookies: httpx.Cookies | None = None,
+) -> Answer:
+    """Ask once; no redirects, no second try.
+
+    Parameters
+    ----------
+    timeout
+        Seconds for all of it: a server that sends a byte now and then is left at its end.
+    data, content, form
+        JSON, text or form fields of the body.
+    cookies
+        Sent, and kept up to date.
+    """
+    found: list[Answer] = []
+    client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, trust_env=False, cookies=cookies)
+
+    def ask() -> None:
+        body: dict[str, Any] = {"json": data} if data is not None else {"data": form} if form is not None else {}
+        if content is not None:
+            body = {"content": content.encode()}
+        try:
+            with client.stream(method, url, headers=dict(headers), params=params, **body) as answer:
+                found.append(_read(answer))
+                if cookies is not None:
+                    cookies.update(answer.cookies)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.PoolTimeout) as error:
+            found.append(Answer(None, arrived=False, error=f"{urlsplit(url).netloc} cannot be reached: {_words(error)}"))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, RuntimeError, ValueError) as error:
+            found.append(Answer(None, error=f"{urlsplit(url).netloc} gave no whole answer: {_words(error)}"))
+
+    thread = threading.Thread(target=ask, name="too-exchange", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        return Answer(None, error=f"{urlsplit(url).netloc} gave no whole answer in {timeout:g} s")
+    thread.join(1.0)
+    client.close()
+    return found[0]
+
+
+def _read(answer: httpx.Response) -> Answer:
+    body = b""
+    try:
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) >= _MOST:
+                break
+    except httpx.HTTPError as error:
+        return Answer(answer.status_code, body, error=f"the answer broke off: {_words(error)}")
+    return Answer(answer.status_code, body[:_MOST])
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()[:200]

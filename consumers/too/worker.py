@@ -1,0 +1,236 @@
+"""Brings requests to observatories and looks after them: posted once, looked up where that is unclear, cancelled when due.
+
+Each step is entered before it is taken. A post whose outcome is unclear (no answer, a broken one, an error of the server, a
+crash of ours) is never repeated before the observatory's own list has said that it has no such request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from consumers.too.ledger import Ledger, Row
+from consumers.too.observatories import open_observatory
+from consumers.too.observatory import Observatory, Outcome
+from consumers.too.request import stamp
+from consumers.too.rules import Rule, Rules
+
+__all__ = ["Worker"]
+
+_LONGEST = 900.0  # seconds between two tries
+_AFTER = timedelta(days=1).total_seconds()  # how long after its window a request is looked after
+
+
+class Worker:
+    """Does what is due, one exchange after another; an observatory that does not answer is left alone for a while.
+
+    Parameters
+    ----------
+    clock
+        The time, UTC.
+    on_line
+        Told every line of the trail.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        on_line: Callable[[Mapping[str, Any]], None] = lambda _line: None,
+    ) -> None:
+        self._rules, self._ledger, self._clock, self._on_line = rules, ledger, clock, on_line
+        self._manners = rules.manners
+        self._open: dict[str, Observatory] = {}
+        self._paused: dict[str, float] = {}
+        if ledger.live:
+            self._recover()
+
+    def work(self) -> bool:
+        """Do what is due; whether there was anything. In a dry run there is not."""
+        if not self._ledger.live:
+            return False
+        did = False
+        for row in self._ledger.rows("due IS NOT NULL AND due <= ?", self._now):
+            rule = self._rules.named(row.rule)
+            if rule is None:
+                said = f"rule {row.rule} is no more: look after request {row.number or row.name} by hand"
+                self._enter(row, {"due": None, "said": said}, "orphaned", said)
+            elif self._now >= self._paused.get(str(rule.table["address"]), 0.0):
+                self._step(row, rule)
+                did = True
+        return did
+
+    def waiting(self) -> bool:
+        """Whether something is due, now or later, that has not been told to its observatory."""
+        return bool(self._ledger.rows("due IS NOT NULL AND state IN ('waiting', 'cancelling', 'unknown', 'posting')"))
+
+    @property
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+    def _recover(self) -> None:
+        """What was being posted when we were stopped: perhaps it was."""
+        for row in self._ledger.in_states(("posting",)):
+            due = row.changed + self._manners.settle
+            self._enter(row, {"state": "unknown", "due": due}, "unknown", "stopped while it was being posted: looked up first")
+
+    def _step(self, row: Row, rule: Rule) -> None:
+        at = self._open.get(rule.name)
+        if at is None:
+            at = self._open[rule.name] = open_observatory(rule, self._manners)
+        if row.state == "waiting":
+            self._post(row, rule, at)
+        elif row.state == "unknown":
+            self._look_up(row, rule, at)
+        elif row.state == "cancelling":
+            self._cancel(row, rule, at)
+        elif row.state == "requested":
+            self._look_after(row, rule, at)
+        else:
+            self._ledger.update(row.key, {"due": None})
+
+    def _post(self, row: Row, rule: Rule, at: Observatory) -> None:
+        if self._now + row.seconds > row.end:
+            said = "its window went by before it could be posted"
+            self._enter(row, {"state": "expired", "due": None, "charged": 0, "said": said}, "expired", said)
+            return
+        payload = json.loads(row.payload)
+        for ask in (at.find, lambda one: at.ready(payload, one)) if at.looks_up else (lambda one: at.ready(payload, one),):
+            found = ask(row)
+            if found.kind == "done" and found.number is not None:
+                self._known(row, found, "found")
+                return
+            if found.kind == "refused":
+                self._refused(row, found)
+                return
+            if found.kind in {"away", "unclear"}:
+                self._later(row, rule, found)
+                return
+        changes = {"state": "posting", "posts": row.posts + 1, "payload": json.dumps(payload), "said": ""}
+        with self._ledger.change():
+            row = self._ledger.update(row.key, changes)
+        came = at.post(payload, row)
+        if came.kind == "done":
+            self._known(row, came, "requested")
+        elif came.kind == "refused":
+            self._refused(row, came)
+        elif came.kind == "away":
+            self._ledger.update(row.key, {"posts": row.posts - 1})
+            self._later(row, rule, came)
+        else:
+            self._pause(rule)
+            changes = {"state": "unknown", "due": self._now + self._manners.settle, "looks": 0, "said": came.said}
+            self._enter(row, changes if at.looks_up else {**changes, "due": None}, "unknown", came.said)
+
+    def _look_up(self, row: Row, rule: Rule, at: Observatory) -> None:
+        if not at.looks_up and row.cancel:
+            if at.by_name:
+                self._cancel(row, rule, at)
+                return
+            said = f"not cancelled: whether {row.name} was taken is not known, and cannot be looked up; ask the observatory"
+            self._enter(row, {"state": "uncancelled", "due": None, "said": said}, "uncancelled", said)
+            return
+        if not at.looks_up:
+            self._enter(row, {"due": None}, "unknown", "whether it was taken cannot be looked up: ask the observatory")
+            return
+        found = at.find(row)
+        if found.kind == "done":
+            self._known(row, found, "found")
+        elif found.kind == "absent" and row.cancel:
+            self._cancelled(row, f"{found.said}: nothing to cancel")
+        elif found.kind == "absent" and row.posts < self._manners.tries:
+            self._enter(
+                row, {"state": "waiting", "due": self._now, "looks": 0}, "absent", f"{found.said}: it may be posted again"
+            )
+        elif found.kind == "absent" or row.looks + 1 >= self._manners.tries:
+            said = f"given up after {row.posts} posts and {row.looks + 1} looks: {found.said}"
+            self._enter(row, {"state": "lost", "due": None, "said": said}, "lost", said)
+        else:
+            self._pause(rule)
+            looks = row.looks + 1
+            self._enter(row, {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}, "unknown", found.said)
+
+    def _look_after(self, row: Row, rule: Rule, at: Observatory) -> None:
+        found = at.stands(row)
+        if found.kind == "done" and found.state != "requested":
+            self._enter(row, {"state": found.state, "due": None, "said": found.said}, found.state, found.said)
+            return
+        if found.kind in {"away", "unclear"}:
+            self._pause(rule)
+        over = self._now > row.end + _AFTER
+        self._ledger.update(row.key, {"due": None if over else self._now + self._manners.poll, "said": found.said})
+
+    def _cancel(self, row: Row, rule: Rule, at: Observatory) -> None:
+        came = at.cancel(row, row.cancel)
+        if came.kind == "done" and came.state in {"cancelled", "requested"}:
+            self._cancelled(row, came.said)
+        elif came.kind == "done":
+            self._enter(row, {"state": came.state, "due": None, "said": came.said}, came.state, f"too late: {came.said}")
+        elif came.kind == "refused" or self._now > row.end + _AFTER:
+            said = f"not cancelled, see to request {row.number} by hand: {came.said}"
+            self._enter(row, {"state": "uncancelled", "due": None, "said": said}, "uncancelled", said)
+        else:
+            self._later(row, rule, came)
+
+    def _known(self, row: Row, found: Outcome, how: str) -> None:
+        """It is with them: looked after from now on, or cancelled if it was taken back in between."""
+        row = self._ledger.rows("key = ?", row.key)[0]
+        state = found.state or "requested"
+        changes: dict[str, Any] = {"state": state, "number": found.number, "looks": 0, "said": found.said, "due": None}
+        if state == "requested" and row.cancel:
+            changes |= {"state": "cancelling", "due": self._now}
+        elif state == "requested" and found.number is not None:
+            changes["due"] = self._now + self._manners.poll
+        self._enter(row, changes, how, found.said)
+
+    def _refused(self, row: Row, came: Outcome) -> None:
+        self._enter(row, {"state": "refused", "due": None, "charged": 0, "said": came.said}, "rejected", came.said)
+
+    def _cancelled(self, row: Row, said: str) -> None:
+        free = {"charged": 0} if self._now < row.start else {}
+        self._enter(row, {"state": "cancelled", "due": None, "said": said, **free}, "cancelled", said)
+
+    def _later(self, row: Row, rule: Rule, came: Outcome) -> None:
+        """Certainly nothing was posted, or what was asked may be asked again: try once more, ever more seldom."""
+        self._pause(rule)
+        state = "waiting" if row.state in {"waiting", "posting"} else "cancelling"
+        changes = {"state": state, "looks": row.looks + 1, "due": self._now + self._wait(row.looks + 1), "said": came.said}
+        if came.said == row.said:
+            self._ledger.update(row.key, changes)
+        else:
+            self._enter(row, changes, state, came.said)
+
+    def _pause(self, rule: Rule) -> None:
+        self._paused[str(rule.table["address"])] = self._now + self._manners.settle
+
+    def _wait(self, looks: int) -> float:
+        return float(min(_LONGEST, max(self._manners.settle, 0.05) * 2.0 ** min(looks - 1, 10)))
+
+    def _enter(self, row: Row, changes: Mapping[str, Any], decision: str, said: str) -> None:
+        """Change a request and tell the trail, in one transaction."""
+        with self._ledger.change():
+            now = self._ledger.update(row.key, changes)
+            line = {
+                "time": stamp(self._clock()),
+                "mode": "live",
+                "decision": decision,
+                "rule": row.rule,
+                "alert_id": row.alert_id,
+                "object": row.target,
+                "events": json.loads(row.events),
+                "reason": now.cancel if decision in {"cancelled", "uncancelled"} else said,
+                "said": said,
+                "request": {
+                    "key": row.key,
+                    "name": row.name,
+                    "target": row.kind,
+                    "number": now.number,
+                    "state": now.state,
+                    "posts": now.posts,
+                },
+            }
+            self._ledger.tell(line)
+        self._on_line(line)

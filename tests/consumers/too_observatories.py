@@ -1,0 +1,283 @@
+"""Stand-ins for observatories: real HTTP servers on loopback that speak their protocols, and misbehave when told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "s3cret-of-the-portal"
+OVER = ("COMPLETED", "WINDOW_EXPIRED", "FAILURE_LIMIT_REACHED", "CANCELED")
+
+
+@dataclass
+class StandIn:
+    """What a server has, was asked and is to do.
+
+    `behaviour` says what happens to the next posts, one word each: ``ok``; ``500`` (not taken); ``500-taken``; ``hang`` (not
+    taken, never answers), ``taken-hang``; ``close`` (not taken, closes), ``taken-close``; ``taken-empty`` (201, no body);
+    ``429``; ``slow`` (a byte every now and then, for ever). After the last, ``ok``.
+    """
+
+    behaviour: list[str] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    lists_answer: int = 200
+    cancels_answer: int = 200
+    validation: dict[str, Any] = field(default_factory=dict)
+    on_post: Callable[[], None] = lambda: None
+    url: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def count(self, method: str, path: str) -> int:
+        return sum(one == (method, path) for one in self.asked)
+
+    @property
+    def posts(self) -> int:
+        return self.count("POST", "/api/requestgroups/")
+
+    @property
+    def live(self) -> list[dict[str, Any]]:
+        return [one for one in self.groups if one["state"] == "PENDING"]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    stand: StandIn
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+    def answer(self, status: int, body: Any = None) -> None:
+        data = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def body(self) -> Any:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            return json.loads(data)
+        except ValueError:
+            return data
+
+    def misbehave(self, take: Callable[[], dict[str, Any]]) -> None:
+        """Answer a post as told."""
+        stand = self.stand
+        how = stand.behaviour.pop(0) if stand.behaviour else "ok"
+        if how == "ok" or how.startswith("taken") or how == "500-taken":
+            made = take()
+            stand.on_post()
+        if how == "ok":
+            self.answer(201, made)
+        elif how in {"500", "500-taken"}:
+            self.answer(500, {"detail": f"sorry, {self.headers.get('Authorization')}"})
+        elif how == "429":
+            self.answer(429, {"detail": "Request was throttled"})
+        elif how == "taken-empty":
+            self.answer(201)
+        elif how in {"hang", "taken-hang"}:
+            stand.stop.wait(60)
+        elif how == "slow":
+            self.send_response(201)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            while not stand.stop.wait(0.05):
+                try:
+                    self.wfile.write(b" ")
+                except OSError:
+                    return
+        self.close_connection = True
+
+
+class _Portal(_Handler):
+    """The observation portal: validate, create, list by name, read, cancel; only with its token."""
+
+    def allowed(self) -> bool:
+        self.stand.tokens.add(str(self.headers.get("Authorization")))
+        if self.headers.get("Authorization") == f"Token {TOKEN}":
+            return True
+        self.answer(401, {"detail": "Authentication credentials were not provided."})
+        return False
+
+    def do_POST(self) -> None:
+        path, body = urlsplit(self.path).path, self.body()
+        self.stand.asked.append(("POST", path))
+        if not self.allowed():
+            return
+        if path == "/api/requestgroups/validate/":
+            errors = self.stand.validation or _errors(body)
+            self.answer(200, {"request_durations": {}, "errors": errors})
+        elif path == "/api/requestgroups/":
+            self.stand.bodies.append(body)
+            if errors := _errors(body):
+                self.answer(400, errors)
+            else:
+                self.misbehave(lambda: self.take(body))
+        elif path.endswith("/cancel/"):
+            self.cancel(int(path.split("/")[-3]))
+        else:
+            self.answer(404, {"detail": "Not found."})
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.stand.asked.append(("GET", parts.path))
+        if not self.allowed():
+            return
+        if parts.path == "/api/requestgroups/":
+            asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            found = [
+                one
+                for one in reversed(self.stand.groups)
+                if asked.get("name", "").lower() in one["name"].lower()
+                and asked.get("proposal", one["proposal"]) == one["proposal"]
+            ]
+            page = found[: int(asked.get("limit", 10))]
+            status = self.stand.lists_answer
+            self.answer(status, {"count": len(found), "results": page} if status == 200 else {"detail": "no"})
+        else:
+            number = int(parts.path.strip("/").rsplit("/", 1)[-1])
+            one = next((one for one in self.stand.groups if one["id"] == number), None)
+            self.answer(200 if one else 404, one or {"detail": "Not found."})
+
+    def take(self, body: dict[str, Any]) -> dict[str, Any]:
+        made = {**body, "id": 1000 + len(self.stand.groups), "state": "PENDING", "created": datetime.now(UTC).isoformat()}
+        self.stand.groups.append(made)
+        return made
+
+    def cancel(self, number: int) -> None:
+        one = next((one for one in self.stand.groups if one["id"] == number), None)
+        if self.stand.cancels_answer != 200:
+            self.answer(self.stand.cancels_answer, {"detail": "no"})
+        elif one is None:
+            self.answer(404, {"detail": "Not found."})
+        elif one["state"] in OVER:
+            self.answer(400, {"errors": [f"Cannot change requestgroup state from {one['state']} to CANCELED"]})
+        else:
+            one["state"] = "CANCELED"
+            self.answer(200, one)
+
+
+def _errors(body: Any) -> dict[str, Any]:
+    """What the portal would find wrong; written from its documentation, not from our rules."""
+    errors: dict[str, Any] = {}
+    if not isinstance(body, dict):
+        return {"non_field_errors": ["Invalid data. Expected a dictionary."]}
+    for name in ("name", "proposal", "operator", "observation_type", "ipp_value", "requests"):
+        if name not in body:
+            errors[name] = ["This field is required."]
+    if len(body.get("name", "")) > 50:
+        errors["name"] = ["Ensure this field has no more than 50 characters."]
+    for request in body.get("requests", []):
+        for window in request["windows"]:
+            if datetime.fromisoformat(window["end"]) < datetime.now(UTC):
+                errors["requests"] = [{"windows": [{"end": ["Window end time must be in the future"]}]}]
+            if window["end"] <= window["start"]:
+                errors["requests"] = [{"windows": ["end is before start"]}]
+    return errors
+
+
+class _Own(_Handler):
+    """A telescope of one's own: the generic protocol of docs/too.md."""
+
+    def do_POST(self) -> None:
+        path, body = urlsplit(self.path).path, self.body()
+        self.stand.asked.append(("POST", path))
+        self.stand.tokens.add(str(self.headers.get("Authorization")))
+        self.stand.bodies.append(body)
+        if path.endswith("/cancel"):
+            one = next((one for one in self.stand.groups if path == f"/requests/{one['id']}/cancel"), None)
+            if one is not None:
+                one["state"] = "cancelled"
+            self.answer(200 if one else 404, one or {"detail": "none"})
+        else:
+            self.misbehave(lambda: self.take(body))
+
+    def take(self, body: dict[str, Any]) -> dict[str, Any]:
+        made = {"id": f"r{len(self.stand.groups)}", "request_id": body["request_id"], "state": "requested"}
+        self.stand.groups.append(made)
+        return made
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.stand.asked.append(("GET", parts.path))
+        key = parse_qs(parts.query).get("request_id", [""])[0]
+        self.answer(self.stand.lists_answer, {"results": [one for one in self.stand.groups if one["request_id"] == key]})
+
+
+class _Rtml(_Handler):
+    """A telescope that reads RTML."""
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.stand.asked.append(("POST", urlsplit(self.path).path))
+        self.stand.bodies.append(data)
+        how = self.stand.behaviour.pop(0) if self.stand.behaviour else "confirm"
+        if how == "close":
+            self.close_connection = True
+            return
+        said = (
+            f'<?xml version="1.0"?><RTML xmlns="http://www.rtml.org/v3.1a" version="3.1a" mode="{how}" uid="rtml://there/1"/>'
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+
+@contextmanager
+def _serve(kind: type[_Handler], stand: StandIn) -> Iterator[StandIn]:
+    handler = type("Handler", (kind,), {"stand": stand})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    stand.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield stand
+    finally:
+        stand.stop.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@contextmanager
+def portal(*behaviour: str) -> Iterator[StandIn]:
+    """An observation portal."""
+    with _serve(_Portal, StandIn(list(behaviour))) as stand:
+        yield stand
+
+
+@contextmanager
+def own_telescope(*behaviour: str) -> Iterator[StandIn]:
+    """A telescope that takes generic requests at ``/requests``."""
+    with _serve(_Own, StandIn(list(behaviour))) as stand:
+        yield stand
+
+
+@contextmanager
+def rtml_telescope(*behaviour: str) -> Iterator[StandIn]:
+    """A telescope that takes RTML."""
+    with _serve(_Rtml, StandIn(list(behaviour))) as stand:
+        yield stand
+
+
+def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait for something; gives it."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+    return found
