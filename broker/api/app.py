@@ -13,8 +13,10 @@ from broker.api import (
     associations,
     backtests,
     catalogs,
+    classifications,
     coincidences,
     columns,
+    event_light_curve,
     events,
     explain,
     filters,
@@ -22,12 +24,14 @@ from broker.api import (
     live,
     matches,
     objects,
+    observations,
     oidc,
     packets,
     pages,
     problems,
     regions,
     registry,
+    sequences,
     session,
     skymaps,
     status,
@@ -47,6 +51,7 @@ TAGS = [
     {"name": "objects", "description": "What alerts say together of one object; its light curve"},
     {"name": "events", "description": "Gamma-ray bursts, gravitational waves, neutrinos, ..."},
     {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
+    {"name": "follow-up", "description": "What observers report: observations, coverage, classifications, sequences"},
     {"name": "coincidences", "description": "Events of different messengers that are near in time"},
     {"name": "filters", "description": "What is looked for"},
     {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
@@ -65,12 +70,16 @@ def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
         trace.router(services),  # likewise
+        classifications.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
         coincidences.router(services),  # before events, whose last route takes any path
         skymaps.router(services),  # likewise
         galaxies.router(services),
+        observations.router(services),  # likewise
+        sequences.router(services),  # likewise
+        event_light_curve.router(services),  # likewise
         events.router(services),
         columns.router(services),  # before filters, which may take any name
         explain.router(services),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_WATCHLISTS
+from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_REPORTS, WRITE_WATCHLISTS
 
 __all__ = ["ACCOUNT", "OPEN", "SAFE", "Auth", "Oidc", "Quotas", "counts_as_backtest", "needed"]
 
@@ -28,6 +28,8 @@ _CHANGES: Final = (
     (f"{API}/filters", WRITE_FILTERS),
     (f"{API}/watchlists", WRITE_WATCHLISTS),
     (f"{API}/regions", WRITE_WATCHLISTS),
+    (f"{API}/events", WRITE_REPORTS),
+    (f"{API}/alerts", WRITE_REPORTS),
     (f"{API}/tokens", ACCOUNT),
     (f"{API}/teams", ACCOUNT),
 )
