@@ -1,4 +1,4 @@
-"""``events/{name}/observations`` and ``events/{name}/coverage``: what observers did about an event, and what they covered of it."""
+"""``events/{name}/observations`` and ``events/{name}/coverage``: what observers did about an event, and what they covered."""
 
 from __future__ import annotations
 
@@ -156,9 +156,7 @@ def _band(name: str | None, looked: Sequence[tuple[Mapping[str, Any], science.Fi
         deep = [field for field in fields if science.deep_enough(field, depth, unit)]
         found = science.covered(deep, skymap)
         depths.append(
-            DepthCovered(
-                depth=depth, depth_unit=unit, probability=found.probability, area=found.area, observations=len(deep)
-            )
+            DepthCovered(depth=depth, depth_unit=unit, probability=found.probability, area=found.area, observations=len(deep))
         )
     seen = next((spectrum for row in rows if (spectrum := spectrum_of(row)) is not None), None)
     return BandCovered(

@@ -53,7 +53,7 @@ class Polygon(BaseModel):
     vertices: list[tuple[Annotated[float, Field(ge=-360, le=720, allow_inf_nan=False)], Dec]] = Field(
         min_length=3,
         max_length=500,
-        description="Right ascension and declination of each corner, degrees, in the order of going round; edges are great circles",
+        description="Right ascension and declination of each corner, degrees, going round; edges are great circles",
         examples=[[[10.0, -5.0], [11.0, -5.0], [11.0, -4.0], [10.0, -4.0]]],
     )
 
@@ -61,8 +61,12 @@ class Polygon(BaseModel):
 class _Photometry(BaseModel):
     """What was measured of a source, or how faint it is at least."""
 
-    object: Name | None = Field(default=None, description="What it is called: best, as the alerts call it", examples=["ZTF23aaxeydp"])
-    kind: Literal["detection", "limit"] = Field(default="detection", description="`limit`: not seen, `mag` or `flux` is the limit")
+    object: Name | None = Field(
+        default=None, description="What it is called: best, as the alerts call it", examples=["ZTF23aaxeydp"]
+    )
+    kind: Literal["detection", "limit"] = Field(
+        default="detection", description="`limit`: not seen, `mag` or `flux` is the limit"
+    )
     ra: Ra | None = None
     dec: Dec | None = None
     band: Name | None = Field(default=None, description="The observation's unless given")
@@ -97,7 +101,9 @@ class PhotometryOut(_Photometry):
 class _Observation(BaseModel):
     """What an observation says, whichever way it goes."""
 
-    id: Name | None = Field(default=None, description="The sender's own: sent again, it is the same observation", examples=["night1/17"])
+    id: Name | None = Field(
+        default=None, description="The sender's own: sent again, it is the same observation", examples=["night1/17"]
+    )
     status: Status = Field(default="completed", description="`planned` can become `completed` or `cancelled`")
     footprint: Annotated[Circle | Polygon, Field(discriminator="type")] | None = Field(
         default=None, description="Field of view; without one nothing is covered"
@@ -105,7 +111,9 @@ class _Observation(BaseModel):
     telescope: Name = Field(examples=["Liverpool Telescope"])
     instrument: Name | None = Field(default=None, examples=["IO:O"])
     band: Name | None = Field(default=None, examples=["r"])
-    band_min: Positive | None = Field(default=None, description="Limits of the band, where its name does not tell, in `band_unit`")
+    band_min: Positive | None = Field(
+        default=None, description="Limits of the band, where its name does not tell, in `band_unit`"
+    )
     band_max: Positive | None = None
     band_unit: Unit | None = Field(default=None, description="A wavelength, a frequency or an energy", examples=["keV"])
     depth: Finite | None = Field(default=None, description="Limit of what could be seen, in `depth_unit`", examples=[21.5])
@@ -119,7 +127,9 @@ class ObservationIn(_Observation):
     """An observation that is sent."""
 
     time: Instant = Field(description="When it began or is to begin, UTC: ISO 8601")
-    ra: Ra | None = Field(default=None, description="Degrees, ICRS: of the field's centre; of polygons their middle unless given")
+    ra: Ra | None = Field(
+        default=None, description="Degrees, ICRS: of the field's centre; of polygons their middle unless given"
+    )
     dec: Dec | None = None
     reporter: Name | None = Field(default=None, description="Who is to be named; the account unless given")
     photometry: list[PhotometryIn] = Field(default_factory=list, max_length=1000)

@@ -55,7 +55,9 @@ class SequencePage(BaseModel):
     """Sequences, that of the latest event first."""
 
     items: list[EventSequence]
-    next: str | None = Field(default=None, description="Address of the next page; null at the end. A page may be empty before that")
+    next: str | None = Field(
+        default=None, description="Address of the next page; null at the end. A page may be empty before that"
+    )
 
 
 def shown(found: stored.FollowUp) -> EventSequence:
@@ -90,12 +92,15 @@ def router(services: Services) -> APIRouter:
     def sequences(  # noqa: PLR0917 - FastAPI hands them over by name
         request: Request,
         mission: Annotated[str | None, Query(description="Of events that this mission found", examples=["Fermi"])] = None,
-        messenger: Annotated[str | None, Query(description="Of events of this messenger", examples=["GW", "EM", "Neutrino"])] = None,
+        messenger: Annotated[
+            str | None, Query(description="Of events of this messenger", examples=["GW", "EM", "Neutrino"])
+        ] = None,
         band: Annotated[
             str | None, Query(description="Followed in this band, or in this part of the spectrum", examples=["r", "x-ray"])
         ] = None,
         telescope: Annotated[
-            str | None, Query(description="Followed by whom: mission, telescope, survey, or a part of it", examples=["Swift", "ZTF"])
+            str | None,
+            Query(description="Followed by whom: mission, telescope, survey, or a part of it", examples=["Swift", "ZTF"]),
         ] = None,
         within: Annotated[
             float | None, Query(ge=0, allow_inf_nan=False, description="Followed within so many seconds", examples=[3600])

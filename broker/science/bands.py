@@ -1,7 +1,7 @@
 """What a band is called, and what part of the spectrum it is.
 
-Limits are nominal: half of the peak for filters, what they are made for with instruments. They sort and label measurements; none
-enters a flux.
+Limits are nominal: half of the peak for filters, what they are made for with instruments. They sort and label measurements;
+none enters a flux.
 
 References
 ----------
@@ -112,8 +112,8 @@ _REGIME_WORDS: Final = {
     "clear": "optical", "open": "optical", "white": "optical", "unfiltered": "optical", "optical": "optical",
     "nir": "infrared", "ir": "infrared", "infrared": "infrared", "near-infrared": "infrared",
     "uv": "ultraviolet", "ultraviolet": "ultraviolet", "xray": "x-ray", "x-ray": "x-ray", "x-rays": "x-ray",
-    "gamma": "gamma-ray", "gamma-ray": "gamma-ray", "gamma-rays": "gamma-ray", "radio": "radio", "mm": "radio", "submm": "radio",
-    "gw": "gw", "neutrino": "neutrino",
+    "gamma": "gamma-ray", "gamma-ray": "gamma-ray", "gamma-rays": "gamma-ray", "radio": "radio",
+    "mm": "radio", "submm": "radio", "gw": "gw", "neutrino": "neutrino",
 }  # fmt: skip
 
 # What missions and instruments see, by the word they are known by, in lower case.
@@ -163,7 +163,9 @@ _INSTRUMENTS: Final[dict[str, Spectrum]] = {
 }  # fmt: skip
 # What most of a mission's notices come from, where they do not say.
 _MISSIONS: Final = {"fermi": "gbm", "swift": "bat", "einstein probe": "wxt", "svom": "eclairs", "ligo": "lvk"}
-_SURVEY: Final = re.compile(r"^(?:sdss|ztf|lsst|ps1|panstarrs|atlas|bessell|johnson|cousins|2mass|des|decam|uvot)[ _:.-]*", re.I)
+_SURVEY: Final = re.compile(
+    r"^(?:sdss|ztf|lsst|ps1|panstarrs|atlas|bessell|johnson|cousins|2mass|des|decam|uvot)[ _:.-]*", re.IGNORECASE
+)
 
 
 def of_band(name: str | None) -> Spectrum | None:

@@ -7,6 +7,7 @@ label for people; nothing is decided by it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,46 +89,62 @@ _KNOWN: Final[tuple[tuple[str, str, Spectrum | None], ...]] = (
             ("BlackGEM", "BlackGEM"), ("MeerLICHT", "MeerLICHT"), ("MASTER", "MASTER"), ("GROND", "GROND"), ("REM", "REM"),
             ("TAROT", "TAROT"), ("KAIT", "KAIT"), ("LCOGT|LCO", "LCO"), ("Liverpool Telescope|LT", "Liverpool Telescope"),
             ("NOT|Nordic Optical Telescope", "NOT"), ("GTC", "GTC"), ("TNG", "TNG"), ("CAHA|Calar Alto", "Calar Alto"),
-            ("OSN", "OSN"), ("X-?[Ss]hooter", "VLT X-shooter"), ("VLT|MUSE|FORS2", "VLT"), ("Keck", "Keck"), ("Gemini(?:-[NS])?", "Gemini"),
-            ("LBT", "LBT"), ("Subaru", "Subaru"), ("SOAR", "SOAR"), ("Magellan", "Magellan"), ("SALT", "SALT"), ("MMT", "MMT"),
-            ("COLIBR[IÍ]", "COLIBRÍ"), ("DDOTI", "DDOTI"), ("COATLI", "COATLI"), ("RATIR", "RATIR"), ("BOOTES(?:-\\d)?", "BOOTES"),
-            ("GMG", "GMG"), ("Xinglong|NAOC", "Xinglong"), ("Lijiang", "Lijiang"), ("Mephisto", "Mephisto"), ("SAO RAS", "SAO RAS"),
-            ("AbAO", "AbAO"), ("Maidanak", "Maidanak"), ("Mondy", "Mondy"), ("Nanshan", "Nanshan"), ("CrAO", "CrAO"), ("TSHAO", "TSHAO"),
-            ("HCT", "HCT"), ("DOT|Devasthal", "DOT"), ("GIT|GROWTH-India", "GIT"), ("Kinder", "Kinder"), ("LOT", "LOT"),
-            ("Palomar|P200|P60", "Palomar"), ("SEDM", "SEDM"), ("GRANDMA", "GRANDMA"), ("TRT", "TRT"), ("Virtual Telescope", "Virtual Telescope"),
-            ("KM-?TNet", "KMTNet"), ("T193|OHP", "OHP"), ("Rubin|LSST", "Rubin"), ("SVOM[ /]?(?:C-)?GFT|C-GFT", "SVOM GFT"),
-            ("GWAC", "SVOM GWAC"), ("WFST", "WFST"), ("VISTA", "VISTA"), ("NTT|EFOSC2?|ePESSTO\\+?", "NTT"),
+            ("OSN", "OSN"), ("X-?[Ss]hooter", "VLT X-shooter"), ("VLT|MUSE|FORS2", "VLT"), ("Keck", "Keck"),
+            ("Gemini(?:-[NS])?", "Gemini"), ("LBT", "LBT"), ("Subaru", "Subaru"), ("SOAR", "SOAR"),
+            ("Magellan", "Magellan"), ("SALT", "SALT"), ("MMT", "MMT"), ("COLIBR[IÍ]", "COLIBRÍ"), ("DDOTI", "DDOTI"),
+            ("COATLI", "COATLI"), ("RATIR", "RATIR"), ("BOOTES(?:-\\d)?", "BOOTES"), ("GMG", "GMG"),
+            ("Xinglong|NAOC", "Xinglong"), ("Lijiang", "Lijiang"), ("Mephisto", "Mephisto"), ("SAO RAS", "SAO RAS"),
+            ("AbAO", "AbAO"), ("Maidanak", "Maidanak"), ("Mondy", "Mondy"), ("Nanshan", "Nanshan"), ("CrAO", "CrAO"),
+            ("TSHAO", "TSHAO"), ("HCT", "HCT"), ("DOT|Devasthal", "DOT"), ("GIT|GROWTH-India", "GIT"), ("Kinder", "Kinder"),
+            ("LOT", "LOT"), ("Palomar|P200|P60", "Palomar"), ("SEDM", "SEDM"), ("GRANDMA", "GRANDMA"), ("TRT", "TRT"),
+            ("Virtual Telescope", "Virtual Telescope"), ("KM-?TNet", "KMTNet"), ("T193|OHP", "OHP"),
+            ("Rubin|LSST", "Rubin"), ("SVOM[ /]?(?:C-)?GFT|C-GFT", "SVOM GFT"), ("GWAC", "SVOM GWAC"), ("WFST", "WFST"),
+            ("VISTA", "VISTA"), ("NTT|EFOSC2?|ePESSTO\\+?", "NTT"),
         )
     ),
+)  # fmt: skip
+# Where none of their instruments is named.
+_MISSIONS: Final = (
     ("Swift", "Swift", None),
     ("Fermi", "Fermi", of_instrument("Fermi")),
     ("SVOM", "SVOM", None),
     ("Einstein Probe", "Einstein Probe", None),
-)  # fmt: skip
-_PATTERNS: Final = tuple((re.compile(rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"), name, seen) for pattern, name, seen in _KNOWN)
+)
+
+
+def _compiled(known: Sequence[tuple[str, str, Spectrum | None]]) -> tuple[tuple[re.Pattern[str], str, Spectrum | None], ...]:
+    return tuple((re.compile(rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"), name, seen) for pattern, name, seen in known)
+
+
+_INSTRUMENTS, _OTHERWISE = _compiled(_KNOWN), _compiled(_MISSIONS)
 _LIGHT: Final = (
     (re.compile(r"\b(?:radio|\d+(?:\.\d+)? ?[GM]Hz|VHF|millimet(?:er|re)|mm)\b", re.IGNORECASE), "radio"),
     (re.compile(r"\b(?:NIR|near[- ]infrared|infrared|JHK\w*)\b", re.IGNORECASE), "infrared"),
-    (re.compile(r"\b(?:optical|redshift|spectroscop\w+|photometr\w+|afterglow imaging|[gri]-band)\b", re.IGNORECASE), "optical"),
+    (
+        re.compile(r"\b(?:optical|redshift|spectroscop\w+|photometr\w+|afterglow imaging|[gri]-band)\b", re.IGNORECASE),
+        "optical",
+    ),
     (re.compile(r"\b(?:UV|ultraviolet)\b", re.IGNORECASE), "ultraviolet"),
     (re.compile(r"\bX-?rays?\b", re.IGNORECASE), "x-ray"),
     (re.compile(r"\b(?:gamma-?rays?|VHE|TeV|GeV)\b", re.IGNORECASE), "gamma-ray"),
 )
 # Names of events hold names of telescopes: Swift J1727, MAXI J1820, EP260101a, IceCube-260101A.
 _EVENT: Final = re.compile(
-    r"^\s*(?:[^:]{0,120}?\d{4,}[^:]{0,120}):|\b(?:Swift|MAXI|IGR|XTE|GX|SGR) ?J?\d{3,}\S*|\bEP ?\d{6}\w*|\bIceCube(?:Cascade)?[- ]\d{6}\w"
+    r"^\s*(?:[^:]{0,120}?\d{4,}[^:]{0,120}):|\b(?:Swift|MAXI|IGR|XTE|GX|SGR) ?J?\d{3,}\S*|\bEP ?\d{6}\w*"
+    r"|\bIceCube(?:Cascade)?[- ]\d{6}\w"
 )
 
 
 def facility_of(subject: str | None) -> Facility:
     """Who observed, and in what light, by the subject of a circular.
 
-    What is named first behind the event's name counts; of several at one place, the instrument before its mission.
+    What is named first behind the event's name counts, an instrument before a mission.
     """
-    text = _EVENT.sub(" ", subject or "") or ""
-    hits = [(match.start(), rank, name, seen) for rank, (find, name, seen) in enumerate(_PATTERNS) if (match := find.search(text))]
+    text = _EVENT.sub(" ", subject or "")
     light = next((Spectrum(regime) for find, regime in _LIGHT if find.search(text)), None)
-    if not hits:
-        return Facility(None, light)
-    _, _, name, seen = min(hits)
-    return Facility(name, seen or light)
+    for known in (_INSTRUMENTS, _OTHERWISE):
+        hits = [(match.start(), rank) for rank, (find, _, _) in enumerate(known) if (match := find.search(text))]
+        if hits:
+            _, name, seen = known[min(hits)[1]]
+            return Facility(name, seen or light)
+    return Facility(None, light)

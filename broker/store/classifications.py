@@ -25,14 +25,14 @@ _SAID: Final = (*_KEY, "probability", "reference")
 def post(store: Store, alert_id: str, classifications: Sequence[Mapping[str, Any]], *, who: str) -> list[dict[str, Any]]:
     """Keep classifications of an alert, all or none; those of the alert as they are now come back.
 
-    One that the same account sent before, of the same classifier, version, taxonomy and class, is replaced: its probability is what
-    it thinks now.
+    One that the same account sent before, of the same classifier, version, taxonomy and class, is replaced: its probability is
+    what it thinks now.
 
     Parameters
     ----------
     classifications
-        ``classification``, ``probability`` (0 to 1), ``taxonomy``, ``classifier``, ``version``, ``reference``; but for the first,
-        each may be ``None``.
+        ``classification``, ``probability`` (0 to 1), ``taxonomy``, ``classifier``, ``version``, ``reference``; but for the
+        first, each may be ``None``.
     who
         Account that sends them.
 

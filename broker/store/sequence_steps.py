@@ -5,6 +5,7 @@ Pure: rows in, steps out. `broker.store.sequences` reads the rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -79,7 +80,7 @@ class Asked:
     Parameters
     ----------
     telescope
-        Part of who did it, whatever its case.
+        Begin of a word of who did it, whatever its case.
     band
         Name of the band, or of the regime (``optical``, ``x-ray``, ...).
     within
@@ -92,7 +93,7 @@ class Asked:
 
     def picks(self, step: Step) -> bool:
         """Whether a step is such a follow-up."""
-        if step.own or (self.telescope is not None and self.telescope.casefold() not in step.who.casefold()):
+        if step.own or (self.telescope is not None and not _names(self.telescope, step.who)):
             return False
         if self.within is not None and not (step.dt is not None and 0.0 <= step.dt <= self.within):
             return False
@@ -139,7 +140,7 @@ def steps_of(
 
 
 def followed(steps: Sequence[Step], asked: Asked) -> list[Step]:
-    """What is left of a sequence by what is asked for: the first detection and the follow-up; empty where there is none of it."""
+    """The first detection and the follow-up that is asked for; empty where there is none of it."""
     picked = [step for step in steps if asked.picks(step)]
     if not picked:
         return []
@@ -152,6 +153,10 @@ def spectrum_of(row: Mapping[str, Any]) -> Spectrum | None:
     if low is not None and high is not None and unit is not None:
         return Spectrum(regime_of(low, high, unit), min(low, high), max(low, high), unit)
     return of_band(row.get("band")) or of_instrument(row.get("telescope"), row.get("instrument"))
+
+
+def _names(asked: str, who: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(asked.strip())}", who, re.IGNORECASE) is not None
 
 
 def _joined(steps: Iterable[Step]) -> list[Step]:

@@ -95,16 +95,7 @@ def listing(
     if not 1 <= limit <= 1000:
         raise UsageError(f"limit {limit} is out of range: 1 to 1000")
     event = tables.events.c
-    wanted = select(tables.events).where(event.time.is_not(None)).order_by(event.time.desc(), event.event_name.desc())
-    for column, wished in ((func.lower(event.mission), mission and mission.lower()), (event.messenger, messenger)):
-        if wished is not None:
-            wanted = wanted.where(column == wished)
-    if since is not None:
-        wanted = wanted.where(event.time >= to_micros(since))
-    if until is not None:
-        wanted = wanted.where(event.time < to_micros(until))
-    if real_only:
-        wanted = wanted.where(real())
+    wanted = _events(mission, messenger, since, until, real_only=real_only)
     found: list[FollowUp] = []
     place = None if cursor is None else read_cursor(cursor, "sequence")
     looked = 0
@@ -123,6 +114,21 @@ def listing(
             return SequencePage(found, None)
     assert place is not None
     return SequencePage(found, write_cursor("sequence", *place))
+
+
+def _events(
+    mission: str | None, messenger: str | None, since: datetime | None, until: datetime | None, *, real_only: bool
+) -> Select[Any]:
+    event = tables.events.c
+    wanted = select(tables.events).where(event.time.is_not(None)).order_by(event.time.desc(), event.event_name.desc())
+    for column, wished in ((func.lower(event.mission), mission and mission.lower()), (event.messenger, messenger)):
+        if wished is not None:
+            wanted = wanted.where(column == wished)
+    if since is not None:
+        wanted = wanted.where(event.time >= to_micros(since))
+    if until is not None:
+        wanted = wanted.where(event.time < to_micros(until))
+    return wanted.where(real()) if real_only else wanted
 
 
 def _sequences(store: Store, wanted: Select[Any]) -> list[FollowUp]:
