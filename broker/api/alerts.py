@@ -16,7 +16,7 @@ from broker.api import cursor as tokens
 from broker.api.auth import Asks
 from broker.api.convert import alert_of
 from broker.api.hidden import Hidden, hidden_from
-from broker.api.models import Alert, AlertPage, Picked
+from broker.api.models import Alert, AlertPage, Classification, Picked
 from broker.api.packets import AlertId, CutoutKind
 from broker.api.params import angle_dec, angle_ra, instant
 from broker.api.problems import RESPONSES
@@ -25,6 +25,7 @@ from broker.api.services import ExpressionQuery, Services
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.expression import compile_expression
 from broker.store import alerts as stored
+from broker.store import classifications
 from broker.store.search import AlertQuery, Cone, search
 
 __all__ = ["router", "tabulate"]
@@ -231,11 +232,13 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/alerts/{alert_id:path}")
     def alert(alert_id: AlertId, request: Request, asks: Asks) -> Alert:
-        """One alert, with the filters that picked it and the addresses of its images."""
+        """One alert, with the filters that picked it, what it was said to be, and the addresses of its images."""
         row = stored.get(services.store, alert_id)
         hidden = hidden_from(services, asks)
         shown = alert_of(hidden.kept(row))
         shown.matches = [Picked.model_validate(match) for match in hidden.matches(row)]
+        said = classifications.of_alert(services.store, alert_id)
+        shown.classifications = [Classification.model_validate(one) for one in said]
         shown.cutouts = _cutouts(services, alert_id, f"{request.url_for('alerts').path}/{quote(alert_id, safe='')}")
         return shown
 

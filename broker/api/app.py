@@ -13,9 +13,11 @@ from broker.api import (
     associations,
     backtests,
     catalogs,
+    classifications,
     coincidences,
     columns,
     deliveries,
+    event_light_curve,
     events,
     explain,
     filters,
@@ -23,6 +25,7 @@ from broker.api import (
     live,
     matches,
     objects,
+    observations,
     oidc,
     packets,
     pages,
@@ -30,6 +33,7 @@ from broker.api import (
     problems,
     regions,
     registry,
+    sequences,
     session,
     skymaps,
     status,
@@ -50,6 +54,7 @@ TAGS = [
     {"name": "objects", "description": "What alerts say together of one object; its light curve"},
     {"name": "events", "description": "Gamma-ray bursts, gravitational waves, neutrinos, ..."},
     {"name": "sky maps", "description": "Maps of events in any form, pictures of them, and what a map sent to us says"},
+    {"name": "follow-up", "description": "What observers report: observations, coverage, classifications, sequences"},
     {"name": "coincidences", "description": "Events of different messengers that are near in time"},
     {"name": "filters", "description": "What is looked for"},
     {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
@@ -70,12 +75,16 @@ def _resources(services: Services) -> list[APIRouter]:
         packets.router(services),  # before alerts, whose last route takes any path
         pictures.router(services),  # likewise
         trace.router(services),  # likewise
+        classifications.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
         associations.router(services),  # before events, whose last route takes any path
         coincidences.router(services),  # before events, whose last route takes any path
         skymaps.router(services),  # likewise
         galaxies.router(services),
+        observations.router(services),  # likewise
+        sequences.router(services),  # likewise
+        event_light_curve.router(services),  # likewise
         events.router(services),
         columns.router(services),  # before filters, which may take any name
         explain.router(services),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from broker.api.values import iso
 
-__all__ = ["Alert", "AlertPage", "Annotations", "Match", "MatchPage", "Picked", "SkyMapLevel", "Utc"]
+__all__ = ["Alert", "AlertPage", "Annotations", "Classification", "Match", "MatchPage", "Picked", "SkyMapLevel", "Utc"]
 
 Utc = Annotated[datetime, PlainSerializer(iso, return_type=str), Field(json_schema_extra={"format": "date-time"})]
 """A time that goes out as ISO 8601 with microseconds and ``Z``."""
@@ -40,6 +40,21 @@ class Picked(_Answer):
     filter: str = Field(examples=["ztf_bright_transients"])
     version: str = Field(examples=["1"])
     time: Utc | None = Field(default=None, description="When it was picked")
+
+
+class Classification(_Answer):
+    """What somebody takes an alert for."""
+
+    id: str = Field(examples=["cls_0a1b2c3d4e5f0a1b2c3d4e5f"])
+    classification: str = Field(examples=["SN Ia"])
+    probability: float | None = Field(default=None, description="0 to 1")
+    taxonomy: str | None = Field(default=None, description="What the class is one of", examples=["ELAsTiCC", "TNS"])
+    classifier: str | None = Field(default=None, description="What or who found it", examples=["ParSNIP"])
+    version: str | None = Field(default=None, description="Of the classifier", examples=["1.4.2"])
+    reference: str | None = Field(default=None, description="A spectrum, an address, a paper")
+    who: str = Field(description="The account that sent it; `local` where there are none")
+    created: Utc = Field(description="When it was first sent")
+    changed: Utc = Field(description="When it was last sent")
 
 
 class Alert(_Answer):
@@ -76,6 +91,9 @@ class Alert(_Answer):
     skymaps: list[SkyMapLevel] = Field(default_factory=list)
     separation: float | None = Field(default=None, description="Degrees from the centre of a cone search")
     matches: list[Picked] | None = Field(default=None, description="Filters that picked it, where it was asked for alone")
+    classifications: list[Classification] | None = Field(
+        default=None, description="What it was said to be, where it was asked for alone"
+    )
     cutouts: dict[str, str] | None = Field(
         default=None, description="Addresses of its images by kind, where it was asked for alone"
     )

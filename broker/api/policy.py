@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_SUBSCRIPTIONS, WRITE_WATCHLISTS
+from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_REPORTS, WRITE_SUBSCRIPTIONS, WRITE_WATCHLISTS
 
 __all__ = ["ACCOUNT", "OPEN", "SAFE", "SOCKETS", "Auth", "Oidc", "Quotas", "counts_as_backtest", "needed"]
 
@@ -32,6 +32,8 @@ _CHANGES: Final = (
     (f"{API}/regions", WRITE_WATCHLISTS),
     (f"{API}/subscriptions", WRITE_SUBSCRIPTIONS),
     (f"{API}/deliveries", WRITE_SUBSCRIPTIONS),
+    (f"{API}/events", WRITE_REPORTS),
+    (f"{API}/alerts", WRITE_REPORTS),
     (f"{API}/tokens", ACCOUNT),
     (f"{API}/teams", ACCOUNT),
 )

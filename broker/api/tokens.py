@@ -18,7 +18,7 @@ from broker.store import tokens as stored
 
 __all__ = ["router"]
 
-Scope = Literal["read", "write:filters", "write:watchlists", "write:subscriptions", "admin"]
+Scope = Literal["read", "write:filters", "write:watchlists", "write:subscriptions", "write:reports", "admin"]
 LONGEST = 3660  # days
 
 

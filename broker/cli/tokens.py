@@ -25,7 +25,9 @@ def add(
     user: User,
     scope: Annotated[
         list[str],
-        typer.Option(help="read, write:filters, write:watchlists, write:subscriptions or admin; may be given often."),
+        typer.Option(
+            help="read, write:filters, write:watchlists, write:subscriptions, write:reports or admin; may be given often."
+        ),
     ],
     days: Annotated[float, typer.Option(min=0, max=3660, help="How long it is good; 0 is for ever.")] = 90,
     note: Annotated[str, typer.Option(help="What it is for.")] = "",

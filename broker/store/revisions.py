@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from broker.record import Record
 from broker.store import event_rows as rows
+from broker.store import observations
 from broker.store.authors import leading, retracts
 from broker.store.known import in_order, known, may_place
 from broker.store.names import TEST, Member, aliases_of, components, is_real, keys_of, name_of
@@ -23,7 +24,7 @@ __all__ = ["RENAMED", "EventChange", "changes_of", "nameless", "upsert_notices"]
 
 _LOCK = 0x4E554E45  # "NUNE"
 
-RENAMED: list[Callable[[Connection, str, str], None]] = []
+RENAMED: list[Callable[[Connection, str, str], None]] = [observations.renamed]
 """Called in the same transaction with the old and the new name of an event that was merged into another or renamed."""
 
 

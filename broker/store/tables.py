@@ -35,6 +35,7 @@ __all__ = [
     "alerts",
     "associations",
     "claims",
+    "classifications",
     "coincidences",
     "counters",
     "deliveries",
@@ -51,6 +52,7 @@ __all__ = [
     "ledger",
     "matches",
     "metadata",
+    "observations",
     "region_versions",
     "regions",
     "relayed",
@@ -638,4 +640,54 @@ first_told = Table(
     Column("delivery", Id, nullable=False),
     PrimaryKeyConstraint("subscription", "object"),
     sqlite_with_rowid=False,
+)
+
+# What observers tell of events: where they looked or will look, and what they measured.
+observations = Table(
+    "observations",
+    metadata,
+    Column("id", Id, primary_key=True),  # obs_<24 hex>
+    Column("event_name", Id, nullable=False),
+    Column("sender_id", Id),  # what its sender calls it: one of an event and an account
+    Column("who", Id, nullable=False),  # the account that sent it, ``local`` where there are none
+    Column("reporter", Text, nullable=False),  # who is to be named
+    Column("telescope", Text, nullable=False),
+    Column("instrument", Text),
+    Column("status", Text, nullable=False),  # planned, completed, cancelled
+    Column("time", BigInteger, nullable=False),  # when it began, or is to begin
+    Column("ra", Float(53), nullable=False),  # degrees, ICRS: of the field's centre
+    Column("dec", Float(53), nullable=False),
+    Column("footprint", JSON),  # circle or polygon, degrees
+    Column("band", Text),
+    Column("band_min", Float(53)),  # in band_unit: a wavelength, a frequency or an energy
+    Column("band_max", Float(53)),
+    Column("band_unit", Text),
+    Column("depth", Float(53)),
+    Column("depth_unit", Text),  # ab_mag, vega_mag, flux_erg, flux_jy
+    Column("exposure", Float(53)),  # seconds
+    Column("photometry", JSON),  # what was measured of sources
+    Column("reference", Text),
+    Column("note", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ix_observations_event_name", "event_name", "time", "id"),
+    Index("ix_observations_sender_id", "event_name", "who", "sender_id"),
+)
+
+# What somebody or something takes an alert for.
+classifications = Table(
+    "classifications",
+    metadata,
+    Column("id", Id, primary_key=True),  # cls_<24 hex> of all that makes it one: sent again it replaces itself
+    Column("alert_id", Id, ForeignKey("alerts.alert_id", ondelete="CASCADE"), nullable=False),
+    Column("who", Id, nullable=False),
+    Column("classification", Text, nullable=False),
+    Column("probability", Float(53)),
+    Column("taxonomy", Text),
+    Column("classifier", Text),
+    Column("version", Text),
+    Column("reference", Text),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ix_classifications_alert_id", "alert_id"),
 )

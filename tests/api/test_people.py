@@ -64,7 +64,14 @@ class TestWithoutAccounts:
         with asked(services, Auth()) as client:
             me = client.get("/api/v1/me").json()
             assert (me["user"], me["anonymous"], me["required"]) == (None, True, False)
-            assert me["scopes"] == ["admin", "read", "write:filters", "write:subscriptions", "write:watchlists"]
+            assert me["scopes"] == [
+                "admin",
+                "read",
+                "write:filters",
+                "write:reports",
+                "write:subscriptions",
+                "write:watchlists",
+            ]
             assert client.post("/api/v1/teams", json={"name": "sun"}).status_code == 201
             assert client.get("/api/v1/alerts").status_code == 200
             assert [team["name"] for team in client.get("/api/v1/teams").json()["items"]] == ["moon", "sun"]
@@ -134,6 +141,9 @@ class TestWhereRequired:
             ("POST", "/api/v1/subscriptions", "write:subscriptions"),
             ("PATCH", "/api/v1/subscriptions/x", "write:subscriptions"),
             ("POST", "/api/v1/deliveries/x/replay", "write:subscriptions"),
+            ("POST", "/api/v1/events/x/observations", "write:reports"),
+            ("POST", "/api/v1/alerts/x/classifications", "write:reports"),
+            ("POST", "/api/v1/alerts", "read"),
             ("POST", "/api/v1/backtests", "read"),
             ("POST", "/api/v1/skymaps", "read"),
             ("DELETE", "/api/v1/backtests/1", "admin"),
@@ -220,7 +230,7 @@ class TestLoggingIn:
             assert all(word in kept for word in ("HttpOnly", "SameSite=lax", "Path=/", "Max-Age=43200"))
             me = client.get("/api/v1/me").json()
             assert (me["user"], me["logged_in"], me["teams"]) == ("hypatia", True, {"moon": "manager"})
-            assert me["scopes"] == ["read", "write:filters", "write:subscriptions", "write:watchlists"]
+            assert me["scopes"] == ["read", "write:filters", "write:reports", "write:subscriptions", "write:watchlists"]
             assert client.get("/api/v1/alerts").status_code == 200
             stolen = dict(client.cookies)
             assert client.delete("/api/v1/session", headers=origin(client)).status_code == 204

@@ -227,7 +227,9 @@ def test_kcat_reads_it(site: Site, ann: Subscriber, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alone", [False, True])
-@pytest.mark.parametrize("topic", ["other", "alerts.ztf", "raw.ztf", "dead-letter", "__consumer_offsets", "matched.", "no.where"])
+@pytest.mark.parametrize(
+    "topic", ["other", "alerts.ztf", "raw.ztf", "dead-letter", "__consumer_offsets", "matched.", "no.where"]
+)
 def test_no_other_topic(site: Site, ann: Subscriber, topic: str, alone: bool) -> None:
     topic = f"matched.{site.other}" if topic == "other" else topic
     assert read(ann.client, f"{ann.user}-x", topic, alone=alone) == (0, {"TOPIC_AUTHORIZATION_FAILED"})

@@ -1,6 +1,6 @@
 // The page of an alert.
 
-import { api, byId, clockTime, el, eventMark, eventPath, fixed, get, objectPath } from "./common.js";
+import { api, byId, clockTime, el, eventMark, eventPath, fixed, get, objectPath, percent } from "./common.js";
 import { address, crossmatches, facts, failed, filtersOf, outside, position, stamps } from "./details.js";
 import { lightCurve } from "./lightcurve.js";
 import { skyMap } from "./sky.js";
@@ -14,6 +14,15 @@ async function curve(alert) {
   byId("curve-link").replaceChildren(el("a", { href: objectPath(alert.object_id) }, `All of ${alert.object_id}`));
   const found = await get(address("objects", alert.object_id, "lightcurve"));
   lightCurve(byId("curve"), found.points, Date.parse(alert.time) / 86400000 + 40587);
+}
+
+/** What it was said to be, those said last first. */
+function classes(alert) {
+  const said = alert.classifications ?? [];
+  byId("classes-panel").hidden = said.length === 0;
+  byId("classes").replaceChildren(...said.map((one) => el("tr", {},
+    el("td", {}, one.classification, one.taxonomy ? el("span", { class: "quiet" }, ` ${one.taxonomy}`) : ""), el("td", { class: "num" }, percent(one.probability)),
+    el("td", { title: one.reference }, [[one.classifier, one.version].filter(Boolean).join(" "), one.who].filter(Boolean).join(" · ")), el("td", { class: "num nowrap quiet" }, clockTime(one.changed)))));
 }
 
 async function where(alert) {
@@ -40,6 +49,7 @@ async function show() {
     ["Class", alert.classification], ["Received", clockTime(alert.received)], ["Picked by", filtersOf(alert)],
   ]);
   crossmatches(alert);
+  classes(alert);
   if (Object.keys(alert.cutouts ?? {}).length) {
     byId("stamps-panel").hidden = false;
     stamps(byId("stamps"), alert);

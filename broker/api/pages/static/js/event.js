@@ -1,10 +1,12 @@
-// The page of an event: what is known of it and what it took to know it. Its map is eventsky.js, what lies in it candidates.js.
+// The page of an event: what is known of it and what it took to know it. Its map is eventsky.js, what lies in it candidates.js, who
+// looked for it followup.js.
 
 import { alertPath, api, area, byId, clockTime, el, eventPath, fixed, get, oncePer, signedTime } from "./common.js";
 import { candidates } from "./candidates.js";
 import { address, facts, failed, outside, position } from "./details.js";
 import { downloads } from "./downloads.js";
 import { eventSky } from "./eventsky.js";
+import { followUp } from "./followup.js";
 import { galaxies } from "./galaxies.js";
 
 const asked = byId("page").dataset.event;
@@ -59,6 +61,7 @@ async function show() {
   const links = downloads(event);
   const parts = [
     [coincidences(event), "coincidences-failed"],
+    [followUp(event), "followup-failed"],
     [candidates(event, (found, level) => { sky.mark(found); links.level(level); }), "candidates-failed"],
     [galaxies(event, links.galaxies), "galaxies-failed"],
     [sky.ready, "sky-note"],

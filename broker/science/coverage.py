@@ -1,0 +1,267 @@
+"""What part of the sky, and of a sky map's probability, some fields of view cover together.
+
+A field is made of HEALPix cells: those wholly inside as they are, those at its edge down to 1/256 of its radius, where the
+centre of a cell decides. Areas are right to some 1e-4 so, to 1e-3 at worst. Whatever two fields share counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import healpy
+import numpy as np
+import numpy.typing as npt
+
+from broker.errors import UsageError
+from broker.science import moc
+from broker.science.sky import CELL_AREA, ORDER, cell_width, merge_ranges
+from broker.science.skymap import SkyMap
+
+__all__ = ["Covered", "Field", "covered", "deep_enough", "depth_steps", "field_ranges", "middle"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_ACROSS: Final = 256  # cells across the radius of a field
+_WIDEST: Final = 80.0  # degrees from the middle of a polygon: a hemisphere has no flat picture
+_SQUARE_DEGREES: Final = CELL_AREA * float(np.degrees(1.0)) ** 2
+_FLUX_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where somebody looked.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees, ICRS: of the centre.
+    footprint
+        ``{"type": "circle", "radius": degrees}`` or ``{"type": "polygon", "vertices": [[ra, dec], ...]}``; ``None``
+        where not told, and then nothing is covered.
+    band
+        Of the observation, ``None`` where not told.
+    depth
+        Limit, in `unit`; ``None`` where not told.
+    unit
+        ``ab_mag``, ``vega_mag``, ``flux_erg`` or ``flux_jy``.
+    """
+
+    ra: float
+    dec: float
+    footprint: Mapping[str, Any] | None
+    band: str | None = None
+    depth: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What some fields cover together.
+
+    Parameters
+    ----------
+    probability
+        Of the map; ``None`` without one.
+    area
+        Square degrees.
+    """
+
+    probability: float | None
+    area: float
+
+
+def covered(fields: Sequence[Field], skymap: SkyMap | None) -> Covered:
+    """Probability and area of the union of some fields."""
+    # A field looked at again and again is one.
+    once = {_key(field): field for field in fields if field.footprint is not None}
+    parts = [field_ranges(field.ra, field.dec, field.footprint) for field in once.values() if field.footprint is not None]
+    if not parts:
+        return Covered(None if skymap is None else 0.0, 0.0)
+    every = np.concatenate(parts)
+    joined = merge_ranges(every[:, 0], every[:, 1])
+    area = float((joined[:, 1] - joined[:, 0]).sum()) * _SQUARE_DEGREES
+    return Covered(None if skymap is None else moc.contains(joined, skymap), area)
+
+
+def deep_enough(field: Field, depth: float, unit: str) -> bool:
+    """Whether a field is known to reach a limit: a magnitude as faint or fainter, a flux as low or lower, of the same unit."""
+    if field.depth is None or field.unit != unit:
+        return False
+    return field.depth >= depth if unit.endswith("_mag") else field.depth <= depth
+
+
+def depth_steps(fields: Sequence[Field]) -> list[tuple[float, str]]:
+    """Limits worth telling of: those that fields reach, to half a magnitude, or to 1, 2 or 5 of a power of ten of a flux.
+
+    Returns
+    -------
+    list of (float, str)
+        Limit and unit, the shallowest of each unit first. Every field with a depth reaches the first of its unit.
+    """
+    found = {
+        (_step(field.depth, field.unit), field.unit) for field in fields if field.depth is not None and field.unit is not None
+    }
+    return sorted(found, key=lambda each: (each[1], each[0] if each[1].endswith("_mag") else -each[0]))
+
+
+def _step(depth: float, unit: str) -> float:
+    if unit.endswith("_mag"):
+        return math.floor(2.0 * depth) / 2.0
+    power = 10.0 ** math.floor(math.log10(depth))
+    return next((step * power for step in _FLUX_STEPS if depth <= step * power * (1.0 + 1e-12)), 10.0 * power)
+
+
+def field_ranges(ra: float, dec: float, footprint: Mapping[str, Any]) -> IntArray:
+    """Order-29 ranges of a field.
+
+    Parameters
+    ----------
+    ra, dec
+        Degrees, ICRS: of its centre, which circles need.
+    footprint
+        As of `Field`; edges of polygons are great circles and the smaller side is the inside.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 2)
+        Half-open, sorted, joined.
+
+    Raises
+    ------
+    UsageError
+        The footprint is none.
+    """
+    if footprint["type"] == "circle":
+        return _circle(float(ra) % 360.0, float(dec), float(footprint["radius"]))
+    return _polygon(tuple((float(lon), float(lat)) for lon, lat in footprint["vertices"]))
+
+
+def middle(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Middle of the vertices of a polygon, degrees, ICRS.
+
+    Raises
+    ------
+    UsageError
+        They are all around the sky.
+    """
+    places = np.asarray(vertices, np.float64)
+    centre = np.asarray(healpy.ang2vec(places[:, 0] % 360.0, places[:, 1], lonlat=True), np.float64).sum(axis=0)
+    if not (centre**2).sum() > 1e-6:
+        raise UsageError("the vertices of the polygon are all around the sky: give it in parts")
+    ra, dec = healpy.vec2ang(centre, lonlat=True)
+    return float(ra[0]), float(dec[0])
+
+
+def _key(field: Field) -> tuple[Any, ...]:
+    assert field.footprint is not None
+    if field.footprint["type"] == "circle":
+        return field.ra, field.dec, field.footprint["radius"]
+    return tuple(map(tuple, field.footprint["vertices"]))
+
+
+@lru_cache(2048)  # some 20 kB each: a field is asked for again with each band, depth and reader
+def _circle(ra: float, dec: float, radius: float) -> IntArray:
+    if not (math.isfinite(ra) and abs(dec) <= 90.0 and 0.0 < radius < 180.0):
+        raise UsageError(f"no field at ra {ra}, dec {dec} of radius {radius}: degrees, within the sphere, radius below 180")
+    centre = np.asarray(healpy.ang2vec(ra, dec, lonlat=True), np.float64)
+    size = math.radians(radius)
+
+    def within(vectors: FloatArray) -> FloatArray:
+        apart = np.sqrt(((vectors - centre) ** 2).sum(axis=1))
+        return np.asarray(size - 2.0 * np.arcsin(np.minimum(0.5 * apart, 1.0)), np.float64)
+
+    return _filled(centre, size, within)
+
+
+@lru_cache(2048)
+def _polygon(corners: tuple[tuple[float, float], ...]) -> IntArray:
+    places = np.asarray(corners, np.float64)
+    if len(places) < 3 or places.ndim != 2 or not (np.isfinite(places).all() and (np.abs(places[:, 1]) <= 90.0).all()):
+        raise UsageError("a polygon has three vertices or more, each a right ascension and a declination in degrees")
+    begin = np.asarray(healpy.ang2vec(places[:, 0] % 360.0, places[:, 1], lonlat=True), np.float64)
+    end = np.roll(begin, -1, axis=0)
+    normals = np.cross(begin, end)
+    length = np.sqrt((normals**2).sum(axis=1))
+    real = length > 1e-13  # a ring that names its first vertex last as well
+    begin, end, normals = begin[real], end[real], normals[real] / length[real, None]
+    centre = begin.sum(axis=0)
+    if len(begin) < 3 or not (centre**2).sum() > 1e-6:
+        raise UsageError("the vertices of the polygon are all one place, or all around the sky")
+    centre /= float(np.sqrt((centre**2).sum()))
+    reach = float(_angle(begin @ centre, np.sqrt(((begin - centre) ** 2).sum(axis=1))).max())
+    if reach > math.radians(_WIDEST):
+        raise UsageError(f"the polygon reaches further than {_WIDEST:g} degrees from its middle: give it in parts")
+    return _filled(centre, reach, _Polygon(begin, end, normals, centre).within)
+
+
+def _angle(cosine: FloatArray, chord: FloatArray) -> FloatArray:
+    """Angles of directions, radians, exact for the smallest: by the chord, but where that is longer than the radius."""
+    return np.where(cosine < 0.5, np.arccos(np.clip(cosine, -1.0, 1.0)), 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Polygon:
+    """Edges of a polygon, great circles from `begin` to `end` with their `normals`, all within 80 degrees of `centre`."""
+
+    begin: FloatArray
+    end: FloatArray
+    normals: FloatArray
+    centre: FloatArray
+
+    def within(self, vectors: FloatArray) -> FloatArray:
+        """How far inside directions are, radians: below 0, how far outside."""
+        away = np.full(len(vectors), np.inf)
+        odd = np.zeros(len(vectors), np.bool_)
+        x, y = self._flat(vectors)
+        x1, y1 = self._flat(self.begin)
+        x2, y2 = self._flat(self.end)
+        for edge, normal in enumerate(self.normals):
+            across = vectors @ normal
+            beside = (vectors @ np.cross(normal, self.begin[edge]) >= 0.0) & (vectors @ np.cross(self.end[edge], normal) >= 0.0)
+            corner = np.sqrt(((vectors - self.begin[edge]) ** 2).sum(axis=1))
+            ends = 2.0 * np.arcsin(np.minimum(0.5 * corner, 1.0))  # the other end is the next edge's begin
+            away = np.minimum(away, np.where(beside, np.abs(np.arcsin(np.clip(across, -1.0, 1.0))), ends))
+            # Even-odd rule in the gnomonic projection, where great circles are straight.
+            if y1[edge] != y2[edge]:
+                cut = x1[edge] + (y - y1[edge]) * (x2[edge] - x1[edge]) / (y2[edge] - y1[edge])
+                odd ^= ((y1[edge] > y) != (y2[edge] > y)) & (x < cut)
+        facing = vectors @ self.centre > 0.0
+        return np.where(odd & facing, away, -away)
+
+    def _flat(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+        pole = np.array([0.0, 0.0, 1.0]) if abs(self.centre[2]) < 0.9 else np.array([1.0, 0.0, 0.0])
+        east = np.cross(pole, self.centre)
+        east /= float(np.sqrt((east**2).sum()))
+        depth = np.maximum(vectors @ self.centre, 1e-9)
+        return vectors @ east / depth, vectors @ np.cross(self.centre, east) / depth
+
+
+def _filled(centre: FloatArray, reach: float, within: Callable[[FloatArray], FloatArray]) -> IntArray:
+    """Ranges of a region that lies within `reach` (radians) of a centre.
+
+    Parameters
+    ----------
+    within
+        Of directions: how far inside they are at least, radians; below 0 how far outside.
+    """
+    finest = int(np.clip(math.ceil(math.log2(cell_width(0) * _ACROSS / math.degrees(reach))), 0, ORDER))
+    first = max(finest - 6, 0)
+    cells = np.asarray(healpy.query_disc(1 << first, centre, min(reach, math.pi), inclusive=True, fact=4, nest=True), np.int64)
+    starts: list[IntArray] = []
+    stops: list[IntArray] = []
+    for order in range(first, finest + 1):
+        depth = within(np.column_stack(healpy.pix2vec(1 << order, cells, nest=True)))
+        spare = float(healpy.max_pixrad(1 << order)) if order < finest else 0.0
+        whole, shift = cells[depth >= spare], 2 * (ORDER - order)
+        starts.append(whole << shift)
+        stops.append((whole + 1) << shift)
+        edge = cells[np.abs(depth) < spare]
+        cells = (4 * edge[:, None] + np.arange(4, dtype=np.int64)).ravel()
+        if not cells.size:
+            break
+    return merge_ranges(np.concatenate(starts), np.concatenate(stops))
