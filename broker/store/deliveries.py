@@ -61,6 +61,7 @@ STATES: Final[tuple[str, ...]] = get_args(State)
 
 LATEST: Final = 10_000  # deliveries that latencies are told of
 COUNTER: Final = "deliveries"
+_INSTANTS: Final = ("received", "created", "due", "begun", "tried", "acknowledged", "lease_until")
 _SPACE: Final = uuid.UUID("6f3f7f0c-52a5-5d8f-9a2e-3f6a8f0f9c11")
 
 
@@ -338,10 +339,8 @@ def bump(conn: Connection, by: str = "") -> None:
 
 def of_row(row: Row[Any]) -> Delivery:
     """Delivery of a row of the table."""
-    times = {name: from_micros(getattr(row, name)) for name in ("begun", "tried", "acknowledged", "lease_until")}
-    values = {name: value for name, value in row._mapping.items() if name not in times}  # noqa: SLF001 - its public name
-    values |= {name: from_micros(values[name]) for name in ("received", "created", "due")}
-    return Delivery(**values, **times)
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - its public name
+    return Delivery(**values | {name: from_micros(values[name]) for name in _INSTANTS})
 
 
 def _read(conn: Connection, ident: str) -> Delivery:

@@ -52,8 +52,8 @@ class Told:
     untouched: bool
 
 
-def write(conn: Connection, rows: Sequence[Made], by: str) -> None:
-    """Keep deliveries, made by a process of some name; one that is there stays as it is."""
+def write(conn: Connection, rows: Sequence[Made], by: str = "") -> None:
+    """Keep deliveries, made by a process of some name or by hand; one that is there stays as it is."""
     if not rows:
         return
     names = ("id", *Made.__dataclass_fields__, "attempts")

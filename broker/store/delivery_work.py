@@ -17,7 +17,20 @@ from broker.store import tables
 from broker.store.deliveries import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
 from broker.store.engine import Store, transaction
 
-__all__ = ["Lease", "Settled", "drop", "forget", "give_up", "hold", "next_due", "release", "renew", "settle", "starts"]
+__all__ = [
+    "Lease",
+    "Settled",
+    "changed",
+    "drop",
+    "forget",
+    "give_up",
+    "hold",
+    "next_due",
+    "release",
+    "renew",
+    "settle",
+    "starts",
+]
 __all__ += ["take", "take_digests"]
 
 _AT_ONCE: Final = 500
@@ -60,6 +73,14 @@ class Settled:
     status: int | None
     error: str
     digest: str | None = None
+
+
+def changed(conn: Connection, idents: Collection[str]) -> dict[str, int]:
+    """When subscriptions were last changed, by id."""
+    one, found = tables.subscriptions.c, dict[str, int]()
+    for some in _parts(idents):
+        found |= {row.id: row.changed for row in conn.execute(select(one.id, one.changed).where(one.id.in_(some)))}
+    return found
 
 
 def hold(conn: Connection, subscription: str) -> None:

@@ -20,7 +20,7 @@ from broker.deliver.pace import Breaker, next_try
 from broker.errors import TransientError
 from broker.settings import DeliverTable
 from broker.store import deliveries, delivery_work
-from broker.store.deliveries import Delivery, Signs
+from broker.store.deliveries import Signs
 from broker.store.delivery_work import Settled
 from broker.store.engine import transaction
 from broker.store.subscriptions import ACTIVE
@@ -135,11 +135,10 @@ class Senders:
             if lane.flying:
                 self._leaving[ident] = lane
         for ident, one in there.items():
-            lane = self._lanes.get(ident)
-            if lane is None:
+            if ident not in self._lanes:
                 breaker = Breaker(self._table.breaker_failures, timedelta(seconds=self._table.breaker_seconds))
                 self._lanes[ident] = Lane(one, breaker, self._table.concurrency)
-            elif lane.subscription != one:
+            elif (lane := self._lanes[ident]).subscription != one:
                 # What is held was taken by what held then; a new address is no longer the one that failed.
                 self._release += lane.let_go()
                 if lane.subscription.target != one.target or (lane.subscription.state, one.state) == ("paused", ACTIVE):
@@ -168,6 +167,9 @@ class Senders:
             lane = self._lanes.get(ident)
             if lane is not None and look is not None:
                 lane.look = look if lane.look is None else min(look, lane.look)
+        if found.stale:
+            self._looked, self._urgent = -SIGN_SECONDS, True
+            self._event.set()
         if found.given_up:
             log.warning("deliveries are given up unsent: their receiver has not answered for long", deliveries=found.given_up)
         BREAKERS.set(sum(lane.breaker.open for lane in self._lanes.values()))
@@ -224,13 +226,16 @@ class Senders:
         now, done, one = datetime.now(UTC), micros_now(), lane.subscription
         lane.note(now, ok=outcome.ok)
         digest = parcel.id if parcel.id != parcel.deliveries[0].id else None
+        # One instant for all of a digest: it is sent again as it was.
+        due = None if outcome.ok or not outcome.again else self._next(now, parcel, outcome)
+        became = "delivered" if outcome.ok else "failed" if due is None else "retried"
+        if due is not None and (lane.look is None or due < lane.look):
+            lane.look = due
+        when = None if due is None else to_micros(due)
         for each in parcel.deliveries:
-            due = None if outcome.ok or not outcome.again else self._next(now, each, outcome)
-            became = "delivered" if outcome.ok else "failed" if due is None else "retried"
             DELIVERIES.labels(one.channel, became).inc()
             if outcome.ok and each.change != "test":
                 DELIVERY_SECONDS.labels(one.channel).observe(max(0.0, done / 1e6 - each.received.timestamp()))
-            when = None if due is None else to_micros(due)
             self._outcomes.append(
                 Settled(each.id, self._by, outcome.ok, began, done, when, outcome.status, outcome.error, digest)
             )
@@ -251,11 +256,11 @@ class Senders:
             )
             self._give_up.append(GiveUp(ident, now - patience, why))
 
-    def _next(self, now: datetime, one: Delivery, outcome: Outcome) -> datetime | None:
+    def _next(self, now: datetime, parcel: Parcel, outcome: Outcome) -> datetime | None:
         return next_try(
             now,
-            one.begun or now,
-            one.attempts + 1,
+            min(one.begun or now for one in parcel.deliveries),
+            max(one.attempts for one in parcel.deliveries) + 1,
             schedule=self._table.backoff,
             give_up=timedelta(hours=self._table.give_up_hours),
             chance=random.random(),  # noqa: S311 - to spread them, no more

@@ -54,11 +54,18 @@ class Asked:
 
 @dataclass(slots=True)
 class Found:
-    """What was taken, by subscription, and when to look again; ``None`` where nothing is known to wait."""
+    """What was taken, by subscription, and when to look again; ``None`` where nothing is known to wait.
+
+    Parameters
+    ----------
+    stale
+        Whether a subscription is no longer as it was asked for: nothing of it is taken.
+    """
 
     parcels: dict[str, list[Parcel]] = field(default_factory=dict)
     look: dict[str, datetime | None] = field(default_factory=dict)
     given_up: int = 0
+    stale: bool = False
 
 
 def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
@@ -81,7 +88,11 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
             work.release(conn, by, at, asked.release)
         for one in asked.give_up:
             found.given_up += work.give_up(conn, one.subscription, to_micros(one.before), one.why)
+        changed = work.changed(conn, list(hidden))
         for want in sorted(asked.wants, key=lambda each: each.subscription.id):  # in one order: nobody waits in a circle
+            if changed.get(want.subscription.id) != to_micros(want.subscription.changed):  # paused, or gone elsewhere
+                found.look[want.subscription.id], found.stale = _instant(at), True
+                continue
             unseen = hidden[want.subscription.id]
             if unseen is None:
                 found.look[want.subscription.id] = _instant(at) + timedelta(seconds=_RIGHTS_SECONDS)
