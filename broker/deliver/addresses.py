@@ -48,6 +48,7 @@ _GLOBAL6: Final = IPv6Network("2000::/3")  # all of IPv6 that anybody is given t
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _CLOSED: Final = (  # which `is_global` of one Python or another lets pass
     ip_network("168.63.129.16/32"),  # metadata of a cloud at an address that is public for everybody else
+    ip_network("192.0.0.0/24"),  # of protocols; metadata among them, too
     ip_network("192.88.99.0/24"),  # relays of 6to4
     ip_network("2001::/32"),  # Teredo
     ip_network("2001:db8::/32"),
@@ -177,8 +178,13 @@ def check_url(url: str, allowed: Sequence[IPNetwork] = ()) -> None:
     check_host(parsed(url).raw_host.decode("ascii"), allowed)
 
 
-def check_host(host: str, allowed: Sequence[IPNetwork] = ()) -> None:
+def check_host(host: str, allowed: Sequence[IPNetwork] = (), *, named: bool = True) -> None:
     """Refuse a host that is an address where we may not go, or no name at all.
+
+    Parameters
+    ----------
+    named
+        Whether what is no address has to be a name.
 
     Raises
     ------
@@ -189,7 +195,7 @@ def check_host(host: str, allowed: Sequence[IPNetwork] = ()) -> None:
     if literal is None:
         if host.rstrip(".").lower().split(".")[-1] == "localhost":  # by RFC 6761 always this machine
             literal = IPv4Address("127.0.0.1")
-        elif len(host) > 253 or not _NAME.fullmatch(host):
+        elif named and (len(host) > 253 or not _NAME.fullmatch(host)):
             message = f"{_shown(host)} is no name of a host"
             raise UsageError(message)
         else:

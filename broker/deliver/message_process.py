@@ -35,7 +35,7 @@ from broker.errors import UsageError
 
 __all__ = ["main"]
 
-_MEMORY: Final = 1 << 30  # bytes of address space
+_MEMORY: Final = 512 << 20  # bytes of address space
 _FILES: Final = 64 << 20  # bytes of a file that is written
 _MODULES: Final = (str(Path(apprise.__file__).parents[1]), str(Path(__file__).parents[1]))
 _SHORT: Final = 1000  # characters: services that take no more get one message, cut, and not many
@@ -94,7 +94,7 @@ def _sent(url: str, asked: dict[str, Any], allowed: Sequence[IPNetwork], refused
     )  # fmt: skip
     options = options_of(url)
     try:
-        service = service_of(url, allowed, asset)
+        scheme, service = service_of(url, allowed, asset)
     except UsageError as error:
         refused.append(str(error))
         return ["refused"]
@@ -103,7 +103,7 @@ def _sent(url: str, asked: dict[str, Any], allowed: Sequence[IPNetwork], refused
     if "inline" not in options and hasattr(service, "inline"):
         service.inline = True  # pictures within a mail and not below it
     service.redirects = False
-    mail = service.schema in MAIL
+    mail = scheme in MAIL
     body, form = (asked["html"], NotifyFormat.HTML) if mail else (asked["text"], NotifyFormat.TEXT)
     room = int(service.body_maxlen or 0) - (len(asked["title"]) + 4 if not service.title_maxlen else 0)
     if not mail and 0 < room < _SHORT:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from broker.deliver.addresses import IPNetwork, check_host
 from broker.errors import UsageError
 
-__all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "options_of", "service_of"]
+__all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "options_of", "scrub", "service_of"]
 
 _CHAT: Final = """slack discord tgram gchat wxteams webex zulip line guilded revolt twist ryver flock stackfield zoom cliq zcliq
     zohocliq lark feishu dingtalk wecombot threema viber whatsapp groupme bsky bluesky reddit"""
-_TELEPHONE: Final = """pover pbul prowl join spush simplepush push pushy pushme pushdeer psafer psafers onesignal ifttt chanify
+_TELEPHONE: Final = """pover pbul prowl join spush simplepush push pushy pushme psafer psafers onesignal ifttt chanify
     schan wxpusher twilio vonage nexmo msgbird clicksend clickatell d7sms sinch plivo telnyx seven sns bulksms bulkvs voipms
     smsmgr smsmanager 46elks elks freemobile octopush burstsms kudosity cm exotel msg91 atalk telesign httpsms dapnet"""
 _ON_CALL: Final = "pagerduty opsgenie signl4 pagertree splunk victorops ilert incidentio squadcast spike firehydrant"
@@ -28,7 +30,7 @@ FIXED: Final = frozenset(f"{_CHAT} {_TELEPHONE} {_ON_CALL} {_MAILERS}".split())
 
 HOSTED: Final[dict[str, Literal["always", "either"]]] = {
     **dict.fromkeys(_OWN.split(), "always"),
-    **dict.fromkeys(("ntfy", "ntfys", "matrix", "matrixs"), "either"),
+    **dict.fromkeys(("ntfy", "ntfys", "matrix", "matrixs", "pushdeer", "pushdeers"), "either"),
 }
 """Schemes whose address names a server: always, or it may stand for something else."""
 
@@ -64,31 +66,43 @@ def check_text(url: str) -> None:
         raise UsageError(f"{mask(url)}: option {name!r} names a file, and is not taken")
 
 
-def service_of(url: str, allowed: Sequence[IPNetwork] = (), asset: Any = None) -> Any:
-    """What apprise makes of an address.
+@cache
+def _library() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of modules that it tries and does without
+        import apprise  # noqa: PLC0415 - takes a second to load
+
+        apprise.Apprise.instantiate("json://localhost")  # loads its services
+    return apprise
+
+
+def service_of(url: str, allowed: Sequence[IPNetwork] = (), asset: Any = None) -> tuple[str, Any]:
+    """What apprise makes of an address: its scheme there, and the service.
 
     Raises
     ------
     UsageError
         Nothing, something that is not on our list, or something at a server that may not be sent to.
     """
-    import apprise  # noqa: PLC0415 - takes a second to load
-
-    service: Any = apprise.Apprise.instantiate(url, asset=asset or apprise.AppriseAsset(http_redirects=False))
+    apprise = _library()
+    parts = apprise.plugins.url_to_dict(url, secure_logging=True)
+    service: Any = (
+        apprise.Apprise.instantiate(url, asset=asset or apprise.AppriseAsset(http_redirects=False)) if parts else None
+    )
     if service is None:
         raise UsageError(
-            f"{mask(url)}: apprise cannot make anything of it; see https://appriseit.com/services/ for how it is written"
+            f"{mask(url)}: apprise cannot make anything of it; https://appriseit.com/services/ tells how it is written"
         )
-    made = str(service.schema).lower()
-    if made not in FIXED and made not in HOSTED:
-        raise UsageError(f"{mask(url)}: no messages go to {made}://; a server of your own takes a webhook")
+    scheme = str(parts["schema"]).lower()
+    if scheme not in FIXED and scheme not in HOSTED:
+        raise UsageError(f"{mask(url)}: no messages go to {scheme}://; a server of your own takes a webhook")
     # Where mail has a server of its own, the domain of the address is none.
     host = next(
         (found for name in ("smtp_host", "host") if isinstance(found := getattr(service, name, None), str) and found), ""
     )
-    if host and (HOSTED.get(made) == "always" or (HOSTED.get(made) == "either" and service.url().split("?")[0].count("/") > 3)):
-        check_host(host, allowed)
-    return service
+    if host and scheme in HOSTED:
+        check_host(host, allowed, named=HOSTED[scheme] == "always")
+    return scheme, service
 
 
 def mask(url: str) -> str:
@@ -105,3 +119,14 @@ def mask(url: str) -> str:
     if HOSTED.get(scheme) == "either" and not path:  # what stands where a server would may be the secret itself
         shown = "***"
     return f"{scheme}://{'***@' if at and user else ''}{shown}{'/***' if slash and path else ''}"
+
+
+def scrub(text: str, urls: Sequence[str]) -> str:
+    """Text of a library without the longer parts of addresses that `mask` hides: some services' errors have tokens in them."""
+    for url in urls:
+        shown = mask(url)
+        parts = {part for each in (url, unquote(url)) for part in re.split(r"[/:@?&=#,;+]+", each)}
+        for part in sorted(parts, key=len, reverse=True):
+            if len(part) >= 6 and part not in shown:
+                text = text.replace(part, "***")
+    return text

@@ -79,17 +79,16 @@ def draw(curve: pl.DataFrame, *, title: str = "", now: float | None = None) -> b
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(8.0, 4.8), dpi=120, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8.0, 4.8), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    axes = figure.add_axes((0.09, 0.115, 0.725, 0.715))  # set: to have it found out takes as long as the drawing
     for band in sorted(points["band"].unique().to_list(), key=lambda name: (_ORDER.get(name, 99), name)):
         _band(axes, band, points.filter(pl.col("band") == band))
     _ring(axes, points, now)
     _meanings(axes, points)
     _scales(axes, points)
     if title:
-        axes.set_title(title.replace("$", r"\$"), fontsize=12, fontweight="bold", loc="left")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+        figure.text(0.02, 0.965, title.replace("$", r"\$"), fontsize=12, fontweight="bold", va="center")
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "Nuncius"})
     return out.getvalue()
@@ -173,7 +172,7 @@ def _meanings(axes: Any, points: pl.DataFrame) -> None:
 
 def _scales(axes: Any, points: pl.DataFrame) -> None:
     """Magnitudes upside down; days below, dates above; room for what is drawn and for no outlier's error."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+    import matplotlib.dates  # noqa: PLC0415
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     time, mag = points["time"].to_numpy(), points["mag"].to_numpy()
@@ -187,12 +186,14 @@ def _scales(axes: Any, points: pl.DataFrame) -> None:
     axes.set_ylabel("magnitude")
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))  # two digits after the point at most
     axes.grid(color="#d5dbe3", linewidth=0.6)
     axes.set_axisbelow(True)
     dates = axes.secondary_xaxis("top", functions=(lambda mjd: mjd - _EPOCH, lambda day: day + _EPOCH))
-    locator = AutoDateLocator(minticks=3, maxticks=6)
+    made: Any = matplotlib.dates  # has no types
+    locator = made.AutoDateLocator(minticks=3, maxticks=6)
     dates.xaxis.set_major_locator(locator)
-    dates.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=True))
+    dates.xaxis.set_major_formatter(made.ConciseDateFormatter(locator, show_offset=True))
     dates.set_xlabel("date (UTC)")
     handles, _ = axes.get_legend_handles_labels()
     if handles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 import threading
@@ -72,7 +72,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 def server(handler: Handler, *, tls: ssl.SSLContext | None = None, seen: Seen | None = None) -> Iterator[Seen]:
     """A server in a thread of its own."""
     told = seen or Seen()
-    ready, ended = threading.Event(), threading.Event()
+    ready, ended = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,8 +91,7 @@ def server(handler: Handler, *, tls: ssl.SSLContext | None = None, seen: Seen | 
         made = await asyncio.start_server(serve, "127.0.0.1", told.port, ssl=tls)
         told.port = made.sockets[0].getsockname()[1]
         ready.set()
-        while not ended.is_set():
-            await asyncio.sleep(0.01)
+        await ended.wait()
         made.close()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -104,7 +103,7 @@ def server(handler: Handler, *, tls: ssl.SSLContext | None = None, seen: Seen | 
     try:
         yield told
     finally:
-        ended.set()
+        loop.call_soon_threadsafe(ended.set)
         thread.join(10)
         loop.close()
 
@@ -133,7 +132,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     try:
         alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -144,8 +143,8 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -153,9 +152,7 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, Path]:
     chain, private = folder / f"{name}.pem", folder / f"{name}.key"
     chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, private)

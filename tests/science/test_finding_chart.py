@@ -66,7 +66,10 @@ def cutout(sources: list[tuple[float, float]], *, turn: float = 0.0, scale: floa
     return out.getvalue()
 
 
-@pytest.mark.parametrize(("turn", "mirrored", "place"), [(0, False, None), (37, False, None), (180, False, None), (-90, True, None), (10, False, (30, 45))])
+@pytest.mark.parametrize(
+    ("turn", "mirrored", "place"),
+    [(0, False, None), (37, False, None), (180, False, None), (-90, True, None), (10, False, (30, 45))],
+)
 def test_a_neighbour_is_where_it_is(turn: float, mirrored: bool, place: tuple[float, float] | None) -> None:
     data = cutout([(0, 0), (6.0, 4.0)], turn=turn, mirrored=mirrored, place=place)
     image = read_cutout(data, RA, DEC)
@@ -181,6 +184,9 @@ def test_real_templates_have_their_reference_sources_where_the_packets_say() -> 
         assert image.sky is not None
         column, row = np.rint(np.linalg.solve(image.sky, [east, north]) + image.place).astype(int)
         mirror, wrong = np.rint(np.linalg.solve(image.sky, [east, -north]) + image.place).astype(int)
-        voted.append(image.pixels[row - 1 : row + 2, column - 1 : column + 2].mean() > image.pixels[wrong - 1 : wrong + 2, mirror - 1 : mirror + 2].mean())
+        voted.append(
+            image.pixels[row - 1 : row + 2, column - 1 : column + 2].mean()
+            > image.pixels[wrong - 1 : wrong + 2, mirror - 1 : mirror + 2].mean()
+        )
     assert len(voted) >= 3
     assert sum(voted) > 0.7 * len(voted)

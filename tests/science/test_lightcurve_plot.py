@@ -41,8 +41,8 @@ def middles(shown: npt.NDArray[np.float64], band: str) -> list[tuple[float, floa
 
 
 def test_points_lie_as_their_values_do() -> None:
-    shown = picture(draw(curve((60_000.0, 20.0, None, "g", "detection"), (60_004.0, 18.0, None, "g", "detection"),
-                               (60_008.0, 19.0, None, "g", "detection"), (60_002.0, 19.5, None, "r", "detection"))))  # fmt: skip
+    rows = [(60_000.0, 20.0, "g"), (60_004.0, 18.0, "g"), (60_008.0, 19.0, "g"), (60_002.0, 19.5, "r")]
+    shown = picture(draw(curve(*((time, mag, None, band, "detection") for time, mag, band in rows))))
     *points, legend = middles(shown, "g")
     (x0, y0), (x1, y1), (x2, y2) = points
     assert x1 - x0 == pytest.approx(x2 - x1, abs=1.5)
@@ -78,7 +78,7 @@ def test_errors_limits_and_the_ring_of_this_alert() -> None:
     tint = 0.55 * np.array(to_rgb(BANDS["r"].colour)) + 0.45
     rows_, columns = np.nonzero(np.abs(limited - tint).max(axis=2) < 0.03)
     assert rows_.size > 20
-    (x0, y0), (x1, y1), *_ = middles(limited, "r")
+    (x0, _), (x1, _), *_ = middles(limited, "r")
     assert np.median(columns) == pytest.approx((x0 + x1) / 2, abs=4)
 
 
