@@ -1,8 +1,8 @@
 """Where deliveries may go: nowhere inside our own network, unless its operator has said so.
 
-Whoever may subscribe could otherwise have this server talk to what only it can reach: databases, the metadata service of a cloud,
-other people's machines. So the address that is connected to is the one that was checked: a name is looked up once, and a name
-that points elsewhere a moment later leads nowhere.
+Whoever may subscribe could otherwise have this server talk to what only it can reach: databases, the metadata service of a
+cloud, other people's machines. So the address that is connected to is the one that was checked: a name is looked up once, and
+a name that points elsewhere a moment later leads nowhere.
 
 References
 ----------
@@ -36,6 +36,7 @@ __all__ = [
     "networks",
     "parsed",
     "reachable",
+    "refusal",
     "resolve",
 ]
 
@@ -47,8 +48,11 @@ _GLOBAL6: Final = IPv6Network("2000::/3")  # all of IPv6 that anybody is given t
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _CLOSED: Final = (  # which `is_global` of one Python or another lets pass
     ip_network("168.63.129.16/32"),  # metadata of a cloud at an address that is public for everybody else
+    ip_network("192.0.0.0/24"),  # of protocols; metadata among them, too
     ip_network("192.88.99.0/24"),  # relays of 6to4
+    ip_network("2001::/32"),  # Teredo
     ip_network("2001:db8::/32"),
+    ip_network("2002::/16"),  # 6to4
     ip_network("3fff::/20"),
 )
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})?([.][a-z0-9_]([a-z0-9_-]{0,62})?)*[.]?", re.IGNORECASE)
@@ -105,7 +109,11 @@ def reachable(address: IPAddress, allowed: Sequence[IPNetwork] = ()) -> bool:
 
 
 def _is_public(address: IPAddress) -> bool:
-    if not address.is_global or address.is_multicast or any(address in each for each in _CLOSED if each.version == address.version):
+    if (
+        not address.is_global
+        or address.is_multicast
+        or any(address in each for each in _CLOSED if each.version == address.version)
+    ):
         return False
     return isinstance(address, IPv4Address) or address in _GLOBAL6
 
@@ -159,7 +167,7 @@ def parsed(url: str) -> httpx.URL:
 
 
 def check_url(url: str, allowed: Sequence[IPNetwork] = ()) -> None:
-    """Refuse at once what can never be sent to; whither a name leads is checked each time something is sent.
+    """Refuse at once what can never be sent to; where a name leads is checked each time something is sent.
 
     Raises
     ------
@@ -170,8 +178,13 @@ def check_url(url: str, allowed: Sequence[IPNetwork] = ()) -> None:
     check_host(parsed(url).raw_host.decode("ascii"), allowed)
 
 
-def check_host(host: str, allowed: Sequence[IPNetwork] = ()) -> None:
+def check_host(host: str, allowed: Sequence[IPNetwork] = (), *, named: bool = True) -> None:
     """Refuse a host that is an address where we may not go, or no name at all.
+
+    Parameters
+    ----------
+    named
+        Whether what is no address has to be a name.
 
     Raises
     ------
@@ -182,13 +195,13 @@ def check_host(host: str, allowed: Sequence[IPNetwork] = ()) -> None:
     if literal is None:
         if host.rstrip(".").lower().split(".")[-1] == "localhost":  # by RFC 6761 always this machine
             literal = IPv4Address("127.0.0.1")
-        elif len(host) > 253 or not _NAME.fullmatch(host):
+        elif named and (len(host) > 253 or not _NAME.fullmatch(host)):
             message = f"{_shown(host)} is no name of a host"
             raise UsageError(message)
         else:
             return
     if not reachable(literal, allowed):
-        raise UsageError(_refusal(host, [literal]))
+        raise UsageError(refusal(host, [literal]))
 
 
 def _literal(host: str) -> IPAddress | None:
@@ -237,12 +250,12 @@ async def look_up(host: str, port: int, allowed: Sequence[IPNetwork] = ()) -> tu
     addresses = [ip_address(each) for each in dict.fromkeys(found)]
     good = [each for each in addresses if reachable(each, allowed)]
     if not good:
-        raise UsageError(_refusal(host, addresses))
+        raise UsageError(refusal(host, addresses))
     return tuple(map(str, good))
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """Look up a name in a thread of its own: the loop's few would be held for half a minute each by names whose servers are dead."""
+    """Look up a name in a thread of its own: the loop's few would be held half a minute each by names with dead servers."""
     if (literal := _literal(host)) is not None:
         return [str(literal)]
     loop = asyncio.get_running_loop()
@@ -270,12 +283,13 @@ async def _addresses(host: str, port: int) -> list[str]:
     return await answer
 
 
-def _refusal(host: str, addresses: Sequence[IPAddress]) -> str:
+def refusal(host: str, addresses: Sequence[IPAddress]) -> str:
+    """Why a host is not sent to, and who could change that."""
     shown = ", ".join(map(str, addresses[:3]))
     where = f"{host} is {shown}" if shown != host else host
     return (
-        f"{where}: an address that is not reachable from everywhere is not sent to. If it should be, the operator of this broker "
-        "lists its network in deliver.allow"
+        f"{where}: an address that is not reachable from everywhere is not sent to. If it should be, the operator of this "
+        "broker lists its network in deliver.allow"
     )
 
 

@@ -76,7 +76,7 @@ def card(
     alert = data["alert"]
     title = _title(data)
     rows = rows_of(data)
-    links = {name: url for name, url in link_rows(data)}
+    links = dict(link_rows(data))
     return Card(title, _text(rows, links), _html(title, rows, links), links, _pictures(alert, light_curve, cutout, sources))
 
 
@@ -158,6 +158,12 @@ def _pictures(
     if place is not None and (cutout or sources):
         stream = str(alert.get("stream") or "")
         found[FINDING_CHART] = finding_chart.draw(
-            place.ra, place.dec, cutout, stream=stream, sources=sources, title=name, note=f"{place.sexagesimal}  (ICRS)  {stream}"
+            place.ra,
+            place.dec,
+            cutout,
+            stream=stream,
+            sources=sources,
+            title=name,
+            note=f"{place.sexagesimal}  (ICRS)  {stream}",
         )
     return found

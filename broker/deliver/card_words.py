@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 __all__ = ["Place", "Row", "brightness", "is_test", "link_rows", "mjd", "name_of", "position", "rows_of", "sexagesimal"]
@@ -101,13 +101,17 @@ def _why(data: Mapping[str, Any]) -> Iterator[Row]:
     maps = [each for each in alert.get("skymaps") or () if each.get("event")]
     for each in sorted(maps, key=lambda one: one["credible_level"] if _is_number(one.get("credible_level")) else 2.0)[:_EVENTS]:
         level, dt = each.get("credible_level"), each.get("dt")
-        told = [f"inside its {math.ceil(level * 1000.0 - 1e-9) / 10.0:g}% region" if _is_number(level) else "no longer in its map"]
+        told = [
+            f"inside its {math.ceil(level * 1000.0 - 1e-9) / 10.0:g}% region" if _is_number(level) else "no longer in its map"
+        ]
         if _is_number(dt):
             told.append(f"{_span(abs(dt))} {'after' if dt >= 0 else 'before'} it")
         yield Row("Event", f"{each['event']}: {', '.join(told)}")
     for name in _sorted_prefixes(found, "sep", lambda name: name.startswith("watchlist.")):
         target = found.get(f"{name}.id")
-        yield Row("Watchlist", f"{name.removeprefix('watchlist.')}: {target or 'a target'} at {_angle(found[f'{name}.sep'] / 3600.0)}")
+        yield Row(
+            "Watchlist", f"{name.removeprefix('watchlist.')}: {target or 'a target'} at {_angle(found[f'{name}.sep'] / 3600.0)}"
+        )
     for name in _sorted_prefixes(found, "sep", lambda name: not name.startswith("watchlist."))[:_CATALOGS]:
         what = str(found.get(f"{name}.name") or found.get(f"{name}.id") or "a source")
         more = [f"z = {found[f'{name}.z']:.4g}"] if _is_number(found.get(f"{name}.z")) else []
@@ -155,7 +159,10 @@ def link_rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if place is not None and not (_is_number(error) and error > 0.1):  # what is wider fits into no picture
         where = quote(f"{place.ra:.6f} {place.dec:+.6f}")
         yield "SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={where}&Radius=30&Radius.unit=arcsec"
-        yield "Legacy Survey", f"https://www.legacysurvey.org/viewer?ra={place.ra:.6f}&dec={place.dec:.6f}&zoom=15&mark={place.ra:.6f},{place.dec:.6f}"
+        yield (
+            "Legacy Survey",
+            f"https://www.legacysurvey.org/viewer?ra={place.ra:.6f}&dec={place.dec:.6f}&zoom=15&mark={place.ra:.6f},{place.dec:.6f}",
+        )
 
 
 def position(alert: Mapping[str, Any]) -> Place | None:
@@ -204,7 +211,7 @@ def _time(value: Any) -> datetime | None:
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -26,6 +27,7 @@ class Sender:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
 
     def ask(self, question: bytes, timeout: float) -> bytes:
         """Answer to a question; empty where sending took longer than `timeout` seconds, or more memory than there is.
@@ -80,7 +82,7 @@ class Sender:
         with theirs:
             # Of a session of its own: Ctrl-C is for us to answer.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "broker.deliver.message_process", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "broker.deliver.message_process", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -18,32 +18,27 @@ import signal
 import socket
 import ssl
 import sys
-import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 import apprise
 from apprise.common import NotifyFormat, OverflowMode
 
-from broker.deliver.addresses import IPNetwork, reachable
-from broker.deliver.message_services import MAIL
+from broker.deliver.addresses import IPNetwork
+from broker.deliver.message_guard import Guard
+from broker.deliver.message_services import MAIL, options_of, service_of
+from broker.errors import UsageError
 
 __all__ = ["main"]
 
-_MEMORY: Final = 1 << 30  # bytes of address space
+_MEMORY: Final = 512 << 20  # bytes of address space
 _FILES: Final = 64 << 20  # bytes of a file that is written
+_MODULES: Final = (str(Path(apprise.__file__).parents[1]), str(Path(__file__).parents[1]))
 _SHORT: Final = 1000  # characters: services that take no more get one message, cut, and not many
-_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
-_PROGRAMS: Final = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork", "os.forkpty", "pty.spawn"})
-_TALKS: Final = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"})
-
-
-class _RefusedError(OSError):
-    """This may not be done."""
 
 
 def main() -> None:
@@ -76,9 +71,10 @@ def _copy(peer: socket.socket) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (_FILES, _FILES))
         tempfile.tempdir = asked["folder"]
         refused: list[str] = []
-        sys.addaudithook(_hook([ip_network(text) for text in asked["allowed"]], asked["folder"], refused))
-        said = [words for url in asked["urls"] for words in _sent(url, asked)]
-        peer.sendall(json.dumps({"ok": not said, "said": [*refused, *said], "refused": bool(refused)}).encode())
+        allowed = [ip_network(text) for text in asked["allowed"]]
+        sys.addaudithook(Guard(allowed, asked["folder"], refused, _MODULES))
+        said = [words for url in asked["urls"] for words in _sent(url, asked, allowed, refused)]
+        peer.sendall(json.dumps({"ok": not said, "said": refused or said, "refused": bool(refused)}).encode())
     finally:
         os._exit(0)
 
@@ -90,22 +86,24 @@ def _read(peer: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def _sent(url: str, asked: dict[str, Any]) -> list[str]:
+def _sent(url: str, asked: dict[str, Any], allowed: Sequence[IPNetwork], refused: list[str]) -> list[str]:
     """What went wrong; nothing where it is sent."""
     asset = apprise.AppriseAsset(
         app_id="Nuncius", app_desc="Nuncius alerts", app_url="", image_url_mask="", image_url_logo="", http_redirects=False,
         async_mode=False, service_timeout=0,
     )  # fmt: skip
-    service: Any = apprise.Apprise.instantiate(url, asset=asset)
-    if service is None:
-        return ["apprise cannot make anything of the address"]
-    options = {name.lower() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    options = options_of(url)
+    try:
+        scheme, service = service_of(url, allowed, asset)
+    except UsageError as error:
+        refused.append(str(error))
+        return ["refused"]
     if "overflow" not in options:
         service.overflow_mode = OverflowMode.SPLIT
     if "inline" not in options and hasattr(service, "inline"):
         service.inline = True  # pictures within a mail and not below it
     service.redirects = False
-    mail = service.schema in MAIL
+    mail = scheme in MAIL
     body, form = (asked["html"], NotifyFormat.HTML) if mail else (asked["text"], NotifyFormat.TEXT)
     room = int(service.body_maxlen or 0) - (len(asked["title"]) + 4 if not service.title_maxlen else 0)
     if not mail and 0 < room < _SHORT:
@@ -128,60 +126,6 @@ def _cut(text: str, most: int) -> str:
             break
         kept += line + "\n"
     return kept.rstrip() or text[:most]
-
-
-def _hook(allowed: Sequence[IPNetwork], folder: str, refused: list[str]) -> Callable[[str, tuple[Any, ...]], None]:
-    """What Python asks before it does something; it is given no way back, so it is for a process that ends."""
-    paths = sysconfig.get_paths()
-    readable = tuple(
-        {
-            os.path.realpath(each) + os.sep
-            for each in (folder, sys.prefix, sys.base_prefix, *paths.values(), *filter(None, sys.path), "/usr/share", "/etc/ssl", "/usr/lib/ssl")
-        }
-    )
-    single = {os.devnull, "/dev/urandom", "/etc/localtime", "/etc/resolv.conf", "/etc/hosts", *mimetypes.knownfiles}
-    single |= {value for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE") if (value := os.environ.get(name))}
-    writable = os.path.realpath(folder) + os.sep
-
-    def no(why: str) -> None:
-        refused.append(why)
-        raise _RefusedError(why)
-
-    def talks(address: Any) -> None:
-        host = address[0] if isinstance(address, tuple) and address else None
-        try:
-            where = ip_address(host) if isinstance(host, str) else None
-        except ValueError:
-            where = None
-        if where is None:
-            no("a connection to what is no address is refused")
-        elif not reachable(where, allowed):
-            no(
-                f"{where}: an address that is not reachable from everywhere is not sent to. If it should be, the operator of this "
-                "broker lists its network in deliver.allow"
-            )
-
-    def opens(path: Any, flags: Any) -> None:
-        if not isinstance(path, str | bytes):
-            return
-        real = os.path.realpath(os.fsdecode(path))
-        writes = bool(flags & _WRITES) if isinstance(flags, int) else False
-        if writes and not real.startswith(writable) and real != os.devnull:
-            raise _RefusedError(f"{real} may not be written")
-        if not writes and not real.startswith(readable) and os.fsdecode(path) not in single and real not in single:
-            raise _RefusedError(f"{real} may not be read")
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in _TALKS:
-            if event == "socket.bind" or (event == "socket.sendmsg" and args[1] is None):
-                return
-            talks(args[1])
-        elif event == "open":
-            opens(args[0], args[2])
-        elif event in _PROGRAMS:
-            no("starting programs is refused")
-
-    return hook
 
 
 if __name__ == "__main__":

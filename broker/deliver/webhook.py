@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Self
 
 import httpcore
 import httpx
@@ -45,14 +45,15 @@ def new_secret() -> str:
 
 
 def check_secret(secret: str) -> None:
-    """Refuse what is no secret of Standard Webhooks: ``whsec_`` and 24 to 64 bytes in base64; two, with a space between, while
-    a receiver changes from one to the next.
+    """Refuse what is no secret of Standard Webhooks: ``whsec_`` and 24 to 64 bytes in base64.
+
+    Two with a space between them are good, too, for a receiver that changes from one to the next.
 
     Raises
     ------
     UsageError
         It is none; the secret itself is not told.
-    """  # noqa: D205 - one sentence
+    """
     parts = secret.split(" ")
     if not 1 <= len(parts) <= 2:
         raise UsageError("one secret, or two with a space between: the new one and the old")
@@ -92,7 +93,7 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - of httpcore's interface
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - of httpcore's interface
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
@@ -145,7 +146,7 @@ class Webhooks:
         )
         self._open = AsyncExitStack()
 
-    async def __aenter__(self) -> Webhooks:
+    async def __aenter__(self) -> Self:
         await self._open.enter_async_context(self._pool)
         return self
 
@@ -202,8 +203,11 @@ def _outcome(status: int, headers: Sequence[tuple[bytes, bytes]], said: bytes, n
         return Outcome(False, status, f"answered {told}: it wants no more", again=False)
     if 300 <= status < 400:
         where = printable(fields.get(b"location", ""))
-        return Outcome(False, status, f"answered {told}{' to ' + where if where else ''}: subscribe the address itself, as "
-                       "redirects are not followed")
+        return Outcome(
+            False,
+            status,
+            f"answered {told}{' to ' + where if where else ''}: subscribe the address itself, as redirects are not followed",
+        )
     text = printable(said.decode("utf-8", "replace"))
     waits = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
     wait = _wait(fields.get(b"retry-after", ""), now) if waits else None

@@ -82,26 +82,27 @@ def read_cutout(data: bytes, ra: float | None = None, dec: float | None = None, 
     UsageError
         There is no image that can be drawn.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # survey cutouts are rarely clean FITS; what can be shown is shown
-            with fits.open(io.BytesIO(_unpacked(data)), memmap=False) as hdus:
+    data = _unpacked(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # survey cutouts are rarely clean FITS; what can be shown is shown
+        try:
+            with fits.open(io.BytesIO(data), memmap=False) as hdus:
                 images = (hdu for hdu in hdus if getattr(hdu, "is_image", False) and hdu.data is not None)
-                found = next(((np.asarray(hdu.data), hdu.header) for hdu in images), None)
-            if found is None or found[0].ndim < 2 or max(found[0].shape[-2:]) > _LARGEST or found[0].size == 0:
-                raise UsageError("the cutout holds no image that can be drawn")
-            image, header = found
-            pixels = image.astype(np.float64).reshape(-1, *image.shape[-2:])[0]
+                image, header = next(((np.asarray(hdu.data), hdu.header) for hdu in images), (np.empty(0), fits.Header()))
+        except Exception as error:  # astropy raises whatever it stumbles over
+            message = f"the cutout is not FITS that can be read ({type(error).__name__})"
+            raise UsageError(message) from error
+        if image.ndim < 2 or max(image.shape[-2:]) > _LARGEST or image.size == 0:
+            raise UsageError("the cutout holds no image that can be drawn")
+        pixels = image.astype(np.float64).reshape(-1, *image.shape[-2:])[0]
+        try:
             wcs, bent = _wcs(header)
-            sky, place = _sky(wcs, ra, dec, pixels.shape) if wcs is not None else (_assumed(geometry), None)
-            if bent:  # by more than a few pixels across a chip
-                place = None
-    except UsageError:
-        raise
-    except Exception as error:  # astropy raises whatever it stumbles over
-        message = f"the cutout is not FITS that can be read ({type(error).__name__})"
-        raise UsageError(message) from error
-    return Cutout(pixels, place or ((pixels.shape[1] - 1) / 2.0, (pixels.shape[0] - 1) / 2.0), sky)
+            sky, place = (None, None) if wcs is None else _sky(wcs, ra, dec, pixels.shape)
+        except Exception:  # noqa: BLE001 - the same: then nobody says how it lies
+            sky, place, bent = None, None, False
+    middle = ((pixels.shape[1] - 1) / 2.0, (pixels.shape[0] - 1) / 2.0)
+    # What a bent projection leaves out moves a source by more than a few pixels across a chip, and turns nothing by much.
+    return Cutout(pixels, middle if place is None or bent else place, _assumed(geometry) if sky is None else sky)
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -116,12 +117,15 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _wcs(header: fits.Header) -> tuple[WCS | None, bool]:
-    """The linear part of what a header says, and whether there is more to it: distortions matter over a chip, not over a cutout,
-    and are often badly written.
-    """  # noqa: D205 - one sentence
+    """Take the linear part of what a header says, and tell whether there is more to it.
+
+    Distortions matter over a chip, not over a cutout, and are often badly written.
+    """
     kept = fits.Header()
     for name in header:
-        if name.startswith(("CTYPE", "CRVAL", "CRPIX", "CDELT", "CD1_", "CD2_", "PC1_", "PC2_", "CUNIT", "CROTA", "NAXIS", "RADE")):
+        if name.startswith(
+            ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CD1_", "CD2_", "PC1_", "PC2_", "CUNIT", "CROTA", "NAXIS", "RADE")
+        ):
             kept[name] = header[name]
     bent = any(name.startswith(("PV1_", "PV2_", "A_ORDER", "CPDIS", "D2IM")) for name in header)
     if "CTYPE1" not in kept and "CRVAL1" in kept and "PC1_1" in kept:  # LSST's, which are tangential

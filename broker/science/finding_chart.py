@@ -87,7 +87,7 @@ def draw(
     axes = figure.add_axes((0.03, 0.075, 0.94, 0.94 * 6.0 / 6.6))
     axes.set_xticks([])
     axes.set_yticks([])
-    half, known = _image(axes, ra, dec, cutout, stream, field)
+    half, known = _image(axes, ra, dec, cutout, stream=stream, field=field)
     axes.set_xlim(half, -half)  # east to the left
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")
@@ -105,7 +105,7 @@ def draw(
     return out.getvalue()
 
 
-def _image(axes: Any, ra: float, dec: float, data: bytes | None, stream: str, field: float) -> tuple[float, bool]:
+def _image(axes: Any, ra: float, dec: float, data: bytes | None, *, stream: str, field: float) -> tuple[float, bool]:
     """Draw a cutout; half the width of the picture, and whether that is in arcseconds (else in pixels)."""
     if not data:
         return field, True
@@ -185,7 +185,7 @@ def _cross_hair(axes: Any, half: float) -> None:
 
 def _compass(axes: Any, half: float, ink: _Ink) -> None:
     root, length = (-0.86 * half, -0.9 * half), 0.2 * half
-    arrow = {"arrowstyle": "-|>", "color": ink.colour, "linewidth": 1.6, "shrinkA": 0.0, "shrinkB": 0.0, "path_effects": ink.edge()}
+    arrow = {"arrowstyle": "-|>", "color": ink.colour, "lw": 1.6, "shrinkA": 0.0, "shrinkB": 0.0, "path_effects": ink.edge()}
     for name, east, north in (("N", 0.0, length), ("E", length, 0.0)):
         tip = (root[0] + east, root[1] + north)
         axes.annotate("", tip, root, arrowprops=arrow, zorder=6)

@@ -46,6 +46,15 @@ BANDS: Final = {
 """By name, from blue to red within a survey's set; the same as on the pages."""
 
 OTHER: Final = Look("#4a5670", "X")
+_COLUMNS: Final = {
+    "time": pl.Float64,
+    "mag": pl.Float64,
+    "mag_err": pl.Float64,
+    "limit": pl.Float64,
+    "band": pl.String,
+    "kind": pl.String,
+    "positive": pl.Boolean,
+}
 _ORDER: Final = {name: number for number, name in enumerate(BANDS)}
 _EPOCH: Final = 40_587.0  # MJD of 1970-01-01
 _WORST: Final = 1.0  # magnitudes of error that are drawn at most
@@ -70,17 +79,16 @@ def draw(curve: pl.DataFrame, *, title: str = "", now: float | None = None) -> b
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(8.0, 4.8), dpi=120, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8.0, 4.8), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    axes = figure.add_axes((0.09, 0.115, 0.725, 0.715))  # set: to have it found out takes as long as the drawing
     for band in sorted(points["band"].unique().to_list(), key=lambda name: (_ORDER.get(name, 99), name)):
         _band(axes, band, points.filter(pl.col("band") == band))
     _ring(axes, points, now)
     _meanings(axes, points)
     _scales(axes, points)
     if title:
-        axes.set_title(title.replace("$", r"\$"), fontsize=12, fontweight="bold", loc="left")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
+        figure.text(0.02, 0.965, title.replace("$", r"\$"), fontsize=12, fontweight="bold", va="center")
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "Nuncius"})
     return out.getvalue()
@@ -88,28 +96,22 @@ def draw(curve: pl.DataFrame, *, title: str = "", now: float | None = None) -> b
 
 def _points(curve: pl.DataFrame) -> pl.DataFrame:
     """What can be drawn: ``time``, ``mag``, ``mag_err``, ``band``, ``kind``, ``positive``."""
-    schema = {"time": pl.Float64, "mag": pl.Float64, "mag_err": pl.Float64, "limit": pl.Float64, "band": pl.String, "kind": pl.String}
     if "time" not in curve.columns:
-        return pl.DataFrame(schema={**schema, "positive": pl.Boolean})
+        return pl.DataFrame(schema=_COLUMNS)
     frame = curve.select(
-        *(
-            (pl.col(name).cast(kind) if name in curve.columns else pl.lit(None, dtype=kind)).alias(name)
-            for name, kind in schema.items()
-        ),
-        (pl.col("positive") if "positive" in curve.columns else pl.lit(True)).cast(pl.Boolean).fill_null(value=True).alias("positive"),  # noqa: FBT003
-    ).with_columns(pl.col("kind").fill_null("detection"), pl.col("band").fill_null("?"))
+        (pl.col(name) if name in curve.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in _COLUMNS.items()
+    ).with_columns(
+        pl.col("kind").fill_null("detection"), pl.col("band").fill_null("?"), pl.col("positive").fill_null(value=True)
+    )
     value = pl.when(pl.col("kind") == "limit").then(pl.coalesce("limit", "mag")).otherwise(pl.col("mag"))
-    return frame.with_columns(value.alias("mag")).filter(pl.col("time").is_finite() & pl.col("mag").is_finite()).sort("time").tail(_MOST)
+    drawn = frame.with_columns(value.alias("mag")).filter(pl.col("time").is_finite() & pl.col("mag").is_finite())
+    return drawn.sort("time").tail(_MOST)
 
 
 def _band(axes: Any, band: str, points: pl.DataFrame) -> None:
     look = BANDS.get(band, OTHER)
     shown = False
-    for kind, positive in (("detection", True), ("detection", False), ("forced", True), ("forced", False), ("limit", True)):
-        wanted = (pl.col("kind") == kind) & ((pl.col("positive") == positive) if kind != "limit" else pl.lit(True))  # noqa: FBT003
-        rows = points.filter(wanted)
-        if rows.is_empty():
-            continue
+    for (kind, positive), rows in points.partition_by("kind", "positive", as_dict=True, maintain_order=True).items():
         time, mag = rows["time"].to_numpy(), rows["mag"].to_numpy()
         if kind == "limit":
             axes.plot(time, mag, linestyle="none", marker=_caret(), markersize=7, color=look.colour, alpha=0.55)
@@ -170,7 +172,7 @@ def _meanings(axes: Any, points: pl.DataFrame) -> None:
 
 def _scales(axes: Any, points: pl.DataFrame) -> None:
     """Magnitudes upside down; days below, dates above; room for what is drawn and for no outlier's error."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+    import matplotlib.dates  # noqa: PLC0415
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     time, mag = points["time"].to_numpy(), points["mag"].to_numpy()
@@ -184,12 +186,14 @@ def _scales(axes: Any, points: pl.DataFrame) -> None:
     axes.set_ylabel("magnitude")
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))  # two digits after the point at most
     axes.grid(color="#d5dbe3", linewidth=0.6)
     axes.set_axisbelow(True)
     dates = axes.secondary_xaxis("top", functions=(lambda mjd: mjd - _EPOCH, lambda day: day + _EPOCH))
-    locator = AutoDateLocator(minticks=3, maxticks=6)
+    made: Any = matplotlib.dates  # has no types
+    locator = made.AutoDateLocator(minticks=3, maxticks=6)
     dates.xaxis.set_major_locator(locator)
-    dates.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=True))
+    dates.xaxis.set_major_formatter(made.ConciseDateFormatter(locator, show_offset=True))
     dates.set_xlabel("date (UTC)")
     handles, _ = axes.get_legend_handles_labels()
     if handles:
