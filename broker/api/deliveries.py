@@ -14,7 +14,7 @@ from broker.api.auth import Asks, Principal
 from broker.api.models import Utc
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
-from broker.api.subscribers import seen
+from broker.api.subscribers import reads, seen
 from broker.errors import NotFoundError
 from broker.store import deliveries as stored
 from broker.store.deliveries import Change, State
@@ -82,7 +82,7 @@ def router(services: Services) -> APIRouter:
         """Deliveries of one's own subscriptions, the newest first; `state=failed` has those that were given up."""
         if subscription is not None:
             seen(services, asks, subscription)
-        if asks.user is None and not asks.admin:
+        if not reads(asks):
             return DeliveryList(items=[])
         owner = None if asks.admin else asks.user
         page = stored.listing(services.store, state=state, subscription=subscription, owner=owner, limit=limit, after=cursor)

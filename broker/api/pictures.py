@@ -31,9 +31,9 @@ def router(services: Services) -> APIRouter:
     def light_curve(alert_id: AlertId) -> Response:
         """A picture of the light curve of an alert's object, as cards have it; the alert's own point has a ring."""
         alert = stored.get(services.store, alert_id)
-        object_id = alert["object_id"]
+        object_id, now = alert["object_id"], _mjd(alert["time"])
         with drawing:
-            image = object_id and lightcurve_plot.draw(services.light_curve(object_id), title=object_id, now=_mjd(alert["time"]))
+            image = object_id and lightcurve_plot.draw(services.light_curve(object_id), title=object_id, now=now)
         if not image:
             raise NotFoundError(f"alert {alert_id!r} has no light curve: its object has no measurement with a magnitude")
         return Response(image, media_type="image/png", headers=_KEEP)

@@ -6,8 +6,14 @@ from broker.api.principal import Principal, may_see
 from broker.api.services import Services
 from broker.errors import NotFoundError
 from broker.store import subscriptions
+from broker.store.tokens import READ
 
-__all__ = ["seen"]
+__all__ = ["reads", "seen"]
+
+
+def reads(asks: Principal) -> bool:
+    """Whether somebody sees any: nobody's are administrators', and what is public has no part in it."""
+    return asks.admin or (asks.user is not None and READ in asks.scopes)
 
 
 def seen(services: Services, asks: Principal, ident: str, *, change: bool = False) -> subscriptions.Subscription:

@@ -15,9 +15,9 @@ from broker.api.models import Utc
 from broker.api.principal import ForbiddenError
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
-from broker.api.subscribers import seen
+from broker.api.subscribers import reads, seen
 from broker.api.subscribing import Made
-from broker.errors import NotFoundError
+from broker.errors import NotFoundError, UsageError
 from broker.store import deliveries, filters
 from broker.store import subscriptions as stored
 from broker.store.subscriptions import Channel, Quiet, Updates, quiet_of
@@ -49,7 +49,7 @@ class Addresses(_Exact):
 
     urls: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=2_000)]],
-        Field(min_length=1, max_length=20, examples=[["mailto://example.org?to=hypatia@example.org"]]),
+        Field(min_length=1, max_length=20, examples=[["mailtos://user:password@example.org?to=hypatia@example.org"]]),
     ]
 
 
@@ -182,14 +182,13 @@ def _reading(routes: APIRouter, services: Services) -> None:
     @routes.get("")
     def subscriptions(asks: Asks) -> SubscriptionList:
         """One's own subscriptions; administrators have all."""
-        if asks.user is None and not asks.admin:
+        if not reads(asks):
             return SubscriptionList(items=[])
         found = stored.listing(services.store, None if asks.admin else asks.user)
         counts = deliveries.counts(services.store) if asks.admin else {}
         for one in () if asks.admin else found:
             counts |= deliveries.counts(services.store, one.id)
-        items = [_shown(services, one, counts) for one in found if may_see(asks, one.owner, None, "private")]
-        return SubscriptionList(items=items)
+        return SubscriptionList(items=[_shown(services, one, counts) for one in found])
 
     @routes.get("/{ident}")
     def one(ident: Ident, asks: Asks) -> Subscription:
@@ -232,7 +231,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
         if wanted.target is not None:
             _reader(services, asks, wanted.target)
         if wanted.secret is not None and found.channel != "webhook":
-            raise ForbiddenError(f"subscription {ident!r} is to a {found.channel}: only webhooks are signed")
+            raise UsageError(f"subscription {ident!r} is to a {found.channel}: only webhooks are signed")
         return _made(services, services.subscribing.change(ident, asked), secret=wanted.secret is not None)
 
     @routes.delete("/{ident}", status_code=204)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import numpy as np
+import polars as pl
 
 from broker.science.finding_chart import Source
 from broker.store import catalogs
@@ -17,7 +17,10 @@ __all__ = ["FIELD", "neighbours"]
 FIELD: Final = 120.0 * math.sqrt(2) / 3600  # degrees to the corners of the largest chart, whose sides are 2 arcminutes away
 _MOST: Final = 150  # of each catalogue, the nearest first
 # Names that columns of tables have, the catalogues' own of ours first; compared without regard to case.
-_MAGNITUDES: Final = ("phot_g_mean_mag", "mag", "g_mag", "v_mag", "b_mag", "r_mag", "k_mag", "gmag", "vmag", "bmag", "rmag", "kmag")
+_MAGNITUDES: Final = (
+    *("phot_g_mean_mag", "mag", "g_mag", "v_mag", "b_mag", "r_mag", "k_mag"),
+    *("gmag", "vmag", "bmag", "rmag", "kmag"),
+)
 
 
 def neighbours(parts: Parts, ra: float, dec: float, radius: float = FIELD) -> list[Source]:
@@ -33,12 +36,9 @@ def neighbours(parts: Parts, ra: float, dec: float, radius: float = FIELD) -> li
 
 def _of(catalog: Catalog, ra: float, dec: float, radius: float) -> list[Source]:
     rows = catalogs.near(catalog, ra, dec, radius)[0][:_MOST]
-    lower = {name.lower(): name for name in catalog.columns}
-    name = next((lower[each] for each in _MAGNITUDES if each in lower), None)
-    mags: list[Any] = catalog.columns[name][rows].tolist() if name else [None] * len(rows)
-    places = zip(catalog.ident[rows].tolist(), catalog.ra[rows].tolist(), catalog.dec[rows].tolist(), mags, strict=True)
-    return [Source(catalog.name, str(ident), ra, dec, _finite(mag)) for ident, ra, dec, mag in places]
-
-
-def _finite(mag: Any) -> float | None:
-    return float(mag) if isinstance(mag, int | float) and np.isfinite(mag) else None
+    found = catalogs.take(catalog, rows)
+    lower = {name.lower(): name for name in found.columns}
+    name = next((lower[each] for each in _MAGNITUDES if each in lower and found[lower[each]].dtype.is_numeric()), None)
+    mags: list[Any] = found[name].cast(pl.Float64).fill_nan(None).to_list() if name else [None] * len(rows)
+    places = zip(found["id"].to_list(), catalog.ra[rows].tolist(), catalog.dec[rows].tolist(), mags, strict=True)
+    return [Source(catalog.name, ident or "", ra, dec, mag) for ident, ra, dec, mag in places]

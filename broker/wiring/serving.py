@@ -54,7 +54,7 @@ from broker.wiring.parts import Parts
 from broker.wiring.published import subjects
 from broker.wiring.subscribing import subscribing
 
-__all__ = ["LONGEST_MESSAGE", "listen", "serve", "services", "up"]
+__all__ = ["LONGEST_MESSAGE", "STUCK_SECONDS", "listen", "serve", "services", "up"]
 
 log = get_logger(__name__)
 

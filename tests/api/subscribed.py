@@ -76,7 +76,7 @@ def pending(store: Store, subscription: str, *alerts: str, received: int | None 
         for number, alert in enumerate(alerts)
     ]
     with transaction(store) as conn:
-        delivery_intake.write(conn, rows)
+        delivery_intake.write(conn, rows, "tests")
     return [row.id for row in rows]
 
 

@@ -96,7 +96,7 @@ def test_what_was_skipped_stays_so(client: httpx.Client, parts: Parts, ident: st
     at = now()
     row = delivery_intake.Made(ident, "bright", "1", "ztf:30", "o", "match", None, None, "", at, at, at, deliveries.SKIPPED)
     with transaction(parts.store) as conn:
-        delivery_intake.write(conn, [row])
+        delivery_intake.write(conn, [row], "tests")
     assert client.get(f"{API}/deliveries/{row.id}").json()["data"] is None
     assert client.post(f"{API}/deliveries/{row.id}/replay").status_code == 409
 

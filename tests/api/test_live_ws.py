@@ -129,16 +129,16 @@ def test_one_filter_only(url: str, here: World) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_who_drops_and_comes_back_misses_nothing_and_sees_nothing_twice(here: World, kind: str, seed: int) -> None:
     chance = random.Random(f"{kind} {seed}")
     names = ["bright-transient", f"wide-{kind}-{seed}"]
     here.log.create_topic(matched(names[1]), TopicSpec(partitions=3))
     first = 10_000 * seed + (5_000 if kind == "ws" else 0)
-    wanted = [f"ztf:{BIG + number}" for number in range(first, first + 150)]
+    wanted = [f"ztf:{BIG + number}" for number in range(first, first + 120)]
 
     def publish() -> None:
-        for number in range(first, first + 150):
+        for number in range(first, first + 120):
             here.publish(survey_alert(number), names[number % 2])
             time.sleep(chance.random() * 0.02)
 
@@ -168,9 +168,9 @@ def test_who_drops_and_comes_back_misses_nothing_and_sees_nothing_twice(here: Wo
 def test_a_connection_cut_off_is_taken_up(here: World) -> None:
     with served(broken(here, live_readers=1)) as url:
         for number in range(3):
-            client = opened(url, last=None)
-            last = next(messages(client)).id
-            client.socket.shutdown(socket.SHUT_RDWR)  # no closing handshake
+            with opened(url) as client:
+                last = next(messages(client)).id
+                client.socket.shutdown(socket.SHUT_RDWR)  # no closing handshake
             here.publish(survey_alert(800 + number))
             until = time.monotonic() + 30
             while True:  # the one seat is free as soon as the server has noticed
@@ -219,8 +219,8 @@ def test_what_readers_send_is_taken_in(url: str, here: World) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/live", "/api/v1/alerts", "/static/js/live.js", "/api/v1/live/ws/x", "/"])
 def test_there_is_no_other_way_in(url: str, path: str) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        connect(url.replace("http", "ws", 1) + path, proxy=None)
+    with pytest.raises(InvalidStatus) as refused, connect(url.replace("http", "ws", 1) + path, proxy=None):
+        pass
     assert refused.value.response.status_code == 404
 
 
@@ -277,25 +277,26 @@ def seat(url: str) -> bool:
         return next(messages(client)).kind == "ready"
 
 
-class TestWhereAccountsAreRequired:
-    @pytest.fixture(scope="class")
-    def people(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-        with world(tmp_path_factory.mktemp("people")) as made:
-            populate(made.store)
-            owners = {PRIVATE: Thing("hypatia", None, "private")}
-            yield replace(made, services=replace(made.services, filter_owners=lambda: owners, heartbeat=0.2, introduction=2.0))
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("people")) as made:
+        populate(made.store)
+        owners = {PRIVATE: Thing("hypatia", None, "private")}
+        yield replace(made, services=replace(made.services, filter_owners=lambda: owners, heartbeat=0.2, introduction=2.0))
 
+
+class TestWhereAccountsAreRequired:
     @staticmethod
     def url(client: httpx.Client) -> str:
         return str(client.base_url).rstrip("/")
 
-    def test_the_first_message_says_who(self, people: World) -> None:
-        secret, _ = tokens.make(people.store, "hypatia", ["read"])
-        with asked(people.services, CLOSED) as client, opened(self.url(client)) as reader:
+    def test_the_first_message_says_who(self, there: World) -> None:
+        secret, _ = tokens.make(there.store, "hypatia", ["read"])
+        with asked(there.services, CLOSED) as client, opened(self.url(client)) as reader:
             reader.send(json.dumps({"token": secret}))
             found = messages(reader)
             assert next(found).kind == "ready"
-            people.publish(survey_alert(600), PRIVATE)
+            there.publish(survey_alert(600), PRIVATE)
             assert next(found).alert == f"ztf:{BIG + 600}"
 
     @pytest.mark.parametrize(
@@ -311,101 +312,114 @@ class TestWhereAccountsAreRequired:
             (b"\x00", 400),
         ],
     )
-    def test_who_does_not_say_so_is_not_told_anything(self, people: World, first: str | bytes | None, status: int) -> None:
-        with asked(people.services, CLOSED) as client, opened(self.url(client)) as reader:
+    def test_who_does_not_say_so_is_not_told_anything(self, there: World, first: str | bytes | None, status: int) -> None:
+        with asked(there.services, CLOSED) as client, opened(self.url(client)) as reader:
             if first is not None:
                 reader.send(first)
             problem, code = ended(reader)
         assert (problem["status"], code) == (status, 4000 + status)
 
-    def test_a_token_that_may_not_read(self, people: World) -> None:
-        writer, _ = tokens.make(people.store, "hypatia", ["write:filters"])
-        with asked(people.services, CLOSED) as client:
+    def test_a_token_that_may_not_read(self, there: World) -> None:
+        writer, _ = tokens.make(there.store, "hypatia", ["write:filters"])
+        with asked(there.services, CLOSED) as client:
             with opened(self.url(client)) as reader:
                 reader.send(json.dumps({"token": writer}))
                 assert ended(reader)[1] == 4403
-            with pytest.raises(InvalidStatus) as refused:
-                opened(self.url(client), additional_headers={"Authorization": f"Bearer {writer}"})
+            with (
+                pytest.raises(InvalidStatus) as refused,
+                opened(self.url(client), additional_headers={"Authorization": f"Bearer {writer}"}),
+            ):
+                pass
             assert refused.value.response.status_code == 403
 
-    def test_a_token_in_the_header(self, people: World) -> None:
-        with asked(people.services, CLOSED) as client:
-            good = bearer(people.store, "hypatia", "read")
+    def test_a_token_in_the_header(self, there: World) -> None:
+        with asked(there.services, CLOSED) as client:
+            good = bearer(there.store, "hypatia", "read")
             with reading(self.url(client), additional_headers=good) as found:
-                people.publish(survey_alert(610), PRIVATE)
+                there.publish(survey_alert(610), PRIVATE)
                 assert next(found).alert == f"ztf:{BIG + 610}"
             for wrong in ("Bearer x", "Bearer ncs_" + "0" * 12 + "_" + "0" * 64):
-                with pytest.raises(InvalidStatus) as refused:
-                    opened(self.url(client), additional_headers={"Authorization": wrong})
+                with (
+                    pytest.raises(InvalidStatus) as refused,
+                    opened(self.url(client), additional_headers={"Authorization": wrong}),
+                ):
+                    pass
                 response = refused.value.response
                 assert response.status_code == 401
                 assert json.loads(response.body)["type"] == "urn:nuncius:problem:unauthenticated"
 
-    def test_nobody_is_told_what_is_public(self, people: World) -> None:
-        with asked(people.services, Auth(required=True)) as client:
+    def test_nobody_is_told_what_is_public(self, there: World) -> None:
+        with asked(there.services, Auth(required=True)) as client:
             for first in ("{}", None):
                 with opened(self.url(client)) as reader:
                     if first is not None:
                         reader.send(first)
                     found = messages(reader)
                     assert next(found).kind == "ready"
-                    people.publish(survey_alert(620), PRIVATE)
-                    people.publish(survey_alert(621))
+                    there.publish(survey_alert(620), PRIVATE)
+                    there.publish(survey_alert(621))
                     assert next(found).alert == f"ztf:{BIG + 621}"
             with opened(self.url(client), f"filter={PRIVATE}") as reader:
                 reader.send("{}")
                 assert ended(reader)[1] == 4404
 
-    def test_a_token_that_comes_late_is_not_passed_over(self, people: World) -> None:
-        secret, _ = tokens.make(people.store, "hypatia", ["read"])
-        with asked(people.services, Auth(required=True)) as client, opened(self.url(client)) as reader:
+    def test_a_token_that_comes_late_is_not_passed_over(self, there: World) -> None:
+        secret, _ = tokens.make(there.store, "hypatia", ["read"])
+        with asked(there.services, Auth(required=True)) as client, opened(self.url(client)) as reader:
             reader.send("{}")
             found = messages(reader)
             assert next(found).kind == "ready"
             reader.send(json.dumps({"token": secret}))
             assert next(found).data["status"] == 401
 
-    def test_a_token_revoked_ends_a_quiet_stream(self, people: World) -> None:
+    def test_a_token_revoked_ends_a_quiet_stream(self, there: World) -> None:
         for how in ("header", "message"):
-            secret, token = tokens.make(people.store, "hypatia", ["read"])
+            secret, token = tokens.make(there.store, "hypatia", ["read"])
             header = {"additional_headers": {"Authorization": f"Bearer {secret}"}} if how == "header" else {}
-            with asked(people.services, CLOSED) as client, opened(self.url(client), **header) as reader:
+            with asked(there.services, CLOSED) as client, opened(self.url(client), **header) as reader:
                 if how == "message":
                     reader.send(json.dumps({"token": secret}))
                 assert next(messages(reader)).kind == "ready"
-                tokens.revoke(people.store, token.id)
+                tokens.revoke(there.store, token.id)
                 problem, code = ended(reader)
             assert (problem["status"], code) == (401, 4401)
 
-    def test_an_account_disabled_ends_it_too(self, people: World) -> None:
-        with asked(people.services, CLOSED) as client:
-            with opened(self.url(client), additional_headers=bearer(people.store, "theon", "read")) as reader:
+    def test_an_account_disabled_ends_it_too(self, there: World) -> None:
+        with asked(there.services, CLOSED) as client:
+            with opened(self.url(client), additional_headers=bearer(there.store, "theon", "read")) as reader:
                 assert next(messages(reader)).kind == "ready"
-                people_disabled(people, True)
+                people_disabled(there, True)
                 assert ended(reader)[1] == 4401
-            people_disabled(people, False)
+            people_disabled(there, False)
 
-    def test_a_log_in_is_good_from_our_own_pages_alone(self, people: World) -> None:
-        with asked(people.services, CLOSED) as client:
+    def test_a_log_in_is_good_from_our_own_pages_alone(self, there: World) -> None:
+        with asked(there.services, CLOSED) as client:
             log_in(client, "hypatia")
             cookie = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
             ours = origin(client)["Origin"]
             with reading(self.url(client), additional_headers=cookie, origin=ours) as found:
-                people.publish(survey_alert(630), PRIVATE)
+                there.publish(survey_alert(630), PRIVATE)
                 assert next(found).alert == f"ztf:{BIG + 630}"
             for stranger in ("https://evil.example", "null", "http://127.0.0.1:1", None):
-                with pytest.raises(InvalidStatus) as refused:
-                    opened(self.url(client), additional_headers=cookie, origin=stranger)
+                with (
+                    pytest.raises(InvalidStatus) as refused,
+                    opened(self.url(client), additional_headers=cookie, origin=stranger),
+                ):
+                    pass
                 assert refused.value.response.status_code == 403
             with opened(self.url(client), additional_headers=cookie, origin=ours) as reader:
                 assert next(messages(reader)).kind == "ready"
                 client.delete("/api/v1/session", headers=origin(client))
                 assert ended(reader)[1] == 4401
 
-    def test_pages_of_others_read_nothing(self, people: World) -> None:
+    def test_pages_of_others_read_nothing(self, there: World) -> None:
         for auth in (Auth(), Auth(required=True), CLOSED):
-            with asked(people.services, auth) as client, pytest.raises(InvalidStatus) as refused:
-                opened(self.url(client), origin="https://evil.example")
+            with (
+                asked(there.services, auth) as client,
+                pytest.raises(InvalidStatus) as refused,
+                opened(self.url(client), origin="https://evil.example"),
+            ):
+                pass
             assert refused.value.response.status_code == 403
 
 

@@ -28,7 +28,10 @@ from tests.browser.opening import opened
 from tests.browser.test_pages import CONTRAST
 from tests.browser.test_people import log_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),  # apprise asks for it
+]
 
 HOSTILE = "<img src=x onerror=window.hit=1>"
 START = datetime(2026, 8, 1, 4, tzinfo=UTC)
@@ -119,9 +122,7 @@ def subscribe(page: Page, address: str, **more: str) -> None:
     page.get_by_role("button", name="Subscribe", exact=True).click()
 
 
-def test_from_an_address_to_deliveries_that_fail_and_are_sent_again(
-    browser: Browser, parts: Parts, receiver: Receiver
-) -> None:
+def test_from_an_address_to_deliveries_that_fail_and_are_sent_again(browser: Browser, parts: Parts, receiver: Receiver) -> None:
     with page_of(browser, parts) as (_, page), delivering(parts):
         expect(page.locator("#no-subscriptions")).to_be_visible()
         subscribe(page, receiver.url, note=HOSTILE)
