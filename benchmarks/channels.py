@@ -12,10 +12,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import confluent_kafka
 from websockets.sync.client import connect
@@ -26,7 +26,7 @@ from consumers import subscribe
 
 __all__ = ["CHANNELS", "EVERYTHING", "SOME", "Channel", "Site", "matched_records", "running"]
 
-EVERYTHING, SOME = "everything", "one_in_a_hundred"
+EVERYTHING, SOME = "everything", "one_in_64"
 _ALERT = re.compile(r"ztf(?::|%3A)(\w+)")
 _ACK = pack(transport(Transport("ack", "ivo://nuncius/matches#0", "ivo://reader")))
 _HELLO = pack(transport(Transport("authenticate", "ivo://nuncius", "ivo://reader")))
@@ -77,7 +77,6 @@ class Channel:
     parts: tuple[str, ...]
     open: Callable[[Site], Any]
     filter: str = EVERYTHING
-    told: Times = field(default_factory=dict)
 
 
 @contextmanager
@@ -125,10 +124,11 @@ def _reading(loop: Callable[[Times, threading.Event], None]) -> Iterator[Times]:
 
 
 @contextmanager
-def matched_records(site: Site) -> Iterator[Times]:
-    """The limit: when a bare consumer of committed records has the ``matched.*`` record."""
+def matched_records(site: Site) -> Iterator[Mapping[str, Times]]:
+    """The limit: when a bare consumer of committed records has the ``matched.*`` record, by filter."""
+    found: dict[str, Times] = {EVERYTHING: {}, SOME: {}}
 
-    def loop(times: Times, stop: threading.Event) -> None:
+    def loop(_: Times, stop: threading.Event) -> None:
         consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": site.kafka,
@@ -138,16 +138,17 @@ def matched_records(site: Site) -> Iterator[Times]:
                 "fetch.wait.max.ms": 50,
             }
         )
-        consumer.subscribe([topics.matched(EVERYTHING)])
+        consumer.subscribe([topics.matched(name) for name in found])
         while not stop.is_set():
             for message in consumer.consume(500, 0.2):
                 if message.error() is None:
-                    headers: Any = message.headers() or ()
-                    times.setdefault(dict(headers)[topics.HEADER_ALERT_ID].decode(), time.monotonic())
+                    headers = dict(cast("list[tuple[str, bytes]]", message.headers()))
+                    times = found[headers[topics.HEADER_FILTER].decode()]
+                    times.setdefault(headers[topics.HEADER_ALERT_ID].decode(), time.monotonic())
         consumer.close()
 
-    with _reading(loop) as times:
-        yield times
+    with _reading(loop):
+        yield found
 
 
 @contextmanager
@@ -257,7 +258,7 @@ def _vtp(site: Site) -> Iterator[Times]:
 
 CHANNELS = (
     Channel("webhook", ("deliver",), _webhook),
-    Channel("message, 1 in 100", ("deliver",), _message, SOME),
+    Channel("message, 1 in 64", ("deliver",), _message, SOME),
     Channel("SSE", ("serve",), lambda site: _client(site, site.api)),
     Channel("WebSocket", ("serve",), _websocket),
     Channel("Kafka subscriber", (), lambda site: _client(site, site.kafka)),

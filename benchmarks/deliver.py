@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ RATE = 300
 SECONDS = 20
 START = datetime(2026, 11, 21, 4, tzinfo=UTC)
 PATIENCE = 60.0  # seconds that what was sent last may take
-FILTERS = {EVERYTHING: "ra IS NOT NULL", SOME: "ends_with(alert_id, '00')"}
+FILTERS = {EVERYTHING: "ra IS NOT NULL", SOME: "candidate.rcid = 7"}
 TOGETHER = "all at once"
 HEADS = ("alerts", "lost", "p50 ms", "p99 ms", "record p50", "record p99", "ratio p50", "ratio p99")
 
@@ -80,7 +79,7 @@ def run(folder: Path, services: Services, *, quick: bool) -> dict[str, Any]:
         with running(site, "process"), matched_records(site) as records:
             for number, (name, channels) in enumerate(runs.items()):
                 bar.update(task, description=f"{name}: simulating")
-                feed = _Feed(parts, number, (seconds + 10) * RATE)
+                feed = _Feed(parts, number, (seconds + 15) * RATE)
                 bar.update(task, description=name)
                 found[name] = _measure(site, feed, records, channels, seconds)
                 bar.advance(task)
@@ -129,47 +128,46 @@ class _Feed:
         return list(self.sent)[before:]
 
 
-def _measure(site: Site, feed: _Feed, records: Times, channels: Sequence[Channel], seconds: int) -> dict[str, Measured]:
+def _measure(
+    site: Site, feed: _Feed, records: Mapping[str, Times], channels: Sequence[Channel], seconds: int
+) -> dict[str, Measured]:
     with ExitStack() as stack:
         for verb in sorted({verb for one in channels for verb in one.parts}):
             stack.enter_context(running(site, verb))
         times: dict[str, Times] = {one.name: stack.enter_context(one.open(site)) for one in channels}
-        _begin(feed, [records, *times.values()])
+        _begin(feed, [records[EVERYTHING], *times.values()])
         feed.steadily(2)  # caches fill, connections open
         measured = feed.steadily(seconds)
-        picked = {one.name: [name for name in measured if one.filter == EVERYTHING or name.endswith("00")] for one in channels}
-        _until(
-            lambda: all(set(names) <= times[one].keys() for one, names in picked.items()) and set(measured) <= records.keys()
-        )
-        record = _milliseconds(feed.sent, records, measured)
-        alone = Measured(len(measured), len(record), *_levels(record), *_levels(record))
-        return {"record": alone} | {
-            one.name: _channel(feed.sent, times[one.name], records, picked[one.name]) for one in channels
-        }
+        _until(lambda: records[EVERYTHING].keys() >= set(measured))
+        picked = {name: [alert for alert in measured if alert in there] for name, there in records.items()}
+        _until(lambda: all(times[one.name].keys() >= set(picked[one.filter]) for one in channels))
+        limit = _milliseconds(feed.sent, records[EVERYTHING], measured)
+        found = {"record": Measured(len(measured), len(limit), *_levels(limit), *_levels(limit))}
+        for one in channels:
+            names = picked[one.filter]
+            told, record = (_milliseconds(feed.sent, when, names) for when in (times[one.name], records[one.filter]))
+            found[one.name] = Measured(len(names), len(told), *_levels(told), *_levels(record))
+        return found
 
 
 def _begin(feed: _Feed, receivers: Sequence[Times]) -> None:
     """Send now and then until every channel has been heard of; then wait until all is quiet."""
-    begun = {id(one): len(one) for one in receivers}
+    begun = [len(one) for one in receivers]
     deadline = time.monotonic() + 2 * PATIENCE
-    while any(len(one) == begun[id(one)] for one in receivers):
+    while any(len(one) == before for one, before in zip(receivers, begun, strict=True)):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"channels that nothing came through: {[len(one) - begun[id(one)] for one in receivers]}")
-        for _ in range(20):
+            heard = [len(one) - before for one, before in zip(receivers, begun, strict=True)]
+            raise TimeoutError(f"nothing came through a channel: {heard}")
+        for _ in range(25):
             feed.send()
         time.sleep(1.0)
-    time.sleep(2.0)
+    time.sleep(3.0)
 
 
 def _until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done() and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def _channel(sent: Times, times: Times, records: Times, names: Sequence[str]) -> Measured:
-    told = _milliseconds(sent, times, names)
-    return Measured(len(names), len(told), *_levels(told), *_levels(_milliseconds(sent, records, names)))
 
 
 def _milliseconds(sent: Times, times: Times, names: Sequence[str]) -> list[float]:

@@ -75,7 +75,8 @@ class Patience:
 
     def on_error(self, error: KafkaError) -> None:
         """A fault outside any call of ours."""
-        if error.code() == KafkaError._AUTHENTICATION:
+        # Kafka's own word, that is: the same code is given to a connection that broke while it was asked.
+        if error.code() == KafkaError._AUTHENTICATION and "Local:" not in error.str() and "Disconnected" not in error.str():
             self._refused = error.str()
         if error.code() == _AWAY:
             self._since, self._reason = self._since or time.monotonic(), error.str()

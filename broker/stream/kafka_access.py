@@ -6,7 +6,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from broker.errors import LogUnavailableError, NotFoundError, NunciusError, RefusedError, UsageError
-from broker.stream.kafka_acls import any_of, bindings, covers, group_prefix, ours, topics_of
+from broker.stream.kafka_acls import any_of, bindings, covers, group_prefix, ours, principal, topics_of
 from broker.stream.kafka_client import ANSWER_SECONDS, Cluster, mapped
 from broker.stream.log import TopicSpec
 from broker.telemetry import get_logger
@@ -37,6 +37,7 @@ USER: Final = r"[a-z0-9][a-z0-9._]{0,63}"
 RESERVED: Final = frozenset({"nuncius"})  # its groups begin like ours
 ITERATIONS: Final = 8192
 PASSWORD_BYTES: Final = 32
+_NOBODY: Final = "nobody, asked whether we may"
 _TRY_SECONDS = 0.2
 
 _UNSUPPORTED: Final = {KafkaError.UNSUPPORTED_VERSION, KafkaError.UNSUPPORTED_SASL_MECHANISM}
@@ -128,16 +129,18 @@ def grant(
         raise RefusedError(f"Kafka user {user!r} is who Nuncius itself logs in as: take another name")
     admin = _admin(bootstrap_servers, properties)
     found, known = _bindings(admin), _users(admin)
-    if user not in ours(found) and (user in known or any(one.principal == f"User:{user}" for one in found)):
+    if user not in ours(found) and (user in known or any(one.principal == principal(user) for one in found)):
         raise RefusedError(
             f"the Kafka cluster has a user {user!r} that was not made here: take another name, or remove it first"
         )
-    _done(admin.create_acls(bindings(user, topics), request_timeout=ANSWER_SECONDS).values(), f"granting topics to {user}")
+    wanted = bindings(user, topics)
+    _done(admin.create_acls(wanted, request_timeout=ANSWER_SECONDS).values(), f"granting topics to {user}")
+    _settled(lambda: set(wanted) <= set(_bindings(admin)), f"granting topics to {user}")
     if user in known and not rotate:
         return Credentials(user, None)
     credentials = Credentials(user, secrets.token_urlsafe(PASSWORD_BYTES))
     _put(admin, credentials)
-    excess = _excess(bootstrap_servers, properties, credentials, _bindings(admin))
+    excess = _excess(admin, bootstrap_servers, properties, credentials)
     if excess:
         revoke(bootstrap_servers, properties, user)
         raise RefusedError(
@@ -166,13 +169,16 @@ def revoke(bootstrap_servers: str, properties: Mapping[str, object], user: str, 
         )
     if topics:
         _delete(admin, [any_of(user, kind=ResourceType.TOPIC, name=topic) for topic in topics])
+        _settled(lambda: not set(topics) & set(topics_of(user, _bindings(admin))), f"revoking {user}")
         return
     _delete(admin, [any_of(user, kind=ResourceType.TOPIC)])
     mechanisms = _users(admin).get(user, ())
     if mechanisms:
         alterations: Any = [UserScramCredentialDeletion(user, each) for each in mechanisms]
         _done(admin.alter_user_scram_credentials(alterations).values(), f"taking the password of {user}")
+        _settled(lambda: user not in _users(admin), f"revoking {user}")
     _delete(admin, [any_of(user)])  # the mark that they are ours goes last, so that one who is half gone can be revoked again
+    _settled(lambda: not any(one.principal == principal(user) for one in _bindings(admin)), f"revoking {user}")
 
 
 def listing(bootstrap_servers: str, properties: Mapping[str, object]) -> list[Access]:
@@ -183,7 +189,14 @@ def listing(bootstrap_servers: str, properties: Mapping[str, object]) -> list[Ac
 
 
 def _admin(bootstrap_servers: str, properties: Mapping[str, object]) -> AdminClient:
-    return Cluster(bootstrap_servers, properties, TopicSpec()).admin
+    """Administrator of a cluster that has access control lists, and lets us change them.
+
+    It is told by taking back what nobody has: where lists may not be read, librdkafka 2.16 gives an empty one for the refusal,
+    and where users may not be listed, it ends the process with a corrupted memory.
+    """
+    admin = Cluster(bootstrap_servers, properties, TopicSpec()).admin
+    _delete(admin, [any_of(_NOBODY, kind=ResourceType.TOPIC)])
+    return admin
 
 
 def _bindings(admin: AdminClient) -> list[AclBinding]:
@@ -217,8 +230,17 @@ def _done(futures: Collection[Future[Any]], doing: str) -> None:
             future.result(2 * ANSWER_SECONDS)
 
 
+def _settled(what: Callable[[], bool], doing: str) -> None:
+    """Wait until the cluster shows what it has taken: its controller does that, and its brokers hear of it."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while not what():
+        if time.monotonic() > deadline:
+            raise LogUnavailableError(f"Kafka, {doing}: taken, and not shown after {ANSWER_SECONDS:g} s: do it again")
+        time.sleep(_TRY_SECONDS)
+
+
 def _excess(
-    bootstrap_servers: str, properties: Mapping[str, object], credentials: Credentials, found: Collection[AclBinding]
+    admin: AdminClient, bootstrap_servers: str, properties: Mapping[str, object], credentials: Credentials
 ) -> list[str]:
     """Topics that are shown to who logs in with new credentials, and are on no list of theirs."""
     protocol = str(properties.get("security.protocol", "")).lower()
@@ -242,9 +264,10 @@ def _excess(
                     error=error.args[0].str(),
                 )
                 return []
-            time.sleep(_TRY_SECONDS)
         else:
-            return sorted(name for name in shown if not covers(found, credentials.user, name))
+            lists = _bindings(admin)
+            return sorted(name for name in shown if not covers(lists, credentials.user, name))
+        time.sleep(_TRY_SECONDS)
 
 
 @contextlib.contextmanager
