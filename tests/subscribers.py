@@ -1,4 +1,4 @@
-"""Subscribers as they are out there: real HTTP servers that answer, fail, hang, redirect and never end; and matches for them."""
+"""Subscribers as there are: real HTTP servers that answer, fail, hang, redirect and never end; and matches for them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         here = self.receiver
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # who was sending it is no more
+            self.close_connection = True
+            return
         status = 302 if self.path == "/redirect" else 200 if self.path in {"/huge", "/hang"} else here.answer(self.path)
         try:
             standardwebhooks.Webhook(SECRET).verify(body, dict(self.headers), json_parse=False)

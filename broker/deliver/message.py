@@ -20,7 +20,7 @@ from typing import Any, Final
 from broker.deliver.addresses import IPNetwork
 from broker.deliver.card import Card
 from broker.deliver.message_client import Sender
-from broker.deliver.message_services import check_text, mask, service_of
+from broker.deliver.message_services import check_text, mask, scrub, service_of
 from broker.deliver.outcome import Outcome, printable
 from broker.errors import UsageError
 
@@ -74,15 +74,16 @@ def send(urls: Sequence[str], card: Card, *, allowed: Sequence[IPNetwork] = (), 
             return Outcome(False, error=f"the process that sends messages cannot be reached: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return _outcome(answer, timeout)
+    return _outcome(answer, urls, timeout)
 
 
-def _outcome(answer: bytes, timeout: float) -> Outcome:
+def _outcome(answer: bytes, urls: Sequence[str], timeout: float) -> Outcome:
     if not answer:
         return Outcome(False, error=f"not sent within {timeout:g} s, or an answer too large")
     told: dict[str, Any] = json.loads(answer)
     if told["ok"]:
         return Outcome(True)
     words = "; ".join(dict.fromkeys(printable(each) for each in told["said"])) or "the service did not take it"
+    words = scrub(words, urls)
     status = int(found[1]) if (found := _STATUS.search(words)) else None
     return Outcome(False, status, printable(words, 600), again=not told["refused"] and status != HTTPStatus.GONE)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from broker.deliver.addresses import IPNetwork, check_host
 from broker.errors import UsageError
 
-__all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "options_of", "service_of"]
+__all__ = ["FIXED", "HOSTED", "MAIL", "REFUSED_OPTIONS", "check_text", "mask", "options_of", "scrub", "service_of"]
 
 _CHAT: Final = """slack discord tgram gchat wxteams webex zulip line guilded revolt twist ryver flock stackfield zoom cliq zcliq
     zohocliq lark feishu dingtalk wecombot threema viber whatsapp groupme bsky bluesky reddit"""
@@ -119,3 +119,14 @@ def mask(url: str) -> str:
     if HOSTED.get(scheme) == "either" and not path:  # what stands where a server would may be the secret itself
         shown = "***"
     return f"{scheme}://{'***@' if at and user else ''}{shown}{'/***' if slash and path else ''}"
+
+
+def scrub(text: str, urls: Sequence[str]) -> str:
+    """Text of a library without the longer parts of addresses that `mask` hides: some services' errors have tokens in them."""
+    for url in urls:
+        shown = mask(url)
+        parts = {part for each in (url, unquote(url)) for part in re.split(r"[/:@?&=#,;+]+", each)}
+        for part in sorted(parts, key=len, reverse=True):
+            if len(part) >= 6 and part not in shown:
+                text = text.replace(part, "***")
+    return text

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -54,7 +54,7 @@ from broker.wiring.parts import Parts
 from broker.wiring.published import subjects
 from broker.wiring.subscribing import subscribing
 
-__all__ = ["LONGEST_MESSAGE", "listen", "serve", "services", "up"]
+__all__ = ["LONGEST_MESSAGE", "STUCK_SECONDS", "listen", "serve", "services", "up"]
 
 log = get_logger(__name__)
 
@@ -219,11 +219,13 @@ def listen(host: str, port: int) -> socket.socket:
     """Socket bound to an address; `UsageError` where it cannot be had."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: connections have it from here; closing alone waits for who never reads
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
-        listening.bind((host, port))
+        with ExitStack() as unless_bound:
+            listening = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: connections have it from here; to close waits for who never reads
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
+            listening.bind((host, port))
+            unless_bound.pop_all()
     except OSError as error:
         raise UsageError(f"cannot listen on {host} port {port} ({error}): choose another with --port") from error
     return listening

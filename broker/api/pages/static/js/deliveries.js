@@ -5,8 +5,8 @@ import { sortedTable } from "./table.js";
 
 const change = { match: "match", update: "re-scored", retraction: "retracted", test: "test" };
 
-/** The panel of deliveries; `after` is called when one is sent again. */
-export function deliveriesPanel(after) {
+/** The panel of deliveries; `renew` is called to have all of the page read again. */
+export function deliveriesPanel(renew) {
   const form = byId("which");
   const chosen = form.elements.namedItem("subscription");
   const said = byId("deliveries-refused");
@@ -31,7 +31,7 @@ export function deliveriesPanel(after) {
       said.textContent = "";
       try {
         await send("POST", api(`deliveries/${one.id}/replay`));
-        await after();
+        await renew();
       } catch (error) {
         said.textContent = error.message;
         button.disabled = false;
@@ -53,7 +53,7 @@ export function deliveriesPanel(after) {
     draw();
   }
 
-  form.addEventListener("change", () => { said.textContent = ""; load().catch((error) => { said.textContent = error.message; }); });
+  form.addEventListener("change", () => { said.textContent = ""; renew().catch((error) => { said.textContent = error.message; }); });
   form.addEventListener("submit", (event) => event.preventDefault());
   byId("more").addEventListener("click", async () => {
     const page = await get(next);

@@ -30,7 +30,7 @@ const table = sortedTable(byId("subscriptions"), [
   { title: "For", spare: true, value: (one) => one.note, cell: (one) => one.note },
   { title: "Whose", spare: true, value: (one) => one.owner, cell: (one) => one.owner },
   { title: "Since (UTC)", down: true, value: (one) => one.created, cell: (one) => el("span", { class: "num nowrap quiet" }, clockTime(one.created)) },
-  { title: "", cell: (one) => el("span", { class: "keys nowrap" }, button("Test", one, test), one.state === "paused" ? button("Resume", one, () => send("PATCH", path(one), { state: "active" })) : button("Pause", one, () => send("PATCH", path(one), { state: "paused" })), button("Remove", one, remove)) },
+  { title: "", cell: (one) => el("span", { class: "tools" }, button("Test", one, test), one.state === "paused" ? button("Resume", one, () => send("PATCH", path(one), { state: "active" })) : button("Pause", one, () => send("PATCH", path(one), { state: "paused" })), button("Remove", one, remove)) },
 ], (one) => ({ "data-subscription": one.id }));
 const deliveries = deliveriesPanel(show);
 
