@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -193,7 +194,8 @@ def publish(
 ) -> list[str]:
     """Matches of a filter, as `process` tells of them: the database first, then the log. Their alerts' ids."""
     frame, ids = frame_of(list(rows)), [str(row["alert_id"]) for row in rows]
-    raw = tuple(Record("raw.ztf", 0, number, 0, None, b"") for number in range(len(rows)))
+    at = time.time_ns() // 1_000_000
+    raw = tuple(Record("raw.ztf", 0, number, at, None, b"") for number in range(len(rows)))
     if not update:
         with transaction(parts.store) as conn:
             alerts.write(conn, frame, raw)

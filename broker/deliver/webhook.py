@@ -16,7 +16,6 @@ import binascii
 import secrets
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -33,7 +32,9 @@ from broker.errors import UsageError
 __all__ = ["Webhooks", "check_secret", "new_secret", "signature"]
 
 _PREFIX: Final = "whsec_"
+_KEEP: Final = 16  # connections to a server,
 _KEEP_SECONDS: Final = 4.0  # idle; many servers close after five, and what is sent just then is lost
+_MOST_POOLS: Final = 512  # servers that connections are kept to
 _CONNECT_SECONDS: Final = 5.0  # for each address of a host that has several
 _LONGEST_WAIT: Final = 86_400.0  # that a server can ask for
 _SHOWN: Final = 2048  # bytes of an answer that says no, to tell its owner why
@@ -135,23 +136,16 @@ class Webhooks:
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout, self._max = timeout, max_answer
-        # Not httpx, which has no way to say where to connect to: its own floor below. It knows no proxies of the environment,
-        # follows nothing, keeps no cookies and unpacks no answers, all of which would have to be switched off.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context or httpx.create_ssl_context(),
-            max_connections=None,  # as many as there are deliveries under way
-            max_keepalive_connections=128,
-            keepalive_expiry=_KEEP_SECONDS,
-            network_backend=_Guarded(tuple(allowed)),
-        )
-        self._open = AsyncExitStack()
+        self._context, self._guarded = context or httpx.create_ssl_context(), _Guarded(tuple(allowed))
+        self._pools: dict[tuple[bytes, bytes, int | None], httpcore.AsyncConnectionPool] = {}
 
     async def __aenter__(self) -> Self:
-        await self._open.enter_async_context(self._pool)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._open.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+        self._pools.clear()
 
     async def post(
         self, url: str, secret: str, delivery_id: str, body: bytes, content_type: str = "application/json"
@@ -182,13 +176,36 @@ class Webhooks:
 
     async def _exchange(self, url: httpx.URL, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        async with self._pool.stream("POST", target, headers=list(headers.items()), content=body) as answer:
+        if len(self._pools) >= _MOST_POOLS:
+            await self._tidy()
+        async with self._pool(target).stream("POST", target, headers=list(headers.items()), content=body) as answer:
             said = bytearray()
             async for chunk in answer.aiter_stream():
                 said += chunk
                 if len(said) >= self._max:
                     break  # leaving closes the connection: what else comes is not read
             return _outcome(answer.status, answer.headers, bytes(said[:_SHOWN]), now)
+
+    def _pool(self, target: httpcore.URL) -> httpcore.AsyncConnectionPool:
+        """Connections to one server: a pool looks through all of its own for each request."""
+        place = (target.scheme, target.host, target.port)
+        if place not in self._pools:
+            # Not httpx, which has no way to say where to connect to: its own floor below. It knows no proxies of the
+            # environment, follows nothing, keeps no cookies and unpacks no answers, all of which would have to be switched off.
+            self._pools[place] = httpcore.AsyncConnectionPool(
+                ssl_context=self._context,
+                max_connections=None,  # as many as there are deliveries under way
+                max_keepalive_connections=_KEEP,
+                keepalive_expiry=_KEEP_SECONDS,
+                network_backend=self._guarded,
+            )
+        return self._pools[place]
+
+    async def _tidy(self) -> None:
+        """Let go of servers that nothing is being sent to."""
+        idle = [place for place, pool in self._pools.items() if all(one.is_idle() for one in pool.connections)]
+        for pool in [self._pools.pop(place) for place in idle]:
+            await pool.aclose()
 
 
 def _outcome(status: int, headers: Sequence[tuple[bytes, bytes]], said: bytes, now: datetime) -> Outcome:
