@@ -118,9 +118,7 @@ def test_another_password_replaces_the_first(sasl_kafka: SaslKafka, there: set[s
         shown(sasl_kafka, user, str(first.password))
 
 
-def test_one_topic_is_taken_back_then_everything(
-    sasl_kafka: SaslKafka, there: set[str], admin: AdminClient, user: str
-) -> None:
+def test_one_topic_is_taken_back_then_everything(sasl_kafka: SaslKafka, there: set[str], admin: AdminClient, user: str) -> None:
     where = sasl_kafka.servers, sasl_kafka.properties
     other = kafka_access.grant(*where, f"{user}.b", ["matched.red"])
     made = kafka_access.grant(*where, user, ["matched.red", "matched.blue"])
