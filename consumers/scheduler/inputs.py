@@ -65,15 +65,17 @@ def _observations(api: Api, name: str) -> list[Mapping[str, Any]]:
         return []
 
 
-def galaxies(api: Api, name: str, count: int) -> list[Place]:
+def galaxies(api: Api, name: str, count: int, catalog: str) -> list[Place]:
     """The likeliest galaxies of an event, the likeliest first.
 
     Raises
     ------
     RequestError
-        There are none: no catalogue of galaxies is served.
+        There are none: no such catalogue is served, or none of its galaxies is in the map.
     """
-    found = api.json("events", name, "galaxies", limit=count)["items"]
+    found = api.json("events", name, "galaxies", limit=count, catalog=catalog)["items"]
+    if not found:
+        raise RequestError(f"no galaxy of {catalog} lies in the map of {name}: leave out --galaxies")
     names = [str(one.get("name") or one.get("id") or f"galaxy {one['rank']}") for one in found]
     return [
         Place(

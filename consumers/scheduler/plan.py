@@ -97,6 +97,7 @@ def make(
     closed
         Why there is no time to fill, where it is not for want of a night.
     """
+    cells = cells[cells.probability > 0.0]
     wanted, order = request.fov, order_for(request.fov)
     places, notes = places_for(cells, request)
     ra, dec = np.array([one.ra for one in places]), np.array([one.dec for one in places])

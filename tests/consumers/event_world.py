@@ -50,8 +50,19 @@ def told(folder: Path) -> Iterator[Told]:
         "ivo://nasa.gsfc.gcn/SWIFT#BAT_GRB_Pos_1300000-1", place=(95.0, 30.0, 0.05), time="2026-11-20T22:00:05", TrigID=1300000
     )
     (files / "burst.xml").write_bytes(burst)
-    for file in sorted(files.iterdir()):
-        nuncius.run("ingest", str(file))
+    nuncius.run("ingest", str(files))
+    galaxies = [
+        f"G{number},{event.ra + d_ra},{event.dec + d_dec},{event.distance * away},14"
+        for number, (event, d_ra, d_dec, away) in enumerate(
+            (event, d_ra, d_dec, away)
+            for event in (arc, spot)
+            for d_ra in (-0.3, 0.0, 0.3)
+            for d_dec in (-0.2, 0.1)
+            for away in (0.9, 1.1)
+        )
+    ]
+    (folder / "grid.csv").write_text("\n".join(["id,ra,dec,dist,b_mag", *galaxies]))
+    nuncius.run("catalog", "add", "grid", str(folder / "grid.csv"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,16 +16,10 @@ from typer.testing import CliRunner
 
 from consumers import night, sites
 from consumers.visibility.cli import app
-from tests.consumers.event_world import DATE, Told, told
+from tests.consumers.event_world import DATE, Told
 
 ROOT = Path(__file__).parents[2]
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    with told(tmp_path_factory.mktemp("visibility")) as made:
-        yield made
 
 
 def look(*arguments: str, status: int = 0):
@@ -93,7 +86,7 @@ def test_the_picture_is_one(tmp_path: Path):
         (("--ra", "1", "--dec", "2", "--site", "nowhere"), "no site 'nowhere'"),
         (("--ra", "1", "--dec", "2", "--site", "palomar", "--date", "soon"), "is no date"),
         (("--ra", "1", "--dec", "2", "--site", "palomar", "--config", "/no/such.toml"), "such.toml"),
-        (("--ra", "1", "--dec", "99", "--site", "palomar"), "99"),
+        (("--ra", "1", "--dec", "99", "--site", "palomar"), "--dec"),
         (("x", "--site", "palomar", "--api", "nonsense"), "is no address"),
     ],
 )
