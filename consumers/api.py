@@ -11,10 +11,14 @@ import httpx
 from consumers.errors import RequestError, UnavailableError
 from consumers.token import bearer
 
-__all__ = ["DEFAULT", "Api"]
+__all__ = ["DEFAULT", "Api", "MissingError"]
 
 DEFAULT = "http://127.0.0.1:8000"
 """Where `nuncius serve` answers unless told otherwise."""
+
+
+class MissingError(RequestError):
+    """There is nothing at an address."""
 
 
 class Api:
@@ -51,8 +55,10 @@ class Api:
 
         Raises
         ------
-        RequestError
+        MissingError
             There is no such thing, or one may not see it.
+        RequestError
+            What is asked for cannot be.
         UnavailableError
             The API does not answer.
         """
@@ -99,4 +105,6 @@ class Api:
         except (ValueError, KeyError, TypeError):
             detail = answer.reason_phrase
         message = f"{answer.url} answers {answer.status_code}: {detail}"
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise MissingError(message)
         raise UnavailableError(message) if answer.status_code >= 500 or answer.status_code == 429 else RequestError(message)

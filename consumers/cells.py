@@ -164,7 +164,7 @@ def coarser(cells: Cells, order: int) -> Cells:
     fine = cells.order > order
     parent = cells.pixel[fine] >> 2 * (cells.order[fine] - order)
     pixel, place = np.unique(parent, return_inverse=True)
-    summed = np.bincount(place, weights=cells.probability[fine], minlength=pixel.size)
+    summed = np.bincount(place, weights=cells.probability[fine], minlength=pixel.size).astype(np.float64)
     return join([cells[~fine], Cells(np.full(pixel.size, order), pixel, summed)])
 
 

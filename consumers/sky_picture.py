@@ -192,7 +192,13 @@ def _grid(axes: Any, view: View) -> None:
     lines = np.arange(np.ceil((view.ra - reach) / wider), (view.ra + reach) / wider) * wider
     for dec in np.arange(np.ceil((view.dec - view.radius) / step), (view.dec + view.radius) / step) * step:
         if abs(dec) <= 90.0:
-            _labelled(axes, view, (view.ra + np.linspace(-reach, reach, 400), np.full(400, dec)), f"{dec:+g}°", "left")
+            _labelled(
+                axes,
+                view,
+                (view.ra + np.linspace(-reach, reach, 400), np.full(400, dec)),
+                f"{dec:+g}°" if dec else "0°",
+                "left",
+            )
     for ra in lines:
         spread = np.clip(view.dec + np.linspace(-1.5, 1.5, 400) * view.radius, -90.0, 90.0)
         _labelled(axes, view, (np.full(400, ra), spread), f"{ra % 360.0:g}°", "bottom")

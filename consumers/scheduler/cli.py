@@ -32,6 +32,7 @@ def schedule(  # noqa: PLR0917 - typer makes options of them
     circle: Annotated[bool, typer.Option("--circle", help="The field is round, --fov its diameter.")] = False,
     fields: Annotated[Path | None, typer.Option(help="CSV with id,ra,dec: the telescope's own fields.", metavar="FILE")] = None,
     galaxies: Annotated[int | None, typer.Option(min=1, max=2000, help="Look at so many of the likeliest galaxies.")] = None,
+    catalog: Annotated[str, typer.Option(help="Of galaxies, among those of `nuncius catalog list`.")] = "glade",
     level: Annotated[float, typer.Option(min=0.01, max=0.999, help="Cover the region that holds so much.")] = 0.9,
     overlap: Annotated[float, typer.Option(min=0, max=0.9, help="Of neighbouring fields, as part of a side.")] = 0.0,
     filters: Annotated[str, typer.Option(help="Taken one after another at each visit, such as g,r.")] = "r",
@@ -92,7 +93,7 @@ def schedule(  # noqa: PLR0917 - typer makes options of them
         with terminal.busy("read the event"), Api(api) as connection:
             found = inputs.fetch(connection, event, even_retracted=even_retracted, observed=not ignore)
             if galaxies is not None:
-                places = inputs.galaxies(connection, str(found.facts["name"]), galaxies)
+                places = inputs.galaxies(connection, str(found.facts["name"]), galaxies, catalog)
         timing = Timing(exposure, readout, bands, change, slew, settle, repeat, gap * 60.0)
         request = Request(place, field, timing, limits, places, galaxies is not None, level, overlap, most)
         prints = footprints(found.observations, planned=planned)

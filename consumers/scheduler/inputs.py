@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from consumers.api import Api
+from consumers.api import Api, MissingError
 from consumers.cells import Cells, read
 from consumers.errors import RequestError
 from consumers.scheduler.request import Place
@@ -55,18 +55,27 @@ def fetch(api: Api, name: str, *, even_retracted: bool = False, observed: bool =
         )
     cells = read(api.content("events", name, "skymap"))
     facts = {key: event.get(key) for key in ("name", "state", "revision", "map_revision", "time")}
-    return Event(facts, cells, list(api.items("events", name, "observations")) if observed else [])
+    return Event(facts, cells, _observations(api, name) if observed else [])
 
 
-def galaxies(api: Api, name: str, count: int) -> list[Place]:
+def _observations(api: Api, name: str) -> list[Mapping[str, Any]]:
+    try:
+        return list(api.items("events", name, "observations"))
+    except MissingError:  # a Nuncius of before it kept them
+        return []
+
+
+def galaxies(api: Api, name: str, count: int, catalog: str) -> list[Place]:
     """The likeliest galaxies of an event, the likeliest first.
 
     Raises
     ------
     RequestError
-        There are none: no catalogue of galaxies is served.
+        There are none: no such catalogue is served, or none of its galaxies is in the map.
     """
-    found = api.json("events", name, "galaxies", limit=count)["items"]
+    found = api.json("events", name, "galaxies", limit=count, catalog=catalog)["items"]
+    if not found:
+        raise RequestError(f"no galaxy of {catalog} lies in the map of {name}: leave out --galaxies")
     names = [str(one.get("name") or one.get("id") or f"galaxy {one['rank']}") for one in found]
     return [
         Place(

@@ -57,7 +57,7 @@ class Footprint:
 
 
 def footprints(observations: Sequence[Mapping[str, Any]], *, planned: bool = False) -> list[Footprint]:
-    """Footprints of what was observed.
+    """Footprints of what was observed; what has none covers nothing.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def footprints(observations: Sequence[Mapping[str, Any]], *, planned: bool = Fal
         A footprint is neither a circle nor a polygon on less than half the sky.
     """
     wanted = {"completed", "planned"} if planned else {"completed"}
-    return [_footprint(one) for one in observations if one.get("status") in wanted]
+    return [_footprint(one) for one in observations if one.get("status") in wanted and one.get("footprint")]
 
 
 def covered(cells: Cells, prints: Sequence[Footprint]) -> npt.NDArray[np.bool_]:
@@ -83,7 +83,7 @@ def covered(cells: Cells, prints: Sequence[Footprint]) -> npt.NDArray[np.bool_]:
 
 
 def _footprint(observation: Mapping[str, Any]) -> Footprint:
-    shape = observation.get("footprint") or {}
+    shape = observation["footprint"]
     try:
         if shape.get("type") == "circle":
             return Footprint(

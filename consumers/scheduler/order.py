@@ -8,6 +8,7 @@ earlier: that is the look-ahead.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -90,10 +91,13 @@ class Night:
         Whether it is within the limits, every `step` seconds, shape (m, n).
     airmass
         The same.
+    aside
+        Degrees from a field to the next, usually.
     """
 
-    def __init__(self, vectors: Floats, up: Mask, airmass: Floats, step: float, timing: Timing) -> None:
+    def __init__(self, vectors: Floats, up: Mask, airmass: Floats, step: float, timing: Timing, aside: float) -> None:  # noqa: PLR0917
         self.vectors, self.up, self.airmass, self.step, self.timing = vectors, up, airmass, step, timing
+        self.typical = timing.visit + timing.settle + aside / timing.slew
         count = up.shape[1]
         self.until = np.where(up[:, -1:], count - 1, -1).repeat(count, axis=1)  # last of the run that each instant is in
         for at in range(count - 2, -1, -1):
@@ -108,7 +112,7 @@ class Night:
     @property
     def possible(self) -> Mask:
         """Which fields have time for a visit."""
-        return np.isfinite(self.latest)
+        return np.asarray(np.isfinite(self.latest), np.bool_)
 
     def starts(self, rows: Integers, earliest: Floats) -> Floats:
         """When a visit to each field can begin, not before a time; infinite where it cannot."""
@@ -156,20 +160,24 @@ def ranked(members: Members, weight: Floats, possible: Mask, least: float) -> tu
     return order, gains
 
 
-def walk(night: Night, chosen: Sequence[int], gains: Floats) -> tuple[list[Visit], bool]:
-    """Go through the night with some fields: the visits in order, and whether there was room for all.
+def walk(night: Night, chosen: Sequence[int], gains: Floats) -> tuple[list[Visit], int | None]:
+    """Go through the night with some fields: the visits in order, and the first field that there was no time for.
 
     Parameters
     ----------
     gains
         What each of all fields is worth.
+
+    Returns
+    -------
+    list, int or None
+        Visits up to there; none where all have their visits.
     """
     timing = night.timing
     left = np.array(sorted(chosen), np.int64)
     done, due = np.zeros(left.size, np.int64), np.zeros(left.size)
     visits: list[Visit] = []
     now, at = 0.0, None
-    typical = timing.visit + timing.settle
     while left.size:
         slew = np.full(left.size, 0.0 if at is None else timing.settle)
         if at is not None:
@@ -177,46 +185,90 @@ def walk(night: Night, chosen: Sequence[int], gains: Floats) -> tuple[list[Visit
             slew = np.where(left == at, 0.0, apart / timing.slew + timing.settle)
         start = night.starts(left, np.maximum(now + slew, due))
         if not np.isfinite(start).all():
-            return visits, False
+            return visits, int(left[np.argmax(~np.isfinite(start))])
         cost = start + timing.visit - now
-        last = night.latest[left] - (timing.repeat - 1 - done) * (timing.gap + timing.visit)
-        by_last = np.argsort(last, kind="stable")
-        spare = np.minimum.accumulate(last[by_last] - now - typical * np.arange(left.size))
-        room = np.empty(left.size)
+        # when each visit that is left has to begin, the next one of each field in the first column
+        ahead = done[:, None] + np.arange(timing.repeat)
+        last = night.latest[left][:, None] - (timing.repeat - 1 - ahead) * (timing.gap + timing.visit)
+        last[ahead >= timing.repeat] = np.inf
+        by_last = np.argsort(last, axis=None, kind="stable")
+        spare = np.minimum.accumulate(last.ravel()[by_last] - slew.max() - now - night.typical * np.arange(last.size))
+        room = np.empty(last.size)
         room[by_last] = np.concatenate([[np.inf], spare[:-1]])
+        room = room.reshape(last.shape)[:, 0]
         airmass = night.airmass[left, np.minimum(np.round(start / night.step).astype(np.int64), night.up.shape[1] - 1)]
         value = gains[left] * _LATER**done / (airmass * cost)
         allowed = cost <= room
-        best = int(np.where(allowed, value, -1.0).argmax()) if allowed.any() else int(by_last[0])
+        best = int(np.where(allowed, value, -1.0).argmax()) if allowed.any() else int(last[:, 0].argmin())
         visits.append(Visit(int(left[best]), int(done[best]) + 1, float(start[best])))
         now, at = float(start[best]) + timing.visit, int(left[best])
         done[best] += 1
         due[best] = now + timing.gap
         keep = done < timing.repeat
         left, done, due = left[keep], done[keep], due[keep]
-    return visits, True
+    return visits, None
 
 
 def fill(night: Night, order: Sequence[int], gains: Floats, most: int) -> list[Visit]:
-    """The visits of a night with as many of the first fields as there is room for, and later ones where they still fit."""
-    length = night.up.shape[1] * night.step
-    order = list(order[: 4 * most])
-    low, high = 0, min(len(order), most, int(length / (night.timing.visit * night.timing.repeat)) + 1)
-    visits: list[Visit] = []
-    while low < high:  # the most of the first fields that fit
-        middle = (low + high + 1) // 2
-        found, whole = walk(night, order[:middle], gains)
-        if whole:
-            low, visits = middle, found
-        else:
-            high = middle - 1
-    chosen, refused = order[:low], 0
-    for field in order[low:]:
+    """The visits of a night: of the first fields those that there is room for, and later ones where they still fit.
+
+    Parameters
+    ----------
+    order
+        Fields by what they add, the most first.
+    most
+        Fields at most.
+    """
+    chosen = _roomy(night, order, most)
+    visits, lost = walk(night, chosen, gains)
+    while lost is not None:  # slews took longer than is usual
+        chosen.remove(lost)
+        visits, lost = walk(night, chosen, gains)
+    taken, refused = set(chosen), 0
+    for field in order:
         if len(chosen) >= most or refused >= _REFUSALS:
             break
-        found, whole = walk(night, [*chosen, field], gains)
-        if whole:
-            chosen, visits, refused = [*chosen, field], found, 0
+        if field in taken:
+            continue
+        found, lost = walk(night, [*chosen, field], gains)
+        if lost is None:
+            chosen, visits = [*chosen, field], found
         else:
             refused += 1
     return visits
+
+
+def _roomy(night: Night, order: Sequence[int], most: int) -> list[int]:
+    """Fields that the night has room for, each by its first and last moment, if every visit takes as long as is usual."""
+    timing = night.timing
+    again = timing.gap + timing.visit
+    first, last = night.following[:, 0] * night.step, night.latest
+    chosen: list[int] = []
+    jobs: list[tuple[float, float]] = []
+    for field in order:
+        own = [
+            (float(first[field]) + number * again, float(last[field]) - (timing.repeat - 1 - number) * again)
+            for number in range(timing.repeat)
+        ]
+        if _all_in_time([*jobs, *own], night.typical):
+            chosen.append(field)
+            jobs += own
+        if len(chosen) >= most or len(jobs) * night.typical > night.up.shape[1] * night.step:
+            break
+    return chosen
+
+
+def _all_in_time(jobs: list[tuple[float, float]], length: float) -> bool:
+    """Whether jobs of one length can all begin between their first and last moment, the most urgent first."""
+    now = 0.0
+    waiting: list[float] = []
+    coming = sorted(jobs, reverse=True)
+    while coming or waiting:
+        if not waiting:
+            now = max(now, coming[-1][0])
+        while coming and coming[-1][0] <= now:
+            heapq.heappush(waiting, coming.pop()[1])
+        if heapq.heappop(waiting) < now:
+            return False
+        now += length
+    return True

@@ -97,6 +97,7 @@ def make(
     closed
         Why there is no time to fill, where it is not for want of a night.
     """
+    cells = cells[cells.probability > 0.0]
     wanted, order = request.fov, order_for(request.fov)
     places, notes = places_for(cells, request)
     ra, dec = np.array([one.ra for one in places]), np.array([one.dec for one in places])
@@ -120,7 +121,7 @@ def make(
     times = night.grid(*window, _STEP)
     up, airmass = _observable(request, ra, dec, times)
     step = float((window[1] - window[0]).sec / (len(times) - 1))
-    sky = Night(night.directions(ra, dec), up, airmass, step, request.timing)
+    sky = Night(night.directions(ra, dec), up, airmass, step, request.timing, wanted.width)
     if not sky.possible.any():
         return empty(_why_not(request, ra, dec, times, up))
     worth, in_field = _worth(request, fine, held, seen, places)
@@ -129,7 +130,7 @@ def make(
         return empty("nothing is left to observe: all that can be seen of the map has been observed, or has no probability")
     gains = np.zeros(len(places))
     gains[chosen] = added
-    alone = [number for number in chosen if walk(sky, [number], gains)[1]]
+    alone = [number for number in chosen if walk(sky, [number], gains)[1] is None]
     visits = fill(sky, alone, gains, request.most)
     if not visits:
         return empty(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import healpy
@@ -66,12 +67,26 @@ def _along(ra: Floats, reach: float) -> list[float]:
     gaps = np.diff(np.concatenate([ordered, ordered[:1] + 360.0]))
     first = (int(gaps.argmax()) + 1) % ordered.size
     unrolled = np.concatenate([ordered[first:], ordered[:first] + 360.0])
-    spans, at = [], 0
+    groups: list[list[float]] = []  # begins of fields; those of a group follow one another without a gap to speak of
+    at, end = 0, -np.inf
     while at < unrolled.size:
-        behind = int(np.searchsorted(unrolled, unrolled[at] + 2.0 * reach, "right"))
-        spans.append((unrolled[at], unrolled[behind - 1]))
-        at = behind
-    return [float((start + end) / 2.0 % 360.0) for start, end in spans]
+        begin = float(unrolled[at])
+        if begin - end > 0.5 * reach:
+            groups.append([])
+        groups[-1].append(begin)
+        at = int(np.searchsorted(unrolled, begin + 2.0 * reach, "right"))
+        end = float(unrolled[at - 1])
+        if at == unrolled.size or unrolled[at] - end > 0.5 * reach:
+            groups[-1] = _spread(groups[-1], unrolled[(unrolled >= groups[-1][0]) & (unrolled <= end)], reach)
+    return [(begin + reach) % 360.0 for group in groups for begin in group]
+
+
+def _spread(begins: list[float], ra: Floats, reach: float) -> list[float]:
+    """Begins of the fields of a group, side by side with the group in their middle, where that holds all of it."""
+    count = len(begins)
+    middle = (ra[0] + ra[-1]) / 2.0
+    spread = middle + (np.arange(count) - count / 2.0) * 2.0 * reach
+    return list(spread.tolist()) if spread[0] <= ra[0] and ra[-1] <= spread[-1] + 2.0 * reach else begins
 
 
 def _rows(wide: float, high: float, shift: float) -> list[tuple[float, float, float, float]]:
@@ -110,14 +125,15 @@ def _next(wide: float, high: float, edge: float) -> tuple[float, float, float, f
 
 def _band(wide: float, high: float, middle: float) -> tuple[float, float, float]:
     """Lower and upper declination between which a field at a declination holds all within a reach, and that reach, degrees."""
-    lat, x, y = np.radians(middle), np.tan(np.radians(wide)), np.tan(np.radians(high))
-    sides = np.array([-y, y])
-    across = np.cos(lat) - sides * np.sin(lat)  # of the tangent plane's point on the lower and upper side
-    reach = float(np.arctan(x / np.maximum(across, 1e-12)).min())
-    corner = np.tan(reach) * np.maximum(across, 0.0)
-    ends = np.arcsin(np.clip((sides * np.cos(lat) + np.sin(lat)) / np.sqrt(1.0 + corner**2 + y**2), -1.0, 1.0))
-    ends = np.degrees(ends)
-    return max(float(ends[0]), middle - high), min(float(ends[1]), middle + high), float(np.degrees(reach))
+    lat, x, y = math.radians(middle), math.tan(math.radians(wide)), math.tan(math.radians(high))
+    across = [math.cos(lat) - side * math.sin(lat) for side in (-y, y)]  # of the tangent plane's points on both sides
+    reach = min(math.atan(x / max(one, 1e-12)) for one in across)
+    ends = []
+    for side, one in zip((-y, y), across, strict=True):
+        corner = math.tan(reach) * max(one, 0.0)
+        sine = (side * math.cos(lat) + math.sin(lat)) / math.sqrt(1.0 + corner**2 + y**2)
+        ends.append(math.degrees(math.asin(max(-1.0, min(1.0, sine)))))
+    return max(ends[0], middle - high), min(ends[1], middle + high), math.degrees(reach)
 
 
 def centred(field: Field, cells: Cells, region: Cells) -> tuple[float, float]:

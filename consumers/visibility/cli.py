@@ -122,8 +122,9 @@ def _position(name: str, url: str) -> tuple[float, float]:
 def _print(title: str, seen: Sequence[Any]) -> None:
     terminal.out.print(title, style="bold", markup=False, highlight=False)
     first = seen[0]
+    rows: list[tuple[str, ...]]
     if hasattr(first, "probability"):
-        columns = ("site", "night (UTC)", "probability up", "from", "until", "best", "then up", "Moon lit")
+        columns: tuple[str, ...] = ("site", "night (UTC)", "probability up", "from", "until", "best", "then up", "Moon lit")
         rows = [_map_row(one) for one in seen]
     else:
         columns = ("site", "night (UTC)", "rise", "set", "best", "altitude", "airmass", "Moon away", "Moon lit")

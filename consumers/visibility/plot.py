@@ -123,10 +123,10 @@ def _numbers(times: Time) -> Any:
 
 
 def _clock(axes: Any) -> None:
-    from matplotlib.dates import AutoDateLocator, DateFormatter  # noqa: PLC0415
+    from matplotlib import dates  # noqa: PLC0415
 
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=4, maxticks=12))
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
+    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=4, maxticks=12))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
 
 
 def _told(one: Sight) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import fastavro
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.consumers.event_world import Told, told
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SCHEMA = json.loads((SCHEMAS / "nuncius" / "alert" / "1" / "0" / "nuncius.alert.avsc").read_text("utf-8"))
@@ -54,6 +56,13 @@ def produce(
         headers = [("nuncius.alert_id", b"ztf")]
         producer.produce(topic, data, key=b"k", partition=partition, headers=headers, **stamp)
     assert producer.flush(30) == 0
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """A Nuncius that serves events with maps."""
+    with told(tmp_path_factory.mktemp("events")) as made:
+        yield made
 
 
 @pytest.fixture
