@@ -124,7 +124,7 @@ class Ledger:
         try:
             if not reading:
                 self._take_lock()
-            address = f"file:{file}?mode=ro" if reading else str(file)
+            address = f"{file.absolute().as_uri()}?mode=ro" if reading else str(file)
             self._db = sqlite3.connect(address, timeout=10.0, isolation_level=None, uri=reading, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             if reading:

@@ -12,11 +12,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumers.too.errors import StateError
+from consumers.too.ledger import Ledger
+from consumers.too.reading import read_rules
+from consumers.too.status import status as shown
 from tests.api.world import BIG, World, served, survey_alert, world
 from tests.consumers.conftest import produce, value
 from tests.consumers.too_observatories import TOKEN, StandIn, eventually, portal
@@ -79,11 +84,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def status(file: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "consumers.too", "--rules", str(file), "--live", "--status", "--json"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return json.loads(done.stdout) if done.returncode == 0 else {"requests": []}
+    """What ``--status --json`` says of the live state; without a process of its own, as it is asked often."""
+    try:
+        with Ledger(file.with_suffix(".live.sqlite"), live=True, reading=True) as ledger:
+            return shown(read_rules(file), ledger, datetime.now(UTC))
+    except StateError:
+        return {"requests": []}
 
 
 def trail(file: Path) -> list[dict[str, Any]]:
