@@ -23,6 +23,7 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
 _err = Console(stderr=True)
+_REMEMBERED = 90 * 86_400.0  # seconds for which an alert that was decided on is known again
 
 
 @app.command()
@@ -149,6 +150,7 @@ def _run(
         signal.signal(number, end)
     show = _shower(out, as_json=as_json)
     with Ledger(file, live=live) as ledger:
+        ledger.forget_seen(clock().timestamp() - _REMEMBERED)
         trail = Trail(ledger, audit)
         trail.flush()
         worker = Worker(rules, ledger, clock, show)

@@ -90,7 +90,7 @@ def exchange(
         Sent, and kept up to date.
     """
     found: list[Answer] = []
-    client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, trust_env=False, cookies=cookies)
+    client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, cookies=cookies)
 
     def ask() -> None:
         body: dict[str, Any] = {"json": data} if data is not None else {"data": form} if form is not None else {}

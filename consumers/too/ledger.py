@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS requests (
   said TEXT NOT NULL, changed REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS requests_of_rule ON requests (rule, night);
+CREATE INDEX IF NOT EXISTS requests_of_state ON requests (state);
+CREATE INDEX IF NOT EXISTS requests_due ON requests (due);
 CREATE INDEX IF NOT EXISTS requests_of_alert ON requests (alert_id);
 CREATE TABLE IF NOT EXISTS trail (seq INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);
 """
