@@ -26,6 +26,10 @@ def block(language: str) -> str:
     return str(found)
 
 
+def test_the_example_that_comes_along_is_the_one_shown():
+    assert (files("consumers.too") / "example.toml").read_text("utf-8") == block("toml")
+
+
 def test_the_rules_shown_are_right_and_ask_two_observatories(tmp_path):
     rules = parse_rules(block("toml"))
     assert [rule.target for rule in rules.rules] == ["lco", "json"]

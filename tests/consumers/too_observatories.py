@@ -50,6 +50,16 @@ class StandIn:
         return [one for one in self.groups if one["state"] == "PENDING"]
 
 
+_PLAIN: dict[str, tuple[int, Any]] = {
+    "500": (500, None),
+    "500-taken": (500, None),
+    "429": (429, {"detail": "Request was throttled"}),
+    "taken-empty": (201, ""),
+    "taken-odd": (201, ["not", "an", "object"]),
+    "moved": (302, {"location": "elsewhere"}),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stand: StandIn
@@ -81,12 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             stand.on_post()
         if how == "ok":
             self.answer(201, made)
-        elif how in {"500", "500-taken"}:
-            self.answer(500, {"detail": f"sorry, {self.headers.get('Authorization')}"})
-        elif how == "429":
-            self.answer(429, {"detail": "Request was throttled"})
-        elif how == "taken-empty":
-            self.answer(201)
+        elif how in _PLAIN:
+            status, body = _PLAIN[how]
+            self.answer(status, body or {"detail": f"sorry, {self.headers.get('Authorization')}"} if body != "" else None)
         elif how in {"hang", "taken-hang"}:
             stand.stop.wait(60)
         elif how == "slow":
