@@ -28,8 +28,9 @@ from tests.consumers.too_observatories import TOKEN, StandIn, eventually, portal
 from tests.consumers.too_world import rules_text
 
 ROOT = Path(__file__).parents[2]
-MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 6\npoll = 600\n"
+MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 20\npoll = 600\n"
 TOPIC = "special"
+TIMES = '[source.properties]\n"session.timeout.ms" = 6000\n"heartbeat.interval.ms" = 1000\n'
 
 
 def rules(folder: Path, stand: StandIn, *, filters: str = f'["^matched[.]{TOPIC}$"]', latitude: float = 89.9) -> Path:
@@ -141,9 +142,10 @@ def test_killed_at_random_moments_it_requests_each_alert_once(tmp_path, sky):
 
         writer = threading.Thread(target=publish)
         writer.start()
-        for _ in range(6):
+        for number in range(1, 7):
             with running(file, address, "--live") as process:
-                time.sleep(1.5 + 2 * noise.random())
+                eventually(lambda: (file.parent / "log").read_text().count("reading http") == number)  # noqa: B023
+                time.sleep(1.5 * noise.random())
                 kill(process)
         writer.join()
         with running(file, address, "--live"):
@@ -162,7 +164,7 @@ def test_from_kafka_it_goes_on_after_a_kill(tmp_path, kafka_bootstrap, make_topi
     topic = make_topic(2)
     with portal("ok", "taken-hang") as stand:
         file = rules(tmp_path, stand, filters=f'["{topic}"]')
-        file.write_text(f'[source]\naddress = "{kafka_bootstrap}"\nstart_at = "earliest"\n' + file.read_text())
+        file.write_text(f'[source]\naddress = "{kafka_bootstrap}"\nstart_at = "earliest"\n' + TIMES + file.read_text())
         for number in range(4):
             produce(kafka_bootstrap, topic, [value(number, dec=60.0)], partition=number % 2)
         with running(file, "") as dry:
