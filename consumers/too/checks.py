@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from consumers.alert import Alert
 from consumers.too.rules import Bound, Limits
 
-__all__ = ["Check", "check_alert", "field_of", "level_of"]
+__all__ = ["Check", "check_alert", "field_of", "level_of", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,17 @@ def check_alert(alert: Alert, limits: Limits, age_hours: float | None) -> list[C
     return found
 
 
+def whole(alert: Alert) -> Alert:
+    """The alert, its numbers that are none (NaN, infinities) taken for missing."""
+    wrong = {name: None for name in alert.__dataclass_fields__ if _odd(getattr(alert, name))}
+    maps = tuple(replace(one, credible_level=None) if _odd(one.credible_level) else one for one in alert.skymaps)
+    return replace(alert, **wrong, skymaps=maps)  # type: ignore[arg-type]
+
+
+def _odd(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def field_of(alert: Alert, name: str) -> Any:
     """A column of an alert or an annotation, by name; ``None`` where it has none."""
     if not name.startswith("_") and name in alert.__dataclass_fields__ and name not in {"annotations", "headers"}:
@@ -67,7 +79,7 @@ def level_of(alert: Alert) -> float | None:
 
 
 def _bounds(name: str, value: Any, bound: Bound) -> list[Check]:
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) and not _odd(value) else None
     found = []
     if bound.low is not None:
         found.append(Check(f"{name} (min)", number, bound.low, passed=number is not None and number >= bound.low))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -23,6 +24,7 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
 _err = Console(stderr=True)
+_REMEMBERED = 90 * 86_400.0  # seconds for which an alert that was decided on is known again
 
 
 @app.command()
@@ -50,7 +52,7 @@ def main(  # noqa: PLR0917 - each is an option of the command line
 ) -> None:
     """Turn matches of filters into requests for observations, by rules; a dry run unless --live is given.
 
-    Example: `python -m consumers.too --rules too.toml --api http://127.0.0.1:8000 --start-at earliest --until now`
+    Example: `python -m consumers.too --rules consumers/too/example.toml --check`
     """
     if check:
         _check(rules)
@@ -136,6 +138,8 @@ def _run(
     from consumers.too.run import Stop, follow, start_of  # noqa: PLC0415
     from consumers.too.worker import Worker  # noqa: PLC0415
 
+    if find_spec("astropy") is None:
+        raise StateError("the sky needs astropy: install the client with its extra, pip install 'nuncius[follow]'")
     begin = start_of(start_at or rules.source.start_at, "--start-at" if start_at else "start_at")
     if live:
         need_tokens(rules)
@@ -149,6 +153,7 @@ def _run(
         signal.signal(number, end)
     show = _shower(out, as_json=as_json)
     with Ledger(file, live=live) as ledger:
+        ledger.forget_seen(clock().timestamp() - _REMEMBERED)
         trail = Trail(ledger, audit)
         trail.flush()
         worker = Worker(rules, ledger, clock, show)

@@ -17,6 +17,7 @@ from consumers.too.sight import look
 __all__ = ["Decision", "decide", "night_of", "subject_of", "taken_back"]
 
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
+_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0)"  # one that was never posted stands in no way
 _DAY = 24.0  # hours
 
 
@@ -61,13 +62,14 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
     """Hold an alert against a rule: what is cheap first, the sky last."""
     checks: list[Check] = []
     subject = subject_of(alert, rule)
-    for row in ledger.in_states(_STILL, "rule = ? AND subject = ?", rule.name, subject):
+    for row in ledger.in_states(_STILL, _SAME, rule.name, subject):
         check = Check("only_once", subject, rule.only_once, passed=False)
         return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
     checks.append(Check("only_once", subject, rule.only_once, passed=True))
-    placed = alert.ra is not None and alert.dec is not None
+    placed = alert.ra is not None and alert.dec is not None and 0.0 <= alert.ra <= 360.0 and -90.0 <= alert.dec <= 90.0
     if not placed and rule.target != "skyportal_plan":
-        return Decision("the alert has no place in the sky", (*checks, Check("place", None, "ra, dec", passed=False)))
+        place = f"{alert.ra}, {alert.dec}" if alert.ra is not None else None
+        return Decision("the alert has no place in the sky", (*checks, Check("place", place, "ra, dec", passed=False)))
     time = alert.time or alert.timestamp
     checks += check_alert(alert, rule.limits, (now - time).total_seconds() / 3600.0 if time else None)
     checks += _cool_down(rule, ledger, now)

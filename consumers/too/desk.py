@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from consumers.alert import Alert
 from consumers.options import topic_names
-from consumers.too.checks import level_of
+from consumers.too.checks import level_of, whole
 from consumers.too.decide import Decision, decide, night_of, subject_of, taken_back
 from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.request import Payload, Request, events_of, stamp, target_name
@@ -46,7 +47,7 @@ class Desk:
         with self._ledger.change():
             for rule in rules:
                 if _listens(rule, alert.topic):
-                    lines += self._decide(alert, rule)
+                    lines += self._safely(whole(alert), rule)
             for line in lines:
                 self._ledger.tell(line)
             if source and alert.position:
@@ -63,6 +64,16 @@ class Desk:
                 self._ledger.tell(line)
         for line in lines:
             self._on_line(line)
+
+    def _safely(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
+        """Decide; an alert that no rule was written for ends neither the program nor what other rules make of it."""
+        try:
+            return self._decide(alert, rule)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it stumbles over is told with the alert's id
+            said = f"cannot be decided on: {type(error).__name__} {error}"[:500]
+            return [self._line("refuse", _about(alert, rule), reason=said, checks=[])]
 
     def _decide(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         about = _about(alert, rule)
@@ -122,7 +133,7 @@ class Desk:
     def _cancel(self, row: Row, reason: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """Cancel at once what was never sent; else have it cancelled."""
         now = self._clock().timestamp()
-        if row.state in {"planned", "waiting"} and row.posts == 0:
+        if row.state in {"planned", "waiting"}:
             free = {"charged": 0} if now < row.start else {}
             self._ledger.update(row.key, {"state": "cancelled", "cancel": reason, "due": None, **free})
             said = "dry run: nothing was posted" if not self._ledger.live else "it was not posted yet"

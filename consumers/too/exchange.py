@@ -44,8 +44,8 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """A definite no to this request."""
-        return self.status is not None and 400 <= self.status < 500 and self.status not in {401, 403, 408, 425, 429}
+        """A definite no to this request, or a way elsewhere, which is not gone."""
+        return self.status is not None and 300 <= self.status < 500 and self.status not in {401, 403, 408, 425, 429}
 
     @property
     def unprocessed(self) -> bool:
@@ -90,7 +90,7 @@ def exchange(
         Sent, and kept up to date.
     """
     found: list[Answer] = []
-    client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, trust_env=False, cookies=cookies)
+    client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, cookies=cookies)
 
     def ask() -> None:
         body: dict[str, Any] = {"json": data} if data is not None else {"data": form} if form is not None else {}

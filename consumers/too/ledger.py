@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS requests (
   said TEXT NOT NULL, changed REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS requests_of_rule ON requests (rule, night);
+CREATE INDEX IF NOT EXISTS requests_of_state ON requests (state);
+CREATE INDEX IF NOT EXISTS requests_due ON requests (due);
 CREATE INDEX IF NOT EXISTS requests_of_alert ON requests (alert_id);
 CREATE TABLE IF NOT EXISTS trail (seq INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);
 """
@@ -124,7 +126,7 @@ class Ledger:
         try:
             if not reading:
                 self._take_lock()
-            address = f"file:{file}?mode=ro" if reading else str(file)
+            address = f"{file.absolute().as_uri()}?mode=ro" if reading else str(file)
             self._db = sqlite3.connect(address, timeout=10.0, isolation_level=None, uri=reading, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             if reading:

@@ -30,7 +30,7 @@ def open_observatory(rule: Rule, manners: Manners) -> Observatory:
 
 
 def need_tokens(rules: Rules) -> None:
-    """Complain of a variable that a rule names for its token and the environment does not have.
+    """Complain of a rule that names no token where one is needed, or one that the environment does not have.
 
     Raises
     ------
@@ -39,5 +39,7 @@ def need_tokens(rules: Rules) -> None:
     """
     for rule in rules.rules:
         name = rule.table["token_env"]
+        if not name and rule.target not in {"json", "rtml"}:
+            raise RulesError(f"rule {rule.name} names no token_env, and {rule.target} takes nothing without", word="token_env")
         if name and not os.environ.get(name):
             raise RulesError(f"rule {rule.name} takes the token of {rule.target} from it, and it is not set", word=name)

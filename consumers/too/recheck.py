@@ -16,6 +16,7 @@ from consumers.too.ledger import OPEN, Ledger
 __all__ = ["Recheck"]
 
 _EVERY = 600.0  # seconds
+_AGAIN = 60.0  # seconds after an API gave no answer
 
 
 class Recheck:
@@ -32,25 +33,30 @@ class Recheck:
     def __init__(self, apis: Sequence[str], ledger: Ledger, desk: Desk, say: Callable[[str], None]) -> None:
         self._apis, self._ledger, self._desk, self._say = apis, ledger, desk, say
         self._asked: dict[str, float] = {}
+        self._pause = 0.0
 
     def look(self) -> None:
         """Ask of those that are due."""
-        if not self._apis:
+        now = time.monotonic()
+        if not self._apis or now < self._pause:
             return
         events = {name for row in self._ledger.in_states(OPEN, "cancel = ''") for name in json.loads(row.events)}
-        now = time.monotonic()
         for name in sorted(events):
-            if now - self._asked.get(name, -_EVERY) >= _EVERY:
-                self._asked[name] = now
-                if any(self._retracted(api, name) for api in self._apis):
-                    self._desk.retract(name, f"{name} is retracted")
+            if now - self._asked.get(name, -_EVERY) < _EVERY:
+                continue
+            try:
+                retracted = any(self._retracted(api, name) for api in self._apis)
+            except (httpx.HTTPError, ValueError) as error:
+                self._say(f"whether {name} is retracted is not known, no answer from the API: {type(error).__name__} {error}")
+                self._pause = now + _AGAIN
+                return
+            self._asked[name] = now
+            if retracted:
+                self._desk.retract(name, f"{name} is retracted")
 
-    def _retracted(self, api: str, name: str) -> bool:
+    @staticmethod
+    def _retracted(api: str, name: str) -> bool:
         address = f"{api.rstrip('/')}/api/v1/events/{quote(name, safe='')}"
-        try:
-            answer = httpx.get(address, headers=bearer(), timeout=10.0, follow_redirects=True, trust_env=False)
-            found = answer.json() if answer.status_code == 200 else {}
-        except (httpx.HTTPError, ValueError) as error:
-            self._say(f"whether {name} is retracted is not known: {api} gives no answer ({type(error).__name__})")
-            return False
+        answer = httpx.get(address, headers=bearer(), timeout=10.0, follow_redirects=True)
+        found = answer.json() if answer.status_code == 200 else {}
         return isinstance(found, dict) and (found.get("state") == "retracted" or found.get("retracted") is True)

@@ -48,6 +48,7 @@ def too(request: Request) -> dict[str, Any]:
         "xrt_mode": table["xrt_mode"],
         "uvot_mode": table["uvot_mode"],
         "uvot_just": table["uvot_just"],
+        "tiling": False,
         "proposal": bool(table["proposal_id"]),
         "proposal_id": table["proposal_id"],
         "proposal_pi": table["proposal_pi"],

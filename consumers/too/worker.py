@@ -7,7 +7,9 @@ crash of ours) is never repeated before the observatory's own list has said that
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +22,7 @@ from consumers.too.rules import Rule, Rules
 __all__ = ["Worker"]
 
 _LONGEST = 900.0  # seconds between two tries
+_TURN = 5.0  # seconds after which alerts are read again before more is done
 _AFTER = timedelta(days=1).total_seconds()  # how long after its window a request is looked after
 
 
@@ -52,8 +55,11 @@ class Worker:
         """Do what is due; whether there was anything. In a dry run there is not."""
         if not self._ledger.live:
             return False
-        did = False
-        for row in self._ledger.rows("due IS NOT NULL AND due <= ?", self._now):
+        did, until = False, time.monotonic() + _TURN
+        due = self._ledger.rows("due IS NOT NULL AND due <= ?", self._now)
+        for row in sorted(due, key=lambda one: one.state != "cancelling"):  # what is taken back first
+            if time.monotonic() > until:  # alerts want to be read, too
+                break
             rule = self._rules.named(row.rule)
             if rule is None:
                 said = f"rule {row.rule} is no more: look after request {row.number or row.name} by hand"
@@ -62,10 +68,6 @@ class Worker:
                 self._step(row, rule)
                 did = True
         return did
-
-    def waiting(self) -> bool:
-        """Whether something is due, now or later, that has not been told to its observatory."""
-        return bool(self._ledger.rows("due IS NOT NULL AND state IN ('waiting', 'cancelling', 'unknown', 'posting')"))
 
     @property
     def _now(self) -> float:
@@ -93,26 +95,32 @@ class Worker:
             self._ledger.update(row.key, {"due": None})
 
     def _post(self, row: Row, rule: Rule, at: Observatory) -> None:
+        if row.cancel:
+            self._cancelled(row, "it was not posted")
+            return
         if self._now + row.seconds > row.end:
             said = "its window went by before it could be posted"
             self._enter(row, {"state": "expired", "due": None, "charged": 0, "said": said}, "expired", said)
             return
         payload = json.loads(row.payload)
-        for ask in (at.find, lambda one: at.ready(payload, one)) if at.looks_up else (lambda one: at.ready(payload, one),):
-            found = ask(row)
-            if found.kind == "done" and found.number is not None:
-                self._known(row, found, "found")
-                return
-            if found.kind == "refused":
-                self._refused(row, found)
-                return
-            if found.kind in {"away", "unclear"}:
-                self._later(row, rule, found)
-                return
+        found = _ask(at.find, row) if at.looks_up else Outcome("absent")
+        if found.kind == "done":
+            self._known(row, found, "found")
+            return
+        if found.kind == "refused":
+            self._refused(row, replace(found, said=f"its list cannot be searched, so nothing is posted: {found.said}"))
+            return
+        ready = _ask(at.ready, payload, row) if found.kind == "absent" else found
+        if ready.kind == "refused":
+            self._refused(row, ready)
+            return
+        if ready.kind != "done":
+            self._later(row, rule, ready)
+            return
         changes = {"state": "posting", "posts": row.posts + 1, "payload": json.dumps(payload), "said": ""}
         with self._ledger.change():
             row = self._ledger.update(row.key, changes)
-        came = at.post(payload, row)
+        came = _ask(at.post, payload, row)
         if came.kind == "done":
             self._known(row, came, "requested")
         elif came.kind == "refused":
@@ -136,7 +144,7 @@ class Worker:
         if not at.looks_up:
             self._enter(row, {"due": None}, "unknown", "whether it was taken cannot be looked up: ask the observatory")
             return
-        found = at.find(row)
+        found = _ask(at.find, row)
         if found.kind == "done":
             self._known(row, found, "found")
         elif found.kind == "absent" and row.cancel:
@@ -154,7 +162,7 @@ class Worker:
             self._enter(row, {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}, "unknown", found.said)
 
     def _look_after(self, row: Row, rule: Rule, at: Observatory) -> None:
-        found = at.stands(row)
+        found = _ask(at.stands, row)
         if found.kind == "done" and found.state != "requested":
             self._enter(row, {"state": found.state, "due": None, "said": found.said}, found.state, found.said)
             return
@@ -164,7 +172,7 @@ class Worker:
         self._ledger.update(row.key, {"due": None if over else self._now + self._manners.poll, "said": found.said})
 
     def _cancel(self, row: Row, rule: Rule, at: Observatory) -> None:
-        came = at.cancel(row, row.cancel)
+        came = _ask(at.cancel, row, row.cancel)
         if came.kind == "done" and came.state in {"cancelled", "requested"}:
             self._cancelled(row, came.said)
         elif came.kind == "done":
@@ -234,3 +242,11 @@ class Worker:
             }
             self._ledger.tell(line)
         self._on_line(line)
+
+
+def _ask(question: Callable[..., Outcome], *about: Any) -> Outcome:
+    """Ask an observatory; an answer of another shape than any that it has documented is an unclear one."""
+    try:
+        return question(*about)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return Outcome("unclear", said=f"its answer cannot be read: {type(error).__name__} {error}")

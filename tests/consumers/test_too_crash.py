@@ -12,19 +12,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumers.too.errors import StateError
+from consumers.too.ledger import Ledger
+from consumers.too.reading import read_rules
+from consumers.too.status import status as shown
 from tests.api.world import BIG, World, served, survey_alert, world
 from tests.consumers.conftest import produce, value
 from tests.consumers.too_observatories import TOKEN, StandIn, eventually, portal
 from tests.consumers.too_world import rules_text
 
 ROOT = Path(__file__).parents[2]
-MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 6\npoll = 600\n"
+MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 20\npoll = 600\n"
 TOPIC = "special"
+TIMES = '[source.properties]\n"session.timeout.ms" = 6000\n"heartbeat.interval.ms" = 1000\n'
 
 
 def rules(folder: Path, stand: StandIn, *, filters: str = f'["^matched[.]{TOPIC}$"]', latitude: float = 89.9) -> Path:
@@ -79,11 +85,12 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def status(file: Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "consumers.too", "--rules", str(file), "--live", "--status", "--json"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return json.loads(done.stdout) if done.returncode == 0 else {"requests": []}
+    """What ``--status --json`` says of the live state; without a process of its own, as it is asked often."""
+    try:
+        with Ledger(file.with_suffix(".live.sqlite"), live=True, reading=True) as ledger:
+            return shown(read_rules(file), ledger, datetime.now(UTC))
+    except StateError:
+        return {"requests": []}
 
 
 def trail(file: Path) -> list[dict[str, Any]]:
@@ -135,9 +142,10 @@ def test_killed_at_random_moments_it_requests_each_alert_once(tmp_path, sky):
 
         writer = threading.Thread(target=publish)
         writer.start()
-        for _ in range(6):
+        for number in range(1, 7):
             with running(file, address, "--live") as process:
-                time.sleep(1.5 + 2 * noise.random())
+                eventually(lambda: (file.parent / "log").read_text().count("reading http") == number)  # noqa: B023
+                time.sleep(1.5 * noise.random())
                 kill(process)
         writer.join()
         with running(file, address, "--live"):
@@ -156,7 +164,7 @@ def test_from_kafka_it_goes_on_after_a_kill(tmp_path, kafka_bootstrap, make_topi
     topic = make_topic(2)
     with portal("ok", "taken-hang") as stand:
         file = rules(tmp_path, stand, filters=f'["{topic}"]')
-        file.write_text(f'[source]\naddress = "{kafka_bootstrap}"\nstart_at = "earliest"\n' + file.read_text())
+        file.write_text(f'[source]\naddress = "{kafka_bootstrap}"\nstart_at = "earliest"\n' + TIMES + file.read_text())
         for number in range(4):
             produce(kafka_bootstrap, topic, [value(number, dec=60.0)], partition=number % 2)
         with running(file, "") as dry:

@@ -101,6 +101,11 @@ REFUSED = [
     (alert(time=NOW - timedelta(hours=30)), "max_age_hours = 24", "age_hours"),
     (alert(time=None), "max_age_hours = 24", "age_hours"),
     (alert(ra=None, dec=None), "", "place"),
+    (alert(ra=380.0), "", "place"),
+    (alert(dec=float("nan")), "", "place"),
+    (alert(mag=float("nan")), "max_mag = 19", "mag (max)"),
+    (in_map(level=float("nan")), "max_credible_level = 0.5", "credible_level"),
+    (alert(annotations={"gaia.sep": float("inf")}), '[rule.limits.fields]\n"gaia.sep" = { min = 1 }', "gaia.sep (min)"),
     (alert(dec=-80.0), "", "altitude"),
     (alert(), "max_airmass = 1.0001\nmin_altitude = 5", "airmass"),
     (alert(), "min_moon_separation = 170", "moon_separation"),
@@ -212,6 +217,24 @@ def test_an_alert_read_twice_makes_no_second_request(tmp_path):
     with Bench(tmp_path, rules_text(more='only_once = "alert"')) as again:
         assert [line["decision"] for line in again.take(alert())] == ["repeat"]
         assert again.states() == ["planned"]
+
+
+def test_numbers_that_are_none_are_sent_to_nobody(tmp_path):
+    with Bench(tmp_path, rules_text("json", address="https://d.example")) as bench:
+        (line,) = bench.take(alert(mag=float("nan"), ra_dec_error=float("inf"), mag_err=float("nan")))
+    assert line["decision"] == "request"
+    assert not {"mag", "ra_dec_error"} & set(line["request"]["payload"]["alert"])
+
+
+def test_an_alert_that_nobody_thought_of_stops_neither_the_program_nor_other_rules(tmp_path):
+    other = rules_text(name="other")
+    text = rules_text(limits="[rule.limits.fields]\nmag = { max = 19 }") + other
+    with Bench(tmp_path, text) as bench:
+        lines = bench.take(alert(time="yesterday"), alert(2))  # type: ignore[arg-type]
+    assert [(line["rule"], line["decision"]) for line in lines] == [
+        ("follow", "refuse"), ("other", "refuse"), ("follow", "request"), ("other", "request"),
+    ]  # fmt: skip
+    assert "cannot be decided on: TypeError" in lines[0]["reason"]
 
 
 def test_every_rule_that_listens_decides_for_itself(tmp_path):

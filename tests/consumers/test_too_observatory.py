@@ -85,7 +85,7 @@ def test_what_the_portal_finds_wrong_is_not_posted(tmp_path, live_clock):
         assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0
 
 
-@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "500-taken"])
+@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "500-taken"])
 def test_taken_but_not_told_is_found_by_its_name_and_not_posted_again(tmp_path, live_clock, how):
     with portal(how) as stand, live(tmp_path, stand, live_clock) as bench:
         bench.take(up())
@@ -193,6 +193,35 @@ def test_a_retraction_that_comes_before_the_post_stops_it(tmp_path, live_clock):
         bench.take(up(1), back(1))
         bench.work(3)
         assert (bench.states(), stand.asked) == (["cancelled"], [])
+
+
+def test_a_retraction_stops_a_second_post(tmp_path, live_clock):
+    with portal("close", "429") as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up(1))
+        bench.work()
+        live_clock.pass_(seconds=31)
+        bench.work(3)
+        assert (bench.states(), stand.posts) == (["waiting"], 2)
+        bench.take(back(1))
+        live_clock.pass_(seconds=3600)
+        bench.work(3)
+        assert (bench.states(), stand.posts, stand.groups) == (["cancelled"], 2, [])
+
+
+def test_a_way_elsewhere_is_not_gone(tmp_path, live_clock):
+    with portal("moved") as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up(1))
+        bench.work(3)
+        assert (bench.states(), stand.posts) == (["refused"], 1)
+
+
+def test_where_the_list_is_refused_nothing_is_posted(tmp_path, live_clock):
+    with own_telescope() as stand, live(tmp_path, stand, live_clock, "json") as bench:
+        stand.lists_answer = 405
+        bench.take(up(1))
+        bench.work(3)
+        assert (bench.states(), stand.groups) == (["refused"], [])
+        assert "its list cannot be searched" in bench.lines()[-1]["reason"]
 
 
 @pytest.mark.parametrize("how", ["taken-close", "close"])

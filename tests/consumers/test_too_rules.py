@@ -129,6 +129,12 @@ def test_check_tells_right_from_wrong(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["too.toml"]
 
 
+def test_help_names_an_example_that_works():
+    told = run("--help").stdout
+    assert "consumers/too/example.toml --check" in " ".join(told.replace("│", " ").split())
+    assert run("--rules", "consumers/too/example.toml", "--check").returncode == 0
+
+
 def test_wrong_use_is_2(tmp_path):
     file = tmp_path / "too.toml"
     file.write_text(rules_text())

@@ -50,6 +50,16 @@ class StandIn:
         return [one for one in self.groups if one["state"] == "PENDING"]
 
 
+_PLAIN: dict[str, tuple[int, Any]] = {
+    "500": (500, None),
+    "500-taken": (500, None),
+    "429": (429, {"detail": "Request was throttled"}),
+    "taken-empty": (201, ""),
+    "taken-odd": (201, ["not", "an", "object"]),
+    "moved": (302, {"location": "elsewhere"}),
+}
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stand: StandIn
@@ -81,12 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             stand.on_post()
         if how == "ok":
             self.answer(201, made)
-        elif how in {"500", "500-taken"}:
-            self.answer(500, {"detail": f"sorry, {self.headers.get('Authorization')}"})
-        elif how == "429":
-            self.answer(429, {"detail": "Request was throttled"})
-        elif how == "taken-empty":
-            self.answer(201)
+        elif how in _PLAIN:
+            status, body = _PLAIN[how]
+            self.answer(status, body or {"detail": f"sorry, {self.headers.get('Authorization')}"} if body != "" else None)
         elif how in {"hang", "taken-hang"}:
             stand.stop.wait(60)
         elif how == "slow":
@@ -281,3 +288,110 @@ def eventually(what: Callable[[], Any], seconds: float = 30.0) -> Any:
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
     return found
+
+
+class _SkyPortal(_Handler):
+    """SkyPortal: follow-up requests and observation plans, in its envelope."""
+
+    def said(self, data: Any) -> None:
+        self.answer(200, {"status": "success", "data": data, "version": "1"})
+
+    def do_POST(self) -> None:
+        path, body = urlsplit(self.path).path, self.body()
+        self.stand.asked.append(("POST", path))
+        self.stand.tokens.add(str(self.headers.get("Authorization")))
+        self.stand.bodies.append(body)
+        how = self.stand.behaviour.pop(0) if self.stand.behaviour else "ok"
+        if how == "refuse":
+            self.answer(400, {"status": "error", "message": "Could not find source"})
+            return
+        number = 7 + len(self.stand.groups)
+        self.stand.groups.append({**body, "id": number, "status": "submitted"})
+        if how == "taken-close":
+            self.close_connection = True
+        else:
+            self.said({"ids": [number]} if path == "/api/observation_plan" else {"id": number, "request_status": "submitted"})
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.stand.asked.append(("GET", parts.path))
+        if parts.path == "/api/gcn_event":
+            events = [
+                {
+                    "id": 5,
+                    "dateobs": "2026-11-21T20:00:00",
+                    "aliases": ["LVC#S261121a"],
+                    "localizations": [{"id": 2}, {"id": 9}],
+                }
+            ]
+            self.said({"events": [one for one in events if asked["partialdateobs"] in str(one)], "totalMatches": 1})
+        elif parts.path == "/api/gcn_event/5/observation_plan_requests":
+            self.said(self.stand.groups)
+        elif parts.path == "/api/followup_request":
+            found = [one for one in self.stand.groups if asked["sourceID"] in one["obj_id"]]
+            self.said({"followup_requests": found, "totalMatches": len(found)})
+        else:
+            self.said(next(one for one in self.stand.groups if one["id"] == int(parts.path.rsplit("/", 1)[-1])))
+
+    def do_DELETE(self) -> None:
+        path = urlsplit(self.path).path
+        self.stand.asked.append(("DELETE", path))
+        for one in self.stand.groups:
+            if one["id"] == int(path.rsplit("/", 1)[-1]):
+                one["status"] = "deleted"
+        self.said(None)
+
+
+class _Swift(_Handler):
+    """Swift's API: a session by name and secret, requests as form fields."""
+
+    def do_POST(self) -> None:
+        path = urlsplit(self.path).path
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.stand.asked.append(("POST", path))
+        if path == "/login":
+            right = json.loads(data) == {"username": "me", "password": TOKEN}
+            self.send_response(200 if right else 401)
+            self.send_header("Set-Cookie", "session=abc; Path=/; HttpOnly")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        fields = {name: values[0] for name, values in parse_qs(data.decode()).items()}
+        self.stand.bodies.append(fields)
+        if "session=abc" not in str(self.headers.get("Cookie")):
+            self.answer(401, {"detail": "Not authenticated"})
+        elif fields["validate_only"] == "true":
+            self.answer(200, {"status": "Validated", "errors": self.stand.validation.get("errors", [])})
+        else:
+            how = self.stand.behaviour.pop(0) if self.stand.behaviour else "ok"
+            number = 900 + len(self.stand.groups)
+            self.stand.groups.append({**fields, "too_id": number})
+            if how == "taken-close":
+                self.close_connection = True
+            else:
+                self.answer(200, {"status": {"status": "Accepted", "too_id": number, "errors": [], "warnings": []}})
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.stand.asked.append(("GET", parts.path))
+        if "too_id" in asked:
+            found = [one for one in self.stand.groups if str(one["too_id"]) == asked["too_id"]]
+        else:
+            found = [one for one in self.stand.groups if (one["ra"], one["username"]) == (asked["ra"], asked["username"])]
+        self.answer(200, {"entries": found, "status": {"status": "Accepted"}})
+
+
+@contextmanager
+def skyportal(*behaviour: str) -> Iterator[StandIn]:
+    """A SkyPortal."""
+    with _serve(_SkyPortal, StandIn(list(behaviour))) as stand:
+        yield stand
+
+
+@contextmanager
+def swift_api(*behaviour: str) -> Iterator[StandIn]:
+    """Swift's API."""
+    with _serve(_Swift, StandIn(list(behaviour))) as stand:
+        yield stand
