@@ -387,7 +387,8 @@ class TestAtReport:
         ]
         made = self.made(points)
         assert made["non_detection"] == {
-            "obsdate": "2023-02-27 00:00:00.000", "limiting_flux": "20.5000", "flux_unitid": "1", "filterid": "111", "instrumentid": "196",
+            "obsdate": "2023-02-27 00:00:00.000", "limiting_flux": "20.5000", "flux_unitid": "1", "filterid": "111",
+            "instrumentid": "196",
         }  # fmt: skip
         assert made["discovery_datetime"] == "2023-02-28 00:00:00.000"
         group = made["photometry"]["photometry_group"]
