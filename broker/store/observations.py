@@ -108,8 +108,9 @@ def post(store: Store, event_name: str, observations: Sequence[Mapping[str, Any]
         there = _by_sender_id(conn, event_name, who, ids)
         for one in observations:
             said = {name: one.get(name) for name in _SAID} | {"time": to_micros(one["time"])}
-            before = there.get(one.get("sender_id"))
-            became, row = _kept(conn, event_name, said, before, who=who, sender_id=one.get("sender_id"), at=at)
+            ident = one.get("sender_id")
+            before = None if ident is None else there.get(ident)
+            became, row = _kept(conn, event_name, said, before, who=who, sender_id=ident, at=at)
             counts[became] += 1
             kept.append(_shown(row))
     return Sent(kept, **counts)
@@ -177,15 +178,15 @@ def renamed(conn: Connection, old: str, new: str) -> None:
     conn.execute(update(row).where(row.c.event_name == old).values(event_name=new))
 
 
-def _by_sender_id(conn: Connection, event_name: str, who: str, ids: Sequence[str]) -> dict[str, RowMapping]:
+def _by_sender_id(conn: Connection, event_name: str, who: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     row = tables.observations.c
-    found: dict[str, RowMapping] = {}
+    found: dict[str, dict[str, Any]] = {}
     for first in range(0, len(ids), _CHUNK):
         some = row.sender_id.in_(ids[first : first + _CHUNK])
         wanted = select(tables.observations).where(row.event_name == event_name, row.who == who, some)
         # Two of one id come of two events that have become one: the one that changed last speaks for both.
         for each in conn.execute(wanted.order_by(row.changed)).mappings():
-            found[each["sender_id"]] = each
+            found[each["sender_id"]] = dict(each)
     return found
 
 
@@ -193,7 +194,7 @@ def _kept(
     conn: Connection,
     event_name: str,
     said: dict[str, Any],
-    before: RowMapping | None,
+    before: dict[str, Any] | None,
     *,
     who: str,
     sender_id: str | None,
@@ -214,6 +215,6 @@ def _kept(
     return "changed", {**before, **said, "changed": at}
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     times: dict[str, datetime | None] = {name: from_micros(row[name]) for name in ("time", "created", "changed")}
     return dict(row) | times

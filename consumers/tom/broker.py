@@ -23,7 +23,7 @@ MOST = 1000
 _ABOUT = "<p>Alerts for which all that is given holds, each object once, the latest first.</p>"
 
 
-class NunciusForm(GenericQueryForm):
+class NunciusForm(GenericQueryForm):  # type: ignore[misc]
     """What is asked for."""
 
     filter = forms.CharField(required=False, label="Filter", help_text="Picked by this filter of Nuncius")

@@ -46,15 +46,15 @@ def keep(target: Any, points: Iterable[Mapping[str, Any]], object_id: str, *, te
     """Keep points of a light curve; one that is there already is brought up to date, not doubled."""
     count = 0
     for point in points:
-        time, mag = point.get("time"), point.get("mag")
-        if not _number(time) or not _number(mag):
+        if not _number(point.get("time")) or not _number(point.get("mag")):
             continue
+        time, mag = float(point["time"]), float(point["mag"])
         kind = point.get("kind") or "detection"
         measured = {"limit": mag, "brightness": None} if kind == "limit" else {"brightness": mag, "limit": None}
         PhotometryReducedDatum.objects.update_or_create(
             target=target,
             bandpass=point.get("band") or _UNKNOWN,
-            timestamp=_MJD_EPOCH + timedelta(microseconds=round(float(time) * 86_400_000_000)),
+            timestamp=_MJD_EPOCH + timedelta(microseconds=round(time * 86_400_000_000)),
             source_name=NAME,
             reduction_version=kind,  # forced photometry and a detection are of one instant
             defaults={
