@@ -40,6 +40,9 @@ lock: $(VENV)/.dev  ## resolve the dependencies anew, hashes and no addresses
 	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate $$extras \
 	    --output-file requirements/$$set.lock pyproject.toml; done
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate \
+	  --output-file requirements/tom.lock requirements/tom.in
 	$(PIP) install --dry-run --ignore-installed --no-deps --quiet --report - -r requirements/catalogs.in \
 	  | $(BIN)/python infra/lock_report.py > requirements/catalogs.lock
 

@@ -29,10 +29,7 @@ from tests.browser.opening import opened
 from tests.browser.test_pages import CONTRAST
 from tests.browser.test_people import log_in
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),  # apprise asks for it
-]
+pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=window.hit=1>"
 START = datetime(2026, 8, 1, 4, tzinfo=UTC)
