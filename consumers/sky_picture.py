@@ -181,7 +181,8 @@ def _grid(axes: Any, view: View) -> None:
         for ra in range(0, 360, 60):
             trace(axes, view, np.full(181, float(ra)), np.linspace(-90, 90, 181), **_FAINT)
             x, y = view.forward([float(ra)], [0.0])
-            axes.text(x[0], y[0], f"{ra}°", fontsize=7, color="#666666", zorder=4)
+            if abs(x[0]) < 0.97 * wide:
+                axes.text(x[0], y[0], f"{ra}°", fontsize=7, color="#666666", zorder=4)
         for side in (-179.9999, 179.9999):
             trace(axes, view, np.full(181, view.ra + side), np.linspace(-90, 90, 181), **(_FAINT | {"color": "#555555"}))
         return

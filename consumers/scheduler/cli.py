@@ -174,7 +174,8 @@ def _print(document: dict[str, Any], outcome: Outcome) -> None:
         for tile in document["tiles"]
     ]
     terminal.show(("", "field", "ra", "dec", "probability", "UTC", "airmass"), rows)
-    said = f"{len(rows)} fields hold {told['plan']:.2%} of the probability; {told['visible']:.2%} can be seen in the night"
+    fields = "1 field holds" if len(rows) == 1 else f"{len(rows)} fields hold"
+    said = f"{fields} {told['plan']:.2%} of the probability; {told['visible']:.2%} can be seen in the night"
     if told["observed"]:
         said += f"; {told['observed']:.2%} was observed before, {told['new']:.2%} is new"
     terminal.out.print(said, markup=False, highlight=False, soft_wrap=True)

@@ -86,7 +86,7 @@ class Field:
         """
         centre, east, north = axes_at(ra, dec)
         if self.circle:
-            angle = np.linspace(0.0, 2.0 * np.pi, 36, endpoint=False)
+            angle = np.linspace(0.0, 2.0 * np.pi, 72, endpoint=False)
             away = np.radians(self.width / 2.0)
             around = np.outer(np.cos(angle), east) + np.outer(np.sin(angle), north)
             vectors = np.cos(away) * centre + np.sin(away) * around

@@ -48,9 +48,12 @@ def draw(title: str, cells: Cells, outcome: Outcome, request: Request, prints: S
         _trace_print(axes, view, print_, style | ({"label": "observed before"} if number == 0 else {}))
     if used:
         _fields(made, axes, view, request, used)
-    told = f"{title} from {request.site.name}: {outcome.probability['plan']:.1%} of the probability in {len(used)} fields"
+    fields = "one field" if len(used) == 1 else f"{len(used)} fields"
+    told = f"{title} from {request.site.name}: {outcome.probability['plan']:.1%} of the probability in {fields}"
+    if len(used) == 1:
+        told += f", at {used[0].exposures[0][0].strftime('%Y-%m-%d %H:%M')} UTC"
     if prints:
-        told += f", {outcome.probability['new']:.1%} of it new"
+        told += f"; {outcome.probability['new']:.1%} not observed before"
     if outcome.reason:
         told = f"{title} from {request.site.name}: nothing to observe\n{outcome.reason}"
     made.suptitle(told.replace("$", r"\$"), fontsize=10, y=0.98)
@@ -74,6 +77,8 @@ def _fields(made: Any, axes: Any, view: sky_picture.View, request: Request, used
         if len(used) <= _NUMBERED:
             x, y = view.forward([one.place.ra], [one.place.dec])
             axes.text(x[0], y[0], str(number), fontsize=7, ha="center", va="center", color="#1a1a1a", zorder=5)
+    if len(used) == 1:
+        return
     bar = made.colorbar(
         ScalarMappable(scale, tint),
         cax=made.add_axes((0.88, 0.12, 0.022, 0.72)),

@@ -63,7 +63,7 @@ def map_picture(title: str, cells: Cells, seen: Sequence[MapSight], least: float
     view = sky_picture.View(*_middle(cells), 180.0)
     made, axes = sky_picture.figure(view, (0.03, 0.42, 0.94, 0.5), (9.0, 8.0))
     sky_picture.paint(axes, view, cells)
-    below = made.add_axes((0.09, 0.07, 0.86, 0.28))
+    below = made.add_axes((0.09, 0.07, 0.86, 0.27))
     for number, one in enumerate(seen):
         colour = _COLOURS[number % len(_COLOURS)]
         told = f"{one.site.name}: {one.probability:.1%} at some time" if one.night else f"{one.site.name}: no night"
@@ -76,7 +76,7 @@ def map_picture(title: str, cells: Cells, seen: Sequence[MapSight], least: float
     below.set_ylabel(f"% of the map above {least:g}°")
     below.set_xlabel("UTC")
     below.grid(linewidth=0.3)
-    below.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 1.0), framealpha=0.9)
+    below.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.01), ncols=3, frameon=False)
     if any(one.times is not None for one in seen):
         _clock(below)
     made.suptitle(_plain(f"{title}: what is above {least:g}° in the dark"), fontsize=11, y=0.97)
