@@ -19,7 +19,9 @@ from consumers.sites import Site
 __all__ = [
     "airmass",
     "altitude",
+    "dark",
     "directions",
+    "evening",
     "grid",
     "moon_altitude",
     "moon_illumination",
@@ -116,8 +118,6 @@ def moon_illumination(times: Time) -> Floats:
 def tonight(site: Site, when: Time, sun_limit: float = -18.0) -> tuple[Time, Time] | None:
     """Begin and end of the night under way at a time, else of the next one; none where the Sun does not go down so far.
 
-    A night lies between two noons. Where the Sun stays below the limit it lasts from noon to noon.
-
     Parameters
     ----------
     sun_limit
@@ -129,19 +129,29 @@ def tonight(site: Site, when: Time, sun_limit: float = -18.0) -> tuple[Time, Tim
         Of the 24 hours from noon to noon that `when` is in; where that night is over, of the next.
     """
     noon, following = noons(site, when)
-    for start, end in ((noon, following), noons(site, following + TimeDelta(0.5, format="jd"))):
-        dark = windows(lambda times: -sun_altitude(site, times), start, end, -sun_limit)
-        if dark and dark[-1][1] > when:
-            return dark[0][0], dark[-1][1]
+    for day in ((noon, following), (following, following + TimeDelta(1.0, format="jd"))):
+        night = dark(site, day, sun_limit)
+        if night is not None and night[1] > when:
+            return night
     return None
+
+
+def dark(site: Site, day: tuple[Time, Time], sun_limit: float = -18.0) -> tuple[Time, Time] | None:
+    """Begin and end of the dark between two noons: all of it where the Sun stays below the limit, none where it stays above."""
+    found = windows(lambda times: -sun_altitude(site, times), *day, -sun_limit)
+    return (found[0][0], found[-1][1]) if found else None
 
 
 def noons(site: Site, when: Time) -> tuple[Time, Time]:
     """The noons before and after a time, by the mean Sun at the site's longitude."""
     # at 12 h of local mean time the modified Julian date plus longitude / 360 is a half
-    turned = when.utc.mjd + site.longitude / 360.0 - 0.5
-    noon = np.floor(turned) - site.longitude / 360.0 + 0.5
+    noon = np.floor(when.utc.mjd + site.longitude / 360.0 - 0.5) - site.longitude / 360.0 + 0.5
     return Time(noon, format="mjd", scale="utc"), Time(noon + 1.0, format="mjd", scale="utc")
+
+
+def evening(site: Site, date: str) -> tuple[Time, Time]:
+    """The noons before and after the night that begins on the evening of a calendar date at the site."""
+    return noons(site, Time(Time(date, scale="utc").mjd + 0.75 - site.longitude / 360.0, format="mjd", scale="utc"))
 
 
 def grid(start: Time, end: Time, step: float = _STEP) -> Time:

@@ -1,8 +1,8 @@
 """Where observatories are: by name, from a table of one's own, or as ``name=longitude,latitude,height``.
 
-Names are those of astropy's list of sites. It is no part of the package, which fetches it from the network when first asked: so
-its optical observatories are written down here, rounded to some 10 m, with a few more. Where astropy has fetched its list before,
-the rest of it is known too. Nothing is fetched.
+Names are those of astropy's list of sites. It is no part of the package, which fetches it from the network when first asked:
+so its optical observatories are written down here, rounded to some 10 m, with a few more. Where astropy has fetched its list
+before, the rest of it is known too. Nothing is fetched.
 """
 
 from __future__ import annotations
