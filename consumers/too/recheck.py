@@ -33,6 +33,7 @@ class Recheck:
     def __init__(self, apis: Sequence[str], ledger: Ledger, desk: Desk, say: Callable[[str], None]) -> None:
         self._apis, self._ledger, self._desk, self._say = apis, ledger, desk, say
         self._asked: dict[str, float] = {}
+        self._gone: set[str] = set()  # a retraction is final
         self._pause = 0.0
 
     def look(self) -> None:
@@ -41,7 +42,9 @@ class Recheck:
         if not self._apis or now < self._pause:
             return
         events = {name for row in self._ledger.in_states(OPEN, "cancel = ''") for name in json.loads(row.events)}
-        for name in sorted(events):
+        for name in sorted(events & self._gone):
+            self._desk.retract(name, f"{name} is retracted")
+        for name in sorted(events - self._gone):
             if now - self._asked.get(name, -_EVERY) < _EVERY:
                 continue
             try:
@@ -52,6 +55,7 @@ class Recheck:
                 return
             self._asked[name] = now
             if retracted:
+                self._gone.add(name)
                 self._desk.retract(name, f"{name} is retracted")
 
     @staticmethod

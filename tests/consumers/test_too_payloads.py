@@ -218,7 +218,7 @@ def test_rtml_is_valid_and_points_where_it_should(tmp_path, ra, dec):
     schema().assertValid(made)
     texts = {name: [one.text for one in made.find(f".//r:{name}", RTML)] for name in ("RightAscension", "Declination")}
     told = SkyCoord(
-        Angle(tuple(float(part) for part in texts["RightAscension"]), unit=u.hourangle),
+        Angle("{}h{}m{}s".format(*texts["RightAscension"])),
         Angle(f"{texts['Declination'][0]}d{texts['Declination'][1]}m{texts['Declination'][2]}s"),
     )
     assert told.separation(SkyCoord(ra * u.deg, dec * u.deg)).arcsec < 0.02
