@@ -13,7 +13,7 @@ demo: $(VENV)/.broker  ## all of Nuncius on this machine, with a simulated night
 	$(BIN)/nuncius demo
 
 test: $(VENV)/.dev services check  ## lint, types, arrows, and every test this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types arrows
 

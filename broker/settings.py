@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -235,6 +236,35 @@ class ServeTable(Table):
     port: Port = 8000
 
 
+class DeliverTable(Table):
+    """What subscribers are told."""
+
+    group: str = "nuncius-deliver"
+    api: str = ""  # address that readers of what is sent reach the API and the pages at; empty: links are paths
+    allow: tuple[str, ...] = ()  # networks besides the public ones that webhooks may be sent to
+    timeout: Positive = 20.0  # seconds for a whole exchange
+    max_answer: Count = 65_536  # bytes of an answer that are read
+    concurrency: Count = 8  # deliveries under way at once, of a subscription
+    total: Count = 128  # and of all
+    give_up_hours: Positive = 24.0
+    backoff: Annotated[tuple[Positive, ...], Field(min_length=1)] = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)  # seconds
+    breaker_failures: Count = 10  # in a row, after which only one probe is sent
+    breaker_seconds: Positive = 60.0  # now and then
+    lease_seconds: Positive = 30.0  # after which others take over what a process has in hand and tells nothing of
+    keep_days: Positive = 30.0
+
+    @model_validator(mode="after")
+    def _can_be(self) -> DeliverTable:
+        for text in self.allow:
+            try:
+                ip_network(text.strip())
+            except ValueError as error:
+                raise ValueError(f"allow: {text!r} is no network ({error}): write it as 10.1.0.0/16 or fd00::/8") from error
+        if self.api and not re.match(r"https?://[^/\s]+", self.api):
+            raise ValueError(f"api {self.api!r} is no address: write it as https://nuncius.example.org")
+        return self
+
+
 class OidcTable(Table):
     """Logging in elsewhere by OpenID Connect; nobody can where no issuer is set."""
 
@@ -266,6 +296,7 @@ class QuotasTable(Table):
 
     filters_per_user: Natural = 0
     watchlists_per_user: Natural = 0  # and as many regions
+    subscriptions_per_user: Natural = 0
     backtests_per_hour: Natural = 0
     requests_per_minute: Natural = 0
 
@@ -376,6 +407,7 @@ class Settings(BaseSettings):
     backtest: BacktestTable = BacktestTable()
     serve: ServeTable = ServeTable()
     auth: AuthTable = AuthTable()
+    deliver: DeliverTable = DeliverTable()
     vtp: VtpTable = VtpTable()
     output: OutputTable = OutputTable()
     schemas: SchemasTable = SchemasTable()

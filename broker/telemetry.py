@@ -15,8 +15,11 @@ from broker.errors import UsageError
 __all__ = [
     "ALERTS",
     "BATCH_SECONDS",
+    "BREAKERS",
     "COINCIDENCES",
     "DEAD_LETTERS",
+    "DELIVERIES",
+    "DELIVERY_SECONDS",
     "FILTER_ERRORS",
     "HALTED",
     "HEARTBEAT_AGE",
@@ -52,6 +55,14 @@ BATCH_SECONDS = Histogram(
     "nuncius_batch_seconds", "Poll to commit", buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 )
 STEP_SECONDS = Counter("nuncius_step_seconds_total", "Time spent", ["step"])
+DELIVERIES = Counter("nuncius_deliveries_total", "Tries to deliver, by what came of them", ["channel", "outcome"])
+DELIVERY_SECONDS = Histogram(
+    "nuncius_delivery_seconds",
+    "Receipt of an alert to its acknowledgement by a subscriber",
+    ["channel"],
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 43200),
+)
+BREAKERS = Gauge("nuncius_delivery_breakers_open", "Subscriptions that do not answer, of which only probes are sent")
 VTP_SENT = Counter("nuncius_vtp_sent_total", "VOEvents handed to subscribers, one a subscriber")
 VTP_SUBSCRIBERS = Gauge("nuncius_vtp_subscribers", "Subscribers connected over the VOEvent transport")
 

@@ -13,6 +13,14 @@ from tests import services
 ROOT = Path(__file__).parent.parent
 
 
+LONG = ("test_tutorial", "faults", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes comes first, so that of several processes none is left with it at the end."""
+    items.sort(key=lambda item: not any(name in str(item.path.relative_to(ROOT)) for name in LONG))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real packets; its tests skip where it is absent."""

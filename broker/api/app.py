@@ -15,6 +15,7 @@ from broker.api import (
     catalogs,
     coincidences,
     columns,
+    deliveries,
     events,
     explain,
     filters,
@@ -25,12 +26,14 @@ from broker.api import (
     oidc,
     packets,
     pages,
+    pictures,
     problems,
     regions,
     registry,
     session,
     skymaps,
     status,
+    subscriptions,
     teams,
     tokens,
     trace,
@@ -51,6 +54,7 @@ TAGS = [
     {"name": "filters", "description": "What is looked for"},
     {"name": "watchlists", "description": "Targets and parts of the sky that filters ask for"},
     {"name": "matches", "description": "What was found, and what is being found"},
+    {"name": "subscriptions", "description": "What is delivered to whom, and what became of it"},
     {"name": "people", "description": "Accounts, teams and tokens, where they are required"},
     {"name": "service", "description": "How we do"},
     {"name": "schema registry", "description": "The read side of the Confluent protocol; also at the root"},
@@ -64,6 +68,7 @@ Errors are problem documents (RFC 9457). Where accounts are required, send a tok
 def _resources(services: Services) -> list[APIRouter]:
     return [
         packets.router(services),  # before alerts, whose last route takes any path
+        pictures.router(services),  # likewise
         trace.router(services),  # likewise
         alerts.router(services),
         objects.router(services),
@@ -80,6 +85,8 @@ def _resources(services: Services) -> list[APIRouter]:
         watchlists.router(services),
         regions.router(services),
         matches.router(services),
+        subscriptions.router(services),
+        deliveries.router(services),
         live.router(services),
         status.router(services),
         session.router(services),

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,7 +44,7 @@ from broker.api.principal import (
 )
 from broker.api.services import Services
 from broker.api.signing import sign, unsign
-from broker.errors import NunciusError
+from broker.errors import NotFoundError, NunciusError
 from broker.store import tokens
 from broker.store.people import User
 from broker.store.tokens import ADMIN, READ
@@ -74,9 +75,9 @@ _PAGES = tuple(compile_path(page.path)[0] for page in PAGES)
 _HOW = "log in, or send a token (`nuncius token add`) as the header Authorization: Bearer ncs_..."
 
 
-def principal(request: Request) -> Principal:
+def principal(connection: HTTPConnection) -> Principal:
     """Who asks: a dependency of routers."""
-    found = request.state.principal
+    found = connection.state.principal
     assert isinstance(found, Principal)
     return found
 
@@ -94,7 +95,7 @@ def require(scope: str) -> Callable[[Principal], Principal]:
     return check
 
 
-def recheck(request: Request) -> Principal:
+def recheck(connection: HTTPConnection) -> Principal:
     """Who asks, now: for answers that go on for long.
 
     Raises
@@ -102,9 +103,9 @@ def recheck(request: Request) -> Principal:
     UnauthenticatedError
         Their token is no longer good, or their log-in has ended.
     """
-    again = request.state.recheck()
+    again = connection.state.recheck()
     assert isinstance(again, Principal)
-    if again.anonymous and not principal(request).anonymous:
+    if again.anonymous and not principal(connection).anonymous:
         raise UnauthenticatedError(f"the log-in has ended: {_HOW}")
     return again
 
@@ -143,39 +144,57 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
+        connection = HTTPConnection(scope)
         try:
-            asks = await self._admitted(request)
+            asks = await self._admitted(connection)
         except NunciusError as error:
-            await problems.answer(request, error)(scope, receive, send)
+            await problems.answer(connection, error)(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state |= {"principal": asks, "recheck": lambda: self._who(request)[0]}
+        state |= {"principal": asks, "recheck": lambda: self._who(connection)[0]}
+        if scope["type"] == "websocket":
+            state["unsaid"] = self._auth.required and asks.anonymous
+            state["introduce"] = lambda secret: self._introduce(connection, secret)
         await self.app(scope, receive, send)
 
-    async def _admitted(self, request: Request) -> Principal:
-        path, method = request.scope["path"], request.method
+    async def _admitted(self, connection: HTTPConnection) -> Principal:
+        path, method = connection.scope["path"], connection.scope.get("method", "GET")
+        socket = connection.scope["type"] == "websocket"
+        if socket and path not in policy.SOCKETS:
+            raise NotFoundError(f"no WebSocket is served at {path}")
         wanted = policy.needed(method, path)
         if wanted == READ and any(page.match(path) for page in _PAGES):
             wanted = policy.OPEN  # a page says nothing of its own: it asks the API, as who looks at it
-        given = "authorization" in request.headers or COOKIE in request.cookies
+        given = "authorization" in connection.headers or COOKIE in connection.cookies
         try:
-            asks, cookie = await run_in_threadpool(self._who, request) if given else (self._nobody(), False)
+            asks, cookie = await run_in_threadpool(self._who, connection) if given else (self._nobody(), False)
         except UnauthenticatedError:
-            self._count(limits.side(_address(request)))
+            self._count(_side(connection))
             raise
-        self._count(asks.user or limits.side(_address(request)))
-        if method not in policy.SAFE:
-            self._refuse_strangers_pages(request, cookie=cookie)
-        _demand(self._with_public(asks), wanted)
+        self._count(asks.user or _side(connection))
+        if method not in policy.SAFE or socket:  # a socket is read by whatever page opened it
+            self._refuse_strangers_pages(connection, cookie=cookie)
+        if not (socket and asks.anonymous):  # their first message says who it is: `_introduce`
+            _demand(self._with_public(asks), wanted)
         if policy.counts_as_backtest(method, path):
-            wait = self._backtests.take(asks.user or limits.side(_address(request)))
+            wait = self._backtests.take(asks.user or _side(connection))
             if wait:
                 raise TooManyError(f"{self._auth.quotas.backtests_per_hour} backtests an hour are the most", wait)
         return asks
+
+    def _introduce(self, connection: HTTPConnection, secret: str | None) -> None:
+        """Take note of who a WebSocket's first message says it is; it may read, or is refused."""
+        if secret is None:
+            asks = self._nobody()
+        else:
+            self._count(_side(connection))
+            asks = self._holder(secret)
+        _demand(self._with_public(asks), READ)
+        again = self._nobody if secret is None else lambda: self._holder(secret)
+        connection.scope["state"] |= {"principal": asks, "recheck": again}
 
     def _nobody(self) -> Principal:
         """Who asks where nobody says who they are."""
@@ -188,17 +207,12 @@ class Authenticate:
         public = not self._auth.required or self._auth.public_read
         return replace(asks, scopes=asks.scopes | {READ}) if public else asks
 
-    def _who(self, request: Request) -> tuple[Principal, bool]:
+    def _who(self, connection: HTTPConnection) -> tuple[Principal, bool]:
         """Who asks, and whether a cookie says so."""
-        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        kind, _, secret = connection.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            found = tokens.holder(self._services.store, secret.strip())
-            if found is None or found.session:
-                raise UnauthenticatedError(
-                    f"the token is none of ours, has ended, was revoked, or its account is disabled: {_HOW}"
-                )
-            return _of(found), False
-        cookie = request.cookies.get(COOKIE)
+            return self._holder(secret), False
+        cookie = connection.cookies.get(COOKIE)
         if cookie:
             token = unsign(tokens.signing_key(self._services.store), _PURPOSE, cookie)
             found = None if token is None else tokens.holder(self._services.store, token)
@@ -206,21 +220,28 @@ class Authenticate:
                 return _of(found), True
         return self._nobody(), False  # a browser keeps cookies of log-ins that have ended: what is public stays so
 
+    def _holder(self, secret: str) -> Principal:
+        """Who holds a token."""
+        found = tokens.holder(self._services.store, secret.strip())
+        if found is None or found.session:
+            raise UnauthenticatedError(f"the token is none of ours, has ended, was revoked, or its account is disabled: {_HOW}")
+        return _of(found)
+
     def _count(self, key: str) -> None:
         wait = self._requests.take(key)
         if wait:
             raise TooManyError(f"{self._auth.quotas.requests_per_minute} requests a minute are the most", wait)
 
-    def _refuse_strangers_pages(self, request: Request, *, cookie: bool) -> None:
+    def _refuse_strangers_pages(self, connection: HTTPConnection, *, cookie: bool) -> None:
         """Refuse what another site's page has a browser do here, as the person before it or as this machine's."""
-        origin = request.headers.get("origin")
-        if request.headers.get("authorization", "").lower().startswith("bearer "):
+        origin = connection.headers.get("origin")
+        if connection.headers.get("authorization", "").lower().startswith("bearer "):
             return  # no page of others can send that
         if origin is None:
             if cookie:
                 raise ForbiddenError("the request does not say which page it comes from: send Origin, or a token, not a cookie")
             return  # no browser
-        host = request.headers.get("host", "")
+        host = connection.headers.get("host", "")
         if origin in self._auth.origins or (origin.partition("://")[2] == host and (self._auth.required or _is_near(host))):
             return
         raise ForbiddenError(
@@ -256,5 +277,5 @@ def _is_near(host: str) -> bool:
         return "." not in name or name.endswith((".localhost", ".local", ".internal"))
 
 
-def _address(request: Request) -> str | None:
-    return request.client.host if request.client else None
+def _side(connection: HTTPConnection) -> str:
+    return limits.side(connection.client.host if connection.client else None)

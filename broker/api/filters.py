@@ -20,6 +20,7 @@ from broker.filtering.versions import MOST_TEXT, name_of
 from broker.store import filter_life, filters
 from broker.store import matches as stored
 from broker.store.filters import FilterVersion, State
+from broker.store.lists import Ownership
 from broker.topics import matched
 
 __all__ = ["router"]
@@ -143,7 +144,7 @@ def router(services: Services) -> APIRouter:
             else:
                 within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
                 may_share(asks, draft.team, draft.visibility)
-            owned = filters.Ownership(asks.user, draft.team, draft.visibility)
+            owned = Ownership(asks.user, draft.team, draft.visibility)
             kept = filter_life.add(services.store, draft.text, asks.name, owned=owned)
         return _whole(kept, services)
 
@@ -160,7 +161,7 @@ def router(services: Services) -> APIRouter:
         else:
             within(asks, services.auth.quotas.filters_per_user, _owned(known, asks), "filters")
         _reads(services, asks, draft.text)
-        owned = filters.Ownership(asks.user)
+        owned = Ownership(asks.user)
         kept = filter_life.add(services.store, draft.text, asks.name, base=draft.base, name=name, owned=owned)
         return _whole(kept, services)
 
@@ -169,7 +170,7 @@ def router(services: Services) -> APIRouter:
         """Say who may see a filter, and with which team it is shared."""
         changed_by(asks, found := _seen(services, asks, name), f"filter {name!r}")
         may_share(asks, to.team, to.visibility)
-        filters.share(services.store, name, filters.Ownership(found.owner, to.team, to.visibility))
+        filters.share(services.store, name, Ownership(found.owner, to.team, to.visibility))
         return _whole(filters.get(services.store, name), services)
 
     _versions(routes, services)
@@ -231,7 +232,7 @@ def _reads(services: Services, asks: Principal, text: str) -> None:
         hidden.refuse(sorted(parse_filter(text, number=1).columns))
 
 
-def _owned(known: Mapping[str, filters.Ownership], asks: Principal) -> int:
+def _owned(known: Mapping[str, Ownership], asks: Principal) -> int:
     return sum(one.owner == asks.user for one in known.values())
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_WATCHLISTS
+from broker.store.tokens import ADMIN, READ, WRITE_FILTERS, WRITE_SUBSCRIPTIONS, WRITE_WATCHLISTS
 
-__all__ = ["ACCOUNT", "OPEN", "SAFE", "Auth", "Oidc", "Quotas", "counts_as_backtest", "needed"]
+__all__ = ["ACCOUNT", "OPEN", "SAFE", "SOCKETS", "Auth", "Oidc", "Quotas", "counts_as_backtest", "needed"]
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN: Final = ""
@@ -18,6 +18,8 @@ no others."""
 
 API: Final = "/api/v1"
 BACKTESTS: Final = f"{API}/backtests"
+SOCKETS: Final = frozenset({f"{API}/live/ws"})
+"""Where WebSockets are served, which say in their first message who they are if nothing before did."""
 # Of exactly these addresses a POST changes nothing. Below them may lie names of users' choice.
 _COMPUTES: Final = frozenset(
     {f"{API}/{name}" for name in ("filters/check", "filters/explain", "backtests", "skymaps", "alerts")}
@@ -28,6 +30,8 @@ _CHANGES: Final = (
     (f"{API}/filters", WRITE_FILTERS),
     (f"{API}/watchlists", WRITE_WATCHLISTS),
     (f"{API}/regions", WRITE_WATCHLISTS),
+    (f"{API}/subscriptions", WRITE_SUBSCRIPTIONS),
+    (f"{API}/deliveries", WRITE_SUBSCRIPTIONS),
     (f"{API}/tokens", ACCOUNT),
     (f"{API}/teams", ACCOUNT),
 )
@@ -47,6 +51,7 @@ class Quotas:
 
     filters_per_user: int = 0
     watchlists_per_user: int = 0
+    subscriptions_per_user: int = 0
     backtests_per_hour: int = 0
     requests_per_minute: int = 0
 

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.api.principal import ForbiddenError, TooManyError, UnauthenticatedError
@@ -85,7 +86,7 @@ REFUSALS: dict[str, dict[str, Any]] = {
 
 
 def problem(
-    request: Request, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    request: HTTPConnection, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
     """Problem document for a request.
 
@@ -118,7 +119,7 @@ _PLAIN: Final[tuple[tuple[type[NunciusError], int, str], ...]] = (
 )
 
 
-def answer(request: Request, error: Exception) -> JSONResponse:
+def answer(request: HTTPConnection, error: Exception) -> JSONResponse:
     """Problem document for an error of ours."""
     match error:
         case ExpressionError() | FilterError():
@@ -156,7 +157,7 @@ def _on_http(request: Request, error: Exception) -> JSONResponse:
     return problem(request, error.status_code, kind, detail, headers=error.headers)
 
 
-def _on_unknown(request: Request, error: Exception) -> JSONResponse:
+def _on_unknown(request: HTTPConnection, error: Exception) -> JSONResponse:
     mark = uuid.uuid4().hex[:12]
     _log.error("request failed", path=request.url.path, mark=mark, exception="".join(format_exception(error)))
     return problem(request, 500, "internal", f"the fault is ours; our log has it under {mark}", mark=mark)

@@ -17,10 +17,12 @@ import polars as pl
 
 from broker.api.policy import Auth
 from broker.api.principal import Owned
+from broker.api.subscribing import NO_SUBSCRIBING, Subscribing
 from broker.errors import NotFoundError
 from broker.filtering.check import Checked, check_condition, check_filter
 from broker.filtering.columns import Known
 from broker.filtering.definition import FilterSpec
+from broker.science.finding_chart import Source
 from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
 from broker.science.skyplot import Candidate
@@ -260,6 +262,8 @@ class Services:
         The packet decoded, by alert id.
     cutout
         FITS bytes by alert id and kind (``science``, ``template``, ``difference``); ``None`` where the packet has none.
+    neighbours
+        Catalogues' sources round a place (degrees, ICRS), to be marked in finding charts.
     light_curve
         By object id: columns ``time`` (MJD, UTC), ``mag``, ``mag_err``, ``band``, ``kind`` (``detection``, ``forced`` or
         ``limit``), and whatever more the survey gives, such as ``flux``. Empty for an object without one.
@@ -302,6 +306,8 @@ class Services:
         What each clause of a filter lets through, or says of one alert; see `broker.api.explain`.
     backtests
         What filters would have picked.
+    subscribing
+        How subscriptions are made, changed and ended.
     trace
         By alert id: the steps it took. `NotFoundError` where nothing is known of it.
     auth
@@ -317,6 +323,10 @@ class Services:
         Live streams served at once; one more is asked to come back later.
     heartbeat
         Seconds of silence on a live stream after which it says it is alive.
+    live_patience
+        Seconds after which a live reader that takes nothing is dropped.
+    introduction
+        Seconds for the first message of a WebSocket, which says who it is.
     """
 
     store: Store
@@ -329,6 +339,7 @@ class Services:
     status: Callable[[], Mapping[str, Any]]
     filters: Callable[[], Sequence[FilterSpec]]
     schemas: Sequence[PublishedSchema] = ()
+    neighbours: Callable[[float, float], Sequence[Source]] = lambda _ra, _dec: ()
     region: Callable[[str, float], Sequence[Cell]] = lambda _event, _level: ()
     skymap: Callable[[str], SkyMap] = no_map
     read_map: Callable[[Path], SkyMap] = read_skymap
@@ -344,6 +355,7 @@ class Services:
     gate: Callable[[FilterSpec], None] = lambda _spec: None
     explain: Callable[[FilterWindow], Mapping[str, Any]] = _nothing_kept
     backtests: Backtests = NO_BACKTESTS
+    subscribing: Subscribing = NO_SUBSCRIBING
     trace: Callable[[str], Mapping[str, Any]] = _no_trace
     auth: Auth = field(default_factory=Auth)
     filter_owners: Callable[[], Mapping[str, Owned]] = dict
@@ -351,3 +363,5 @@ class Services:
     version: str = "0"
     live_readers: int = 64
     heartbeat: float = 15.0
+    live_patience: float = 60.0
+    introduction: float = 5.0

@@ -18,7 +18,7 @@ from broker.store import tokens as stored
 
 __all__ = ["router"]
 
-Scope = Literal["read", "write:filters", "write:watchlists", "admin"]
+Scope = Literal["read", "write:filters", "write:watchlists", "write:subscriptions", "admin"]
 LONGEST = 3660  # days
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import Asks
-from broker.api.hidden import hidden_from
+from broker.api.hidden import Hidden, hidden_from
 from broker.api.packets import AlertId
+from broker.api.principal import Principal
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.api.values import plain
@@ -24,7 +27,7 @@ class Step(BaseModel):
 
     step: str = Field(
         description="`received`, `archived`, `frames`, `database`, `crossmatch`, `association`, `matched`, `dropped`, "
-        "`published`, `rescored`, `relayed`, `revision`, `claimed` or `dead-lettered`",
+        "`published`, `rescored`, `relayed`, `revision`, `delivery`, `claimed` or `dead-lettered`",
         examples=["matched"],
     )
     at: datetime | None = Field(description="When, UTC; null where nobody noted it")
@@ -47,7 +50,17 @@ def router(services: Services) -> APIRouter:
         """The steps an alert took: received, kept, held against catalogues and maps, picked or dropped, published."""
         told = plain(services.trace(alert_id))
         hidden = hidden_from(services, asks)
-        steps = [hidden.step(one) for one in told["steps"] if one.get("filter") not in hidden.filters]
+        shown = [
+            one for one in told["steps"] if one["step"] != "delivery" or asks.admin or one["owner"] in {asks.user} - {None}
+        ]
+        steps = [hidden.step(one) for one in shown if one.get("filter") not in hidden.filters]
         return Trace.model_validate({**told, "steps": steps})
 
     return routes
+
+
+def _may_see(step: Mapping[str, Any], asks: Principal, hidden: Hidden) -> bool:
+    """Whether a step is nobody else's: what was delivered to whom is theirs alone."""
+    if step["step"] == "delivery" and not asks.admin and (asks.user is None or step["owner"] != asks.user):
+        return False
+    return step.get("filter") not in hidden.filters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import busy, context, err, out, print_json, progress, window
+from broker.cli.context import busy, context, err, nothing_kept, out, print_json, progress, window
 from broker.cli.tables import show_table
 from broker.errors import UsageError
 
@@ -56,6 +56,8 @@ def backtest(  # noqa: PLR0917 - each is an option of the command line
         print_json(told.as_dict())
     else:
         _show(told)
+    if not told.evaluated:
+        err.print(nothing_kept(spec.streams, start, end), style="yellow", highlight=False, markup=False)
     if plot is not None:
         from broker.wiring.backtest_plot import draw
 

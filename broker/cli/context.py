@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from broker.settings import Settings
     from broker.wiring.parts import Parts
 
-__all__ = ["SETTINGS_FILE", "Globals", "busy", "context", "err", "opened", "out", "print_json", "progress", "window"]
+__all__ = [
+    "SETTINGS_FILE",
+    "Globals",
+    "busy",
+    "context",
+    "err",
+    "nothing_kept",
+    "opened",
+    "out",
+    "print_json",
+    "progress",
+    "window",
+]
 
 SETTINGS_FILE = "nuncius.toml"
 
@@ -117,6 +129,13 @@ def opened(settings: Settings, data: Path) -> Iterator[Parts]:
 
             parts = stack.enter_context(open_parts(settings, data))
         yield parts
+
+
+def nothing_kept(streams: Sequence[str], start: datetime | None, end: datetime | None) -> str:
+    """What to say where no alert was looked at."""
+    edges = (("from", start), ("before", end))
+    when = "".join(f" {word} {edge:%Y-%m-%dT%H:%M:%S}" for word, edge in edges if edge is not None)
+    return f"no alert of {', '.join(streams)} is kept{when}: `nuncius status` shows what came of each stream"
 
 
 def window(since: datetime | None, until: datetime | None) -> tuple[datetime | None, datetime | None]:

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from broker.cli.context import busy, context, err, out, print_json, progress, window
-from broker.cli.tables import show_table
+from broker.cli.context import busy, context, err, nothing_kept, out, print_json, progress, window
+from broker.cli.tables import said, show_table
 
 __all__ = ["explain"]
 
@@ -39,7 +39,7 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
     spec = load_filter(file)
     with open_parts(options.settings(), folder) as parts:
         if alert is not None:
-            said = explaining.verdicts(parts, spec, alert)
+            verdicts = explaining.verdicts(parts, spec, alert)
         else:
             start, end = window(since, until)
             with progress() as bar:
@@ -52,17 +52,16 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
                     on_alerts=lambda done, total: bar.update(task, completed=done, total=total),
                 )
     if alert is not None:
-        clauses = [asdict(each) for each in said]
+        clauses = [asdict(each) for each in verdicts]
         if as_document:
-            matches = all(each.true for each in said)
+            matches = all(each.true for each in verdicts)
             print_json(
                 {"filter": spec.name, "version": spec.version, "alert_id": alert, "matches": matches, "clauses": clauses}
             )
             return
-        for each in said:
+        for each in verdicts:
             mark = {True: "[green]true[/]", False: "[red]false[/]", None: "[yellow]unknown[/]"}[each.true]
-            values = ", ".join(f"{name} {value}" for name, value in each.value.items())
-            out.print(f"{mark}  {escape(each.text)}  [dim]{escape(values)}[/]", soft_wrap=True, highlight=False)
+            out.print(f"{mark}  {escape(each.text)}  [dim]{escape(said(each.value))}[/]", soft_wrap=True, highlight=False)
         return
     if as_document:
         print_json({"filter": spec.name, "version": spec.version, **asdict(told)})
@@ -70,3 +69,5 @@ def explain(  # noqa: PLR0917 - each is an option of the command line
     rows = [(escape(each.text), f"{each.passes_alone:,}", f"{each.passes_in_order:,}") for each in told.clauses]
     show_table(out, ("clause", "pass it alone", "left in order"), rows)
     err.print(f"{told.matched:,} of {told.evaluated:,} alerts")
+    if not told.evaluated:
+        err.print(nothing_kept(spec.streams, start, end), style="yellow", highlight=False, markup=False)

@@ -194,9 +194,12 @@ def retire(ctx: typer.Context, name: Name, version: Number = None, as_document: 
     Example: `nuncius filter retire ztf_bright_transients`
     """
     with _writing(ctx) as parts:
+        from broker.errors import UsageError
         from broker.store import filter_life, filters
 
         one = filters.get(parts.store, name, version)
+        if one.state == filters.RETIRED:
+            raise UsageError(f"filter {name!r} version {one.version} is retired already: `nuncius filter versions {name}`")
         moved = filter_life.retire(parts.store, name, one.version, filter_life.LOCAL)
     _tell(moved, as_document)
 

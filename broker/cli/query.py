@@ -9,6 +9,7 @@ import typer
 
 from broker.api.render.formats import Format
 from broker.cli.context import busy, context, opened, print_json, progress
+from broker.errors import UsageError
 
 __all__ = ["packet", "query"]
 
@@ -29,6 +30,7 @@ def query(  # noqa: PLR0917  typer makes options of them
     folder = options.kept()
     with busy("open"):
         from broker.api.render.table import jsonable, render
+        from broker.decode.dispatch import NOTICE_STREAMS
         from broker.wiring import reading
     names = tuple(name.strip() for name in columns.split(",") if name.strip())
     with opened(options.settings(), folder) as parts, progress() as bar:
@@ -37,6 +39,10 @@ def query(  # noqa: PLR0917  typer makes options of them
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
+        known = {*parts.declarations, *NOTICE_STREAMS}
+        for name in stream or ():
+            if name not in known:
+                raise UsageError(f"--stream {name}: no such stream: there are {', '.join(sorted(known))}")
         frame = reading.query(parts, reading.Query(where, tuple(stream or ()), names, limit or None), on_packets=advance)
     if names:
         frame = frame.select(names)

@@ -10,7 +10,7 @@ from rich.table import Table
 from broker.cli.context import busy, context, err, opened, out, print_json
 from broker.cli.ingest import show_totals
 
-__all__ = ["process", "relay", "serve", "status", "up"]
+__all__ = ["deliver", "process", "relay", "serve", "status", "up"]
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on [default: from the settings]")]
 Port = Annotated[
@@ -58,8 +58,22 @@ def relay(ctx: typer.Context) -> None:
         relaying.relay(parts, stop)
 
 
+def deliver(ctx: typer.Context) -> None:
+    """Send subscribers what they subscribed to, until Ctrl-C. Several of these share the work.
+
+    Example: `nuncius --data /var/lib/nuncius deliver`
+    """
+    with busy("open"):
+        from broker.wiring import deliver as delivering
+        from broker.wiring import running
+
+    options = context(ctx)
+    with opened(options.settings_of_service(), options.data) as parts, running.stop_on_signals() as stop:
+        delivering.deliver(parts, stop, lambda: err.print("Nuncius delivers"))
+
+
 def up(ctx: typer.Context, host: Host = None, port: Port = None) -> None:
-    """Run every part in one process: upstreams of the settings, process, relays and VOEvents over TCP where set, and the API.
+    """Run every part in one process: upstreams of the settings, process, deliver, relays and VOEvents where set, and the API.
 
     Example: `nuncius up --port 8000`
     """

@@ -10,10 +10,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["LEAST_PROSE", "show_table"]
+__all__ = ["LEAST_PROSE", "said", "show_table"]
 
 GAP = 2  # columns of a terminal that each column of a table takes beside its cells; its edges take as many
 LEAST_PROSE = 30  # columns of a terminal that sentences can be read in
+
+
+def said(value: object) -> str:
+    """A value as people read it: ``null``, ``true``, numbers to seven digits, and in lists and mappings likewise."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {said(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(said, value))
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
 def show_table(

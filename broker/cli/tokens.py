@@ -23,7 +23,10 @@ app = typer.Typer(help="API tokens: what programs send to be let in.", no_args_i
 def add(
     ctx: typer.Context,
     user: User,
-    scope: Annotated[list[str], typer.Option(help="read, write:filters, write:watchlists or admin; may be given often.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(help="read, write:filters, write:watchlists, write:subscriptions or admin; may be given often."),
+    ],
     days: Annotated[float, typer.Option(min=0, max=3660, help="How long it is good; 0 is for ever.")] = 90,
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
 ) -> None:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from broker.cli.context import busy, context, opened, out, print_json
+from broker.cli.tables import said
 
 __all__ = ["trace"]
 
@@ -35,4 +36,4 @@ def trace(
         out.print(f"[bold]{step['step']}[/]  [dim]{step['at'] or ''}[/]", highlight=False)
         for name, value in step.items():
             if name not in {"step", "at"} and value is not None:
-                out.print(Padding(f"{name}: {escape(str(value))}", (0, 0, 0, 4)), highlight=False, overflow="fold")
+                out.print(Padding(f"{name}: {escape(said(value))}", (0, 0, 0, 4)), highlight=False, overflow="fold")

@@ -41,6 +41,8 @@ class Machine:
         Columns that the second round, and what Polars makes for it, may read: they take the place of the frame's.
     made, needs
         What Polars makes, by name, and which of `shared` and these each filter of `later` needs.
+    reads
+        Columns of the frame that the second round reads, itself or for what Polars makes for it.
     suspects
         What has failed: from then on it is made alone.
     """
@@ -53,6 +55,7 @@ class Machine:
     shared: Mapping[str, pl.Expr]
     made: Mapping[str, pl.Expr]
     needs: Sequence[frozenset[str]]
+    reads: frozenset[str]
     suspects: set[str] = field(default_factory=set)
 
     def rows(self, frame: pl.DataFrame, fault: Callable[[str, str], None]) -> dict[str, Rows]:
@@ -77,7 +80,9 @@ class Machine:
         for place in asking:
             left[found[numbers[place]]] = True
         union = np.flatnonzero(left)
-        few = frame if len(union) == frame.height else frame[union]
+        # A frame has hundreds of columns, and Polars looks at all of them; the first is taken along for the height.
+        narrow = frame.select(name for at, name in enumerate(frame.columns) if at == 0 or name in self.reads)
+        few = narrow if len(union) == frame.height else narrow[union]
         columns, failed = self._columns(few, frozenset().union(*(self.needs[place] for place in asking)))
         for place in asking:
             for name in sorted(self.needs[place] & failed.keys())[:1]:
@@ -97,7 +102,8 @@ class Machine:
         """Columns of the second round by name, and what is wrong with those that cannot be made."""
         failed: dict[str, str] = {}
         shared = self._made(frame, self.shared, wanted, failed)
-        frame = frame.drop(failed.keys() & set(frame.columns)).with_columns(**shared)
+        if shared or failed:
+            frame = frame.drop(failed.keys() & set(frame.columns)).with_columns(**shared)
         made = self._made(frame, self.made, wanted, failed)
         self.suspects.update(failed)
         return {**frame.to_dict(), **made}, failed
@@ -120,7 +126,7 @@ def make(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], failed: dict[str, st
     try:
         # The leading count gives what has no column, such as TRUE, the height of the frame.
         height = pl.int_range(pl.len()).alias("")
-        result = frame.lazy().select(height, *(exprs[name].alias(str(at)) for at, name in enumerate(names))).collect()
+        result = frame.select(height, *(exprs[name].alias(str(at)) for at, name in enumerate(names)))
     except _FAULTS as error:
         if len(names) == 1:
             failed[names[0]] = str(error).strip().splitlines()[0]
@@ -152,6 +158,7 @@ def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], known: 
     roots = {name: shared.keys() & set(expr.meta.root_names()) for name, expr in made.items()}
     always = frozenset(name for name in second.columns() & shared.keys() if known[name].cheap)
     asked = [frozenset[str]().union(*(clause.made for clause in clauses[index])) for index in later]
+    exprs = (*shared.values(), *made.values()) if later else ()
     return Machine(
         names,
         first,
@@ -161,6 +168,7 @@ def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], known: 
         shared if later else {},
         made,
         [each.union(always, *(roots.get(name, frozenset()) for name in each)) for each in asked],
+        frozenset(second.columns()).union(*(expr.meta.root_names() for expr in exprs)),
     )
 
 

@@ -13,7 +13,8 @@ from broker.filtering.examples import run_examples
 from broker.filtering.versions import digest, name_of, numbered
 from broker.store import filters
 from broker.store.engine import Store
-from broker.store.filters import PUBLIC, FilterVersion, Ownership
+from broker.store.filters import PUBLIC, FilterVersion
+from broker.store.lists import Ownership
 
 __all__ = ["LOCAL", "Gate", "add", "enter", "examine", "go_live", "put_live", "retire"]
 

@@ -20,6 +20,7 @@ from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.filtering.parse import nearest
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
+from broker.store.lists import Ownership
 from broker.store.times import from_micros, now
 
 __all__ = [
@@ -31,16 +32,13 @@ __all__ = [
     "TESTED",
     "Change",
     "FilterVersion",
-    "Ownership",
     "State",
     "bump",
     "editing",
     "every",
-    "files",
     "generation",
     "get",
     "history",
-    "keep_file",
     "live",
     "of",
     "put",
@@ -64,15 +62,6 @@ _NEXT: Final[Mapping[str, frozenset[str]]] = {
     RETIRED: frozenset({TESTED}),
 }
 _LOCK: Final = 0x4E554649  # "NUFI"
-
-
-@dataclass(frozen=True, slots=True)
-class Ownership:
-    """Whose a filter is, for all its versions, and who may see it: ``private``, ``team`` or ``public``."""
-
-    owner: str | None = None
-    team: str | None = None
-    visibility: str = "public"
 
 
 PUBLIC: Final = Ownership()
@@ -278,24 +267,6 @@ def whose(store: Store) -> dict[str, Ownership]:
     table = tables.filter_names
     with connection(store) as conn:
         return {row.name: Ownership(row.owner, row.team, row.visibility) for row in conn.execute(select(table))}
-
-
-def files(conn: Connection, place: str) -> tuple[dict[str, str], set[tuple[str, str]]]:
-    """Digest of each filter's file in a place as last taken in, by the filter's name; and name and digest of all other places'.
-
-    What was taken in before places were told apart counts as any place's.
-    """
-    rows = conn.execute(select(tables.filter_files).order_by(tables.filter_files.c.place)).all()
-    here = {row.name: row.digest for row in rows if row.place in {"", place}}
-    return here, {(row.name, row.digest) for row in rows if row.place not in {"", place}}
-
-
-def keep_file(conn: Connection, place: str, name: str, digest: str | None) -> None:
-    """Note what a filter's file was when it was taken in; ``None``: it is gone."""
-    table = tables.filter_files
-    conn.execute(table.delete().where(table.c.place.in_(["", place]), table.c.name == name))
-    if digest is not None:
-        conn.execute(table.insert().values(place=place, name=name, digest=digest))
 
 
 def _move(conn: Connection, name: str, version: int, state: State, who: str, note: str | None) -> None:  # noqa: PLR0917 - likewise

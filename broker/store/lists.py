@@ -1,4 +1,4 @@
-"""What watchlists and regions have in common: names, who may see them, and the word that one of them has changed."""
+"""What watchlists and regions have in common, and filters in part: names, who may see them, word that one has changed."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whose a list is, the team it is shared with, and who may see it."""
+    """Whose a list or a filter is, the team it is shared with, and who may see it: ``private``, ``team`` or ``public``."""
 
-    owner: str | None
-    team: str | None
-    visibility: str
+    owner: str | None = None
+    team: str | None = None
+    visibility: str = "public"
 
 
 def check_name(kind: str, name: str) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "claims",
     "coincidences",
     "counters",
+    "deliveries",
     "event_aliases",
     "event_circulars",
     "event_notices",
@@ -45,6 +46,7 @@ __all__ = [
     "filter_files",
     "filter_names",
     "filter_versions",
+    "first_told",
     "heartbeats",
     "ledger",
     "matches",
@@ -54,6 +56,7 @@ __all__ = [
     "relayed",
     "schemas_seen",
     "signing_keys",
+    "subscriptions",
     "team_members",
     "teams",
     "tokens",
@@ -558,4 +561,81 @@ signing_keys = Table(
     metadata,
     Column("name", Id, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+# What goes to whom: filters joined to one channel, see `broker.store.subscriptions`.
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("filters", JSON, nullable=False),  # names
+    Column("channel", Text, nullable=False),  # webhook, message, kafka
+    Column("target", JSON, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("owner", Id),  # account; null where there are none
+    Column("state", Text, nullable=False),  # active, paused, removed
+    Column("rate", Integer),  # a minute
+    Column("quiet", JSON),
+    Column("digest", Integer),  # minutes
+    Column("only_first", Boolean, nullable=False),
+    Column("updates", Text, nullable=False),  # all, retractions, none
+    Column("note", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ix_subscriptions_owner", "owner"),
+)
+
+# One row for each thing that a subscription is to be told, see `broker.store.deliveries`.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subscription", Id, nullable=False),
+    Column("filter", Id, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("alert_id", Id, nullable=False),
+    Column("object", Id, nullable=False),
+    Column("change", Text, nullable=False),  # match, update, retraction, test
+    Column("event", Id),
+    Column("revision", Integer),
+    Column("body", Text, nullable=False),  # JSON
+    Column("state", Id, nullable=False),  # pending, delivered, failed, skipped, cancelled
+    Column("received", BigInteger, nullable=False),  # of the alert
+    Column("created", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),  # of one that is taken: when it is tried again if nothing is heard of it
+    Column("attempts", Integer, nullable=False),
+    Column("begun", BigInteger),  # the first try, from which giving up is counted
+    Column("tried", BigInteger),  # the last
+    Column("status", Integer),  # of HTTP
+    Column("error", Text),
+    Column("acknowledged", BigInteger),
+    Column("digest", Id),  # id of the message that it went with
+    Column("lease_by", Id),
+    Column("lease_until", BigInteger),
+    Index("ix_deliveries_created", "created", "id"),
+    Index("ix_deliveries_state", "state", "created", "id"),
+    Index("ix_deliveries_subscription", "subscription", "state", "created", "id"),
+    Index("ix_deliveries_alert_id", "alert_id"),
+    Index("ix_deliveries_tried", "subscription", "tried"),
+    Index("ix_deliveries_acknowledged", "subscription", "acknowledged"),
+    Index(
+        "ix_deliveries_due",
+        "subscription",
+        "due",
+        "created",
+        "id",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+)
+
+# Which delivery told a subscription of an object first: kept as long as the subscription, whatever is forgotten of deliveries.
+first_told = Table(
+    "first_told",
+    metadata,
+    Column("subscription", Id, nullable=False),
+    Column("object", Id, nullable=False),
+    Column("delivery", Id, nullable=False),
+    PrimaryKeyConstraint("subscription", "object"),
+    sqlite_with_rowid=False,
 )

@@ -19,14 +19,15 @@ from broker.store import tables
 from broker.store.engine import Store, connection, transaction
 from broker.store.times import from_micros, now, to_micros
 
-__all__ = ["ADMIN", "PREFIX", "READ", "SCOPES", "WRITE_FILTERS", "WRITE_WATCHLISTS", "Holder", "Token"]
-__all__ += ["end_session", "end_sessions", "holder", "listing", "make", "revoke", "signing_key"]
+__all__ = ["ADMIN", "PREFIX", "READ", "SCOPES", "WRITE_FILTERS", "WRITE_SUBSCRIPTIONS", "WRITE_WATCHLISTS"]
+__all__ += ["Holder", "Token", "end_session", "end_sessions", "holder", "listing", "make", "revoke", "signing_key"]
 
 READ: Final = "read"
 WRITE_FILTERS: Final = "write:filters"
 WRITE_WATCHLISTS: Final = "write:watchlists"
+WRITE_SUBSCRIPTIONS: Final = "write:subscriptions"
 ADMIN: Final = "admin"
-SCOPES: Final = (READ, WRITE_FILTERS, WRITE_WATCHLISTS, ADMIN)
+SCOPES: Final = (READ, WRITE_FILTERS, WRITE_WATCHLISTS, WRITE_SUBSCRIPTIONS, ADMIN)
 PREFIX: Final = "ncs"
 Kind = Literal["token", "session"]
 

@@ -61,7 +61,11 @@ def whole_service(parts: Parts, host: str, port: int, state: Playing) -> Iterato
 
     with serving.listen(host, port) as listening:
         config = uvicorn.Config(
-            create_app(serving.services(parts)), log_config=None, access_log=False, timeout_graceful_shutdown=1
+            create_app(serving.services(parts)),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            ws_max_size=serving.LONGEST_MESSAGE,
         )
         server = uvicorn.Server(config)
         threads = [

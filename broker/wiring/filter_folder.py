@@ -15,7 +15,7 @@ from broker.errors import FilterError, RefusedError, TransientError, UsageError
 from broker.filtering.definition import FilterSpec, parse_filter
 from broker.filtering.examples import run_examples
 from broker.filtering.versions import digest, name_of
-from broker.store import filters
+from broker.store import filter_files, filters
 from broker.store.engine import Store, connection
 from broker.store.filter_life import enter, put_live
 from broker.telemetry import get_logger
@@ -68,7 +68,7 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all, place: str = "
         raise FilterError(f"no folder of filters at {folder}: make it, or name another in the settings")
     found, spoiled = _read(folder)
     with connection(store) as conn:
-        before, elsewhere = filters.files(conn, place)
+        before, elsewhere = filter_files.files(conn, place)
     changed = [file for name, file in found.items() if before.get(name) != file.digest]
     same = [file for file in changed if file.name not in before and (file.name, file.digest) in elsewhere]
     right = [(file, spec) for file in changed if file not in same and (spec := _checked(file, allow)) is not None]
@@ -80,17 +80,17 @@ def take_in(store: Store, folder: Path, allow: Allow = allow_all, place: str = "
         return
     taken: list[str] = []
     with filters.editing(store) as conn:
-        known, _ = filters.files(conn, place)  # another process may have been faster, and somebody have retired it since
+        known, _ = filter_files.files(conn, place)  # another process may have been faster, and somebody have retired it since
         for file in same:
-            filters.keep_file(conn, place, file.name, file.digest)
+            filter_files.keep_file(conn, place, file.name, file.digest)
         for file, spec in right:
             if known.get(file.name) != file.digest and _take(conn, file, spec):
-                filters.keep_file(conn, place, file.name, file.digest)
+                filter_files.keep_file(conn, place, file.name, file.digest)
                 taken.append(file.name)
         gone &= known.keys()
         for name in sorted(gone):
             _put_aside(conn, name, FILE, "its file is gone")
-            filters.keep_file(conn, place, name, None)
+            filter_files.keep_file(conn, place, name, None)
     if not taken and not gone:
         return
     told = {"taken": _few(taken), "gone": _few(gone)}

@@ -5,7 +5,6 @@ At least once: after a crash what was not committed is sent again, under the id 
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -20,28 +19,26 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from broker import topics
 from broker.api.framed import reader
-from broker.api.services import PublishedSchema
 from broker.deliver import gcn_json, hop_message
 from broker.deliver.counterpart import Counterpart, Known, counterpart
 from broker.deliver.kafka_out import Downstream, Sender
-from broker.deliver.schema import load_published
 from broker.errors import DecodeError, NotFoundError, NunciusError, TransientError, UsageError
-from broker.paths import shipped
 from broker.record import Message, Record, TopicPartition, header
 from broker.settings import Relay
 from broker.store import events, relayed
 from broker.store.tables import NOT_REAL
-from broker.stream.log import Consumer
 from broker.telemetry import RELAYED, get_logger
 from broker.wiring import reading
 from broker.wiring.checks import check_names
+from broker.wiring.inbox import Inbox
 from broker.wiring.parts import Parts
+from broker.wiring.published import published
 
 __all__ = ["relay"]
 
 log = get_logger(__name__)
 
-RECORDS, BYTES, SECONDS = 100, 8 << 20, 0.5
+RECORDS, BYTES = 100, 8 << 20
 REMEMBERED = 10_000  # ids of messages: an alert that two filters pick is told once
 
 
@@ -93,8 +90,7 @@ class _Relay:
     told: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        written = [PublishedSchema(one.id, one.name, 1, json.dumps(one.schema)) for one in load_published(shipped("schemas"))]
-        self.read = reader(written)
+        self.read = reader(published())
 
     @property
     def patterns(self) -> list[str]:
@@ -207,7 +203,7 @@ def _follow(one: _Relay, stop: threading.Event, wait: float) -> None:
     try:
         before = retrying(_ends, one) if one.table.start == "latest" else {}
         with closing(one.parts.log.consumer(one.group, one.patterns, "earliest")) as consumer:
-            inbox = _Inbox(consumer, before)
+            inbox = Inbox(consumer, before, RECORDS, BYTES)
             while not stop.is_set():
                 records = retrying(inbox.take)
                 retrying(one.tell, records)
@@ -216,62 +212,6 @@ def _follow(one: _Relay, stop: threading.Event, wait: float) -> None:
     except TransientError:
         if not stop.is_set():
             raise
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """Records to be told, and the group's place in them.
-
-    Parameters
-    ----------
-    before
-        Where a group that has no place begins; elsewhere it does from the first record.
-    """
-
-    consumer: Consumer
-    before: Mapping[TopicPartition, int]
-    known: set[TopicPartition] = field(default_factory=set)
-    held: list[Record] = field(default_factory=list)
-    open: dict[TopicPartition, int] = field(default_factory=dict)
-
-    def take(self) -> list[Record]:
-        """Some records of partitions that are ours; called again after a failure, it passes over none."""
-        if not self.held:
-            self._poll(SECONDS)
-        fresh = self.consumer.assignment() - self.known
-        if fresh:
-            without = fresh - self.consumer.committed(fresh).keys()
-            begin = {place: offset for place, offset in self.before.items() if place in without}
-            if begin:
-                self.consumer.commit(begin)  # so that a later start finds it, whatever has come meanwhile
-            for place, offset in begin.items():
-                self.consumer.seek(place, offset)
-            self.held = [record for record in self.held if record.place not in begin]
-            self.known |= fresh
-        records, self.held = self.held, []
-        return records
-
-    def done(self, records: Sequence[Record]) -> None:
-        """The other side has these."""
-        self.open |= {record.place: record.offset + 1 for record in records}
-
-    def commit(self) -> None:
-        """Keep the group's place, but for partitions that others have taken over: they send those records again."""
-        if self.open:
-            try:
-                self.consumer.commit(self.open)
-            except TransientError:
-                self._poll(0.0)  # hears who has which partitions now
-                raise
-            self.open.clear()
-
-    def _poll(self, timeout: float) -> None:
-        polled = self.consumer.poll(RECORDS, BYTES, timeout)
-        for place in self.consumer.lost():  # what was polled just now was read as owner, what was before was not
-            self.known.discard(place)
-            self.open.pop(place, None)
-            self.held = [record for record in self.held if record.place != place]
-        self.held += polled
 
 
 def _ends(one: _Relay) -> dict[TopicPartition, int]:

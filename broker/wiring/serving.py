@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import json
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any
 
@@ -20,14 +18,10 @@ import polars as pl
 import uvicorn
 from mocpy import MOC
 
-from broker import topics
 from broker.api.app import create_app
-from broker.api.services import Backtests, Cell, ExpressionQuery, PublishedSchema, Services
-from broker.decode.dispatch import NOTICE_STREAMS
-from broker.deliver.schema import load_published
+from broker.api.services import Backtests, Cell, ExpressionQuery, Services
 from broker.deliver.voevent import event_voevent
 from broker.errors import NunciusError, UsageError
-from broker.paths import shipped
 from broker.science import sky
 from broker.science.skymap import credible_ranges
 from broker.science.skyplot import Candidate
@@ -35,10 +29,12 @@ from broker.store import association_pages, events
 from broker.telemetry import get_logger
 from broker.wiring import (
     column_list,
+    deliver,
     explain,
     filter_check,
     heartbeats,
     hosts,
+    neighbours,
     people,
     reading,
     relay,
@@ -55,11 +51,15 @@ from broker.wiring.live_maps import load_map
 from broker.wiring.maps import map_of_file
 from broker.wiring.owners import Owners
 from broker.wiring.parts import Parts
+from broker.wiring.published import subjects
+from broker.wiring.subscribing import subscribing
 
-__all__ = ["listen", "serve", "services", "up"]
+__all__ = ["LONGEST_MESSAGE", "STUCK_SECONDS", "listen", "serve", "services", "up"]
 
 log = get_logger(__name__)
 
+LONGEST_MESSAGE = 1 << 16  # bytes that a WebSocket's reader may send us at once: a token is 81
+STUCK_SECONDS = 120  # after which the kernel ends a connection whose other end takes nothing
 DRAWN_CELLS = 1500
 MOST_PACKETS = 20_000  # read for one search: some seconds
 MARKED, MARKED_LEVEL = 1000, 0.9  # alerts marked in pictures of maps
@@ -79,7 +79,8 @@ def services(parts: Parts) -> Services:
         query=lambda asked: _query(parts, asked),
         status=lambda: standing.status(parts),
         filters=parts.book.now,
-        schemas=_schemas(parts),
+        schemas=subjects(parts),
+        neighbours=lambda ra, dec: neighbours.neighbours(parts, ra, dec),
         region=lambda event, level: _region(parts, event, level),
         skymap=lambda path: load_map(parts, path),
         read_map=map_of_file,
@@ -99,6 +100,7 @@ def services(parts: Parts) -> Services:
         explain=lambda asked: explain.told(parts, asked),
         backtests=Backtests(jobs.start, jobs.get, jobs.plot, jobs.close),
         trace=lambda alert_id: trace.trace(replace(parts, filters=parts.book.now()), alert_id).as_dict(),
+        subscribing=subscribing(parts),
         auth=people.auth_of(parts.settings),
         filter_owners=owners.filters,
         column_owners=owners.columns,
@@ -126,7 +128,10 @@ def serve(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[
     with listen(host or table.host, table.port if port is None else port) as listening:
         shown = listening.getsockname()
         served = services(parts)
-        config = uvicorn.Config(create_app(served), log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        app = create_app(served)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=3, ws_max_size=LONGEST_MESSAGE
+        )
         server = _Server(config, lambda: on_ready(f"http://{shown[0]}:{shown[1]}"))
         try:
             server.run([listening])
@@ -175,7 +180,7 @@ def up(parts: Parts, host: str | None, port: int | None, on_ready: Callable[[str
 
 def _jobs(parts: Parts, stop: threading.Event) -> list[Callable[[], None]]:
     """Every part but the API."""
-    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop)]
+    jobs: list[Callable[[], None]] = [lambda: running.process(parts, stop), lambda: deliver.deliver(parts, stop)]
     if parts.settings.ingest:
         jobs.append(lambda: running.follow_sources(parts, stop))
     if vtp.enabled(parts):
@@ -216,23 +221,12 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: connections have it from here; closing alone waits for who never reads
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_SECONDS * 1000)
         listening.bind((host, port))
     except OSError as error:
         raise UsageError(f"cannot listen on {host} port {port} ({error}): choose another with --port") from error
     return listening
-
-
-def _schemas(parts: Parts) -> Sequence[PublishedSchema]:
-    """A subject for the values of each topic we can write, as Confluent's clients name them, and one for the record itself."""
-    names = [topics.alerts(stream) for stream in (*parts.declarations, *NOTICE_STREAMS)]
-    names += [topics.matched(spec.name) for spec in parts.filters]
-    names += [topics.EVENTS, topics.TEST_EVENTS, topics.COINCIDENCES]
-    found: list[PublishedSchema] = []
-    for one in load_published(shipped("schemas")):
-        subjects = [f"{name}-value" for name in names if any(fnmatchcase(name, glob) for glob in one.topics)]
-        number = 1 + sum(other.subject == one.name for other in found)
-        found += [PublishedSchema(one.id, subject, number, json.dumps(one.schema)) for subject in (one.name, *sorted(subjects))]
-    return found
 
 
 def _query(parts: Parts, asked: ExpressionQuery) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from broker.decode.dispatch import NOTICE_STREAMS
 from broker.errors import NotFoundError, TransientError, UsageError
 from broker.filtering.definition import FilterSpec
 from broker.record import Record, TopicPartition, header
-from broker.store import alerts, steps
+from broker.store import alerts, deliveries, steps, subscriptions
 from broker.store.claims import Claim
 from broker.store.segments import Piece, listing, resolve
 from broker.store.steps import Steps
@@ -41,7 +41,7 @@ class Step:
     ----------
     step
         ``received``, ``archived``, ``frames``, ``database``, ``crossmatch``, ``association``, ``matched``, ``dropped``,
-        ``published``, ``rescored``, ``relayed``, ``revision``, ``claimed`` or ``dead-lettered``.
+        ``published``, ``rescored``, ``relayed``, ``revision``, ``delivery``, ``claimed`` or ``dead-lettered``.
     at
         When, UTC; ``None`` where nobody noted it.
     details
@@ -98,6 +98,7 @@ def _way(parts: Parts, row: Mapping[str, Any], more: Steps) -> Iterator[Step]:
     for match in row["matches"]:
         yield Step("published", match["time"], {"topic": topics.matched(match["filter"]), "filter": match["filter"]})
     yield from _afterwards(more)
+    yield from _delivered(parts, row["alert_id"])
 
 
 def _beside(row: Mapping[str, Any], more: Steps) -> Iterator[Step]:
@@ -119,6 +120,17 @@ def _afterwards(more: Steps) -> Iterator[Step]:
         yield Step("relayed", None, told)
     for other in more.revisions:
         yield Step("revision", None, {"alert_id": other, "why": "another notice under the same id, with other bytes"})
+
+
+def _delivered(parts: Parts, alert_id: str) -> Iterator[Step]:
+    """What subscribers were told of it, or are to be told."""
+    owners: dict[str, str | None] = {}
+    for one in deliveries.of_alert(parts.store, alert_id):
+        if one.subscription not in owners:
+            owners[one.subscription] = subscriptions.get(parts.store, one.subscription).owner
+        names = ("id", "subscription", "filter", "change", "state", "attempts", "status", "error", "tried", "acknowledged")
+        said = {name: getattr(one, name) for name in names}
+        yield Step("delivery", one.created, said | {"owner": owners[one.subscription]})
 
 
 def _asked(parts: Parts, row: Mapping[str, Any]) -> Iterator[Step]:

@@ -27,7 +27,7 @@ from broker.api.principal import (
 )
 from broker.api.services import PublishedSchema
 from broker.errors import NotFoundError
-from broker.store import filters, tokens
+from broker.store import filters, lists, tokens
 from broker.telemetry import MATCHES
 from consumers import RequestError, fetch_packet, subscribe
 from tests.api.people import Thing, asked, bearer, populate
@@ -44,7 +44,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("hidden")) as made:
         populate(made.store)
         for name, owned in OWNERS.items():
-            filters.share(made.store, name, filters.Ownership(owned.owner, owned.team, owned.visibility))
+            filters.share(made.store, name, lists.Ownership(owned.owner, owned.team, owned.visibility))
         columns = {"watchlist.mine.sep": 1.25, "watchlist.mineral.sep": 2.5, "moc.ours": True}
         write(made.store, [survey_alert(500, minutes=600) | columns], {PRIVATE: [LISTED], TEAMS: [LISTED]})
         schemas = [PublishedSchema(7, f"matched.{name}-value", 1, SCHEMAS[0].schema) for name in (PRIVATE, TEAMS, "other")]

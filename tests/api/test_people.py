@@ -64,7 +64,7 @@ class TestWithoutAccounts:
         with asked(services, Auth()) as client:
             me = client.get("/api/v1/me").json()
             assert (me["user"], me["anonymous"], me["required"]) == (None, True, False)
-            assert me["scopes"] == ["admin", "read", "write:filters", "write:watchlists"]
+            assert me["scopes"] == ["admin", "read", "write:filters", "write:subscriptions", "write:watchlists"]
             assert client.post("/api/v1/teams", json={"name": "sun"}).status_code == 201
             assert client.get("/api/v1/alerts").status_code == 200
             assert [team["name"] for team in client.get("/api/v1/teams").json()["items"]] == ["moon", "sun"]
@@ -131,6 +131,9 @@ class TestWhereRequired:
             ("POST", "/api/v1/watchlists", "write:watchlists"),
             ("DELETE", "/api/v1/watchlists/x", "write:watchlists"),
             ("PUT", "/api/v1/regions/x", "write:watchlists"),
+            ("POST", "/api/v1/subscriptions", "write:subscriptions"),
+            ("PATCH", "/api/v1/subscriptions/x", "write:subscriptions"),
+            ("POST", "/api/v1/deliveries/x/replay", "write:subscriptions"),
             ("POST", "/api/v1/backtests", "read"),
             ("POST", "/api/v1/skymaps", "read"),
             ("DELETE", "/api/v1/backtests/1", "admin"),
@@ -217,7 +220,7 @@ class TestLoggingIn:
             assert all(word in kept for word in ("HttpOnly", "SameSite=lax", "Path=/", "Max-Age=43200"))
             me = client.get("/api/v1/me").json()
             assert (me["user"], me["logged_in"], me["teams"]) == ("hypatia", True, {"moon": "manager"})
-            assert me["scopes"] == ["read", "write:filters", "write:watchlists"]
+            assert me["scopes"] == ["read", "write:filters", "write:subscriptions", "write:watchlists"]
             assert client.get("/api/v1/alerts").status_code == 200
             stolen = dict(client.cookies)
             assert client.delete("/api/v1/session", headers=origin(client)).status_code == 204

@@ -23,6 +23,7 @@ from astropy.io import fits
 from broker.alert import COMMON, SKYMAPS_DTYPE, Batch, conform
 from broker.api.app import create_app
 from broker.api.services import Cell, ExpressionQuery, PublishedSchema, Services
+from broker.api.subscribing import Made, Subscribing
 from broker.deliver.publish import encode
 from broker.deliver.schema import ALERT, load_published
 from broker.filtering.definition import FilterSpec, parse_filter
@@ -31,13 +32,14 @@ from broker.paths import shipped
 from broker.record import Message, Record
 from broker.science.skymap import from_cone
 from broker.science.skyplot import Candidate
-from broker.store import alerts, events, filter_life, matches
+from broker.store import alerts, events, filter_life, matches, subscriptions
 from broker.store.archive import Address
 from broker.store.engine import Store, close, open_store, transaction
 from broker.store.migrate import migrate
 from broker.stream.embedded import EmbeddedLog
 from broker.topics import matched
 from broker.wiring.filter_book import FilterBook
+from broker.wiring.subscribing import shown
 
 IVORN = "gcn:ivo://nasa.gsfc.gcn/Fermi#GBM_Alert_2024-04-22T21:35:13.42_735514518_0-384"
 NOTICE = b'<?xml version="1.0"?>\n<voe:VOEvent ivorn="ivo://nasa.gsfc.gcn/Fermi#GBM_Alert" role="observation"/>\n'
@@ -253,6 +255,20 @@ def _query(frame: pl.DataFrame, asked: ExpressionQuery) -> pl.DataFrame:
     return found.sort("time", "alert_id", descending=True).head(asked.limit).select(names)
 
 
+def _subscribing(store: Store) -> Subscribing:
+    """Subscriptions that are kept, wherever they may go."""
+
+    def remove(ident: str) -> None:
+        subscriptions.remove(store, ident)
+
+    return Subscribing(
+        add=lambda values: Made(subscriptions.add(store, **values)),
+        change=lambda ident, values: Made(subscriptions.change(store, ident, **values)),
+        remove=remove,
+        shown=shown,
+    )
+
+
 def build(folder: Path, *, count: int = 60) -> World:
     """The world, in a folder of its own."""
     store = open_store(f"sqlite:///{folder / 'nuncius.sqlite'}", synchronous="off")
@@ -306,6 +322,7 @@ def build(folder: Path, *, count: int = 60) -> World:
         region=_region,
         skymap=lambda _path: from_cone(250.0, -20.0, 9.0),
         candidates=lambda _event: [Candidate("ZTF24aa00008", 251.0, -19.0)],
+        subscribing=_subscribing(store),
         max_upload=3_000_000,
         version="0.1.0",
         live_readers=4,
@@ -319,9 +336,7 @@ def served(services: Services) -> Iterator[str]:
     """The application under uvicorn on a port of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False, ws="none"
-        )
+        config = uvicorn.Config(create_app(services), log_level="error", timeout_graceful_shutdown=1, access_log=False)
         server = uvicorn.Server(config)
         free.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [free]}, daemon=True)

@@ -60,6 +60,7 @@ def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]
         (["query"], 2),
         (["query", "mag <"], 2),
         (["query", "magg < 3"], 2),
+        (["query", "mag < 30", "--stream", "zft"], 2),
         (["ingest", "/no/such/folder"], 2),
         (["ingest"], 2),
         (["serve", "--port", "70000"], 2),
@@ -215,6 +216,26 @@ def test_query_in_four_formats(data: str, capfdbinary: pytest.CaptureFixture[byt
     assert pl.read_parquet(io.BytesIO(got["parquet"]))["alert_id"].to_list() == ids
     table = astropy.table.Table.read(io.BytesIO(got["votable"]), format="votable")
     assert [str(each) for each in table.columns[0]] == ids
+
+
+def test_a_window_without_alerts_is_told(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag < 1"\n')
+    for verb in ("backtest", "explain"):
+        for window, told in ((["--since", "2001-01-01", "--until", "2001-02-01"], True), ([], False)):
+            assert run(["--data", data, "filter", verb, str(file), *window]) == 0
+            said = " ".join(capsys.readouterr().err.split())
+            assert ("no alert of ztf is kept from 2001-01-01T00:00:00 before 2001-02-01T00:00:00" in said) == told
+
+
+def test_a_filter_is_retired_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "data")
+    file = tmp_path / "x.toml"
+    file.write_text('name = "x"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag < 1"\n')
+    assert run(["--data", folder, "filter", "add", str(file)]) == 0
+    assert run(["--data", folder, "filter", "retire", "x"]) == 0
+    assert run(["--data", folder, "filter", "retire", "x"]) == 2
+    assert "retired already" in capsys.readouterr().err
 
 
 def test_dead_letters_are_shown_and_put_back(data: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

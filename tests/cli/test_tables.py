@@ -11,7 +11,7 @@ from rich.console import Console
 from broker.api.associations import AssociatedAlert
 from broker.cli import demo, event_alerts, filter_life
 from broker.cli.app import run
-from broker.cli.tables import LEAST_PROSE, show_table
+from broker.cli.tables import LEAST_PROSE, said, show_table
 from broker.wiring.demo import Match
 
 COLUMNS = ("alert", "object", "why")
@@ -22,6 +22,13 @@ def printed(width: int, prose: dict[str, int]) -> str:
     file = io.StringIO()
     show_table(Console(file=file, width=width), COLUMNS, ROWS, prose=prose)
     return file.getvalue()
+
+
+def test_values_are_written_as_people_read_them() -> None:
+    assert (
+        said({"mag": None, "positive": True, "ra": 10.123456789, "ids": ["a", 2]})
+        == "mag null, positive true, ra 10.12346, ids a; 2"
+    )
 
 
 @pytest.mark.parametrize("width", [200, 80, 60, 40])

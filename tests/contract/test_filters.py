@@ -8,7 +8,7 @@ import pytest
 
 from broker.errors import ConflictError, FilterError, NotFoundError, UsageError
 from broker.filtering.definition import FilterSpec
-from broker.store import filter_life, filters
+from broker.store import filter_files, filter_life, filters
 from broker.store.engine import Store, transaction
 from broker.wiring.filter_book import FilterBook
 
@@ -159,12 +159,12 @@ def test_numbers_end(store: Store) -> None:
 
 def test_files_by_place(store: Store) -> None:
     with filters.editing(store) as conn:
-        filters.keep_file(conn, "", "old", "1")
-        filters.keep_file(conn, "one", "mine", "1")
-        filters.keep_file(conn, "two", "mine", "2")
-        assert filters.files(conn, "one") == ({"old": "1", "mine": "1"}, {("mine", "2")})
-        filters.keep_file(conn, "one", "old", None)
-        assert filters.files(conn, "two") == ({"mine": "2"}, {("mine", "1")})
+        filter_files.keep_file(conn, "", "old", "1")
+        filter_files.keep_file(conn, "one", "mine", "1")
+        filter_files.keep_file(conn, "two", "mine", "2")
+        assert filter_files.files(conn, "one") == ({"old": "1", "mine": "1"}, {("mine", "2")})
+        filter_files.keep_file(conn, "one", "old", None)
+        assert filter_files.files(conn, "two") == ({"mine": "2"}, {("mine", "1")})
 
 
 def test_a_wrong_example_and_one_not_active_can_be_mended(store: Store) -> None:

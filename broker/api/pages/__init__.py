@@ -13,7 +13,20 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from broker.api.pages import account, alert, api, event, events, filters, home, one_filter, search, sky_object, watchlists
+from broker.api.pages import (
+    account,
+    alert,
+    api,
+    event,
+    events,
+    filters,
+    home,
+    one_filter,
+    search,
+    sky_object,
+    subscriptions,
+    watchlists,
+)
 from broker.api.pages.page import Page
 from broker.api.services import Services
 
@@ -26,6 +39,7 @@ PAGES = (
     one_filter.NEW,
     one_filter.PAGE,
     watchlists.PAGE,
+    subscriptions.PAGE,
     alert.PAGE,
     event.PAGE,
     sky_object.PAGE,

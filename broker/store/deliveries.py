@@ -1,0 +1,353 @@
+"""Deliveries: what each subscription is to be told, and what became of it.
+
+`broker.store.delivery_intake` makes them, `broker.store.delivery_work` is what their senders ask for.
+
+A delivery is ``pending`` until its receiver has acknowledged it (``delivered``) or it is given up (``failed``); one that was
+never to be told is ``skipped``, one that is to be told no more ``cancelled``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from sqlalchemy import Connection, Row, func, insert, select, text, update
+
+from broker.errors import ConflictError, NotFoundError, UsageError
+from broker.store import tables
+from broker.store.cursor import read_cursor, write_cursor
+from broker.store.engine import Store, connection, transaction
+from broker.store.subscriptions import REMOVED, legible
+from broker.store.times import from_micros, now
+
+__all__ = [
+    "CANCELLED",
+    "DELIVERED",
+    "FAILED",
+    "PENDING",
+    "SKIPPED",
+    "STATES",
+    "Change",
+    "Delivery",
+    "Latency",
+    "Page",
+    "Signs",
+    "State",
+    "add_test",
+    "bump",
+    "counts",
+    "delivery_id",
+    "get",
+    "latency",
+    "listing",
+    "of_alert",
+    "of_row",
+    "replay",
+    "signs",
+]
+
+State = Literal["pending", "delivered", "failed", "skipped", "cancelled"]
+Change = Literal["match", "update", "retraction", "test"]
+PENDING: Final = "pending"
+DELIVERED: Final = "delivered"
+FAILED: Final = "failed"
+SKIPPED: Final = "skipped"
+CANCELLED: Final = "cancelled"
+STATES: Final[tuple[str, ...]] = get_args(State)
+
+LATEST: Final = 10_000  # deliveries that latencies are told of
+COUNTER: Final = "deliveries"
+_INSTANTS: Final = ("received", "created", "due", "begun", "tried", "acknowledged", "lease_until")
+_SPACE: Final = uuid.UUID("6f3f7f0c-52a5-5d8f-9a2e-3f6a8f0f9c11")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery.
+
+    Parameters
+    ----------
+    id
+        ``dlv_`` and 24 hexadecimal digits: the same however often it is sent, so that repeats can be told.
+    object
+        What `Subscription.only_first` goes by.
+    change
+        ``match``; ``update`` and ``retraction`` are later words on a match; ``test``.
+    event, revision
+        On whose account there is an update.
+    body
+        JSON text: the ``data`` of the message; empty for one that was skipped.
+    received
+        When the alert was.
+    due
+        When it is tried next; of one that is on its way, when it is tried again if nothing is heard of it.
+    attempts, begun, tried
+        How often it was tried, and when first and last.
+    status, error
+        What the last try came to: status of HTTP, and a sentence.
+    acknowledged
+        When its receiver had it.
+    digest
+        Id of the message that it went with, where it went with others.
+    lease_by, lease_until
+        Which process has it in hand.
+    """
+
+    id: str
+    subscription: str
+    filter: str
+    version: str
+    alert_id: str
+    object: str
+    change: Change
+    event: str | None
+    revision: int | None
+    body: str
+    state: State
+    received: datetime
+    created: datetime
+    due: datetime
+    attempts: int
+    begun: datetime | None
+    tried: datetime | None
+    status: int | None
+    error: str | None
+    acknowledged: datetime | None
+    digest: str | None
+    lease_by: str | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Deliveries, the newest first, and the cursor of those that follow; ``None`` at the end."""
+
+    items: list[Delivery]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Numbers that grow when subscriptions change, something is put there by hand (a test, a replay), or comes in."""
+
+    subscriptions: int
+    by_hand: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds from the receipt of an alert to its acknowledgement, over the last 10,000 deliveries; ``None`` of none."""
+
+    count: int
+    p50: float | None
+    p99: float | None
+
+
+def delivery_id(  # noqa: PLR0917 - they are its key, in order
+    subscription: str, filter_name: str, alert_id: str, change: str, event: str | None, revision: int | None
+) -> str:
+    """Id of a delivery, the same whenever it is made again."""
+    key = "\x1f".join((subscription, filter_name, alert_id, change, event or "", "" if revision is None else str(revision)))
+    return f"dlv_{uuid.uuid5(_SPACE, key).hex[:24]}"
+
+
+def get(store: Store, ident: str) -> Delivery:
+    """A delivery; `NotFoundError` where there is none, or it was forgotten."""
+    with connection(store) as conn:
+        return _read(conn, ident)
+
+
+def listing(
+    store: Store,
+    *,
+    state: str | None = None,
+    subscription: str | None = None,
+    owner: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> Page:
+    """A page of deliveries, the newest first.
+
+    Parameters
+    ----------
+    state, subscription
+        Only those in a state, and of a subscription.
+    owner
+        Only those of an account's subscriptions.
+    after
+        Cursor of the page before.
+
+    Raises
+    ------
+    UsageError
+        There is no such state, or the cursor is not ours.
+    """
+    if state is not None and state not in STATES:
+        raise UsageError(f"state {state[:40]!r}: there are {', '.join(STATES)}")
+    row, mine = tables.deliveries.c, tables.subscriptions.c
+    asked = select(tables.deliveries).order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
+    if after is not None:
+        created, ident = read_cursor(after, COUNTER)
+        asked = asked.where((row.created < created) | ((row.created == created) & (row.id < ident)))
+    states = [state] if state is not None else STATES
+    if subscription is not None and not legible(subscription):
+        return Page([], None)
+    with connection(store) as conn:
+        of: Sequence[str] | None = None if subscription is None else [subscription]
+        if owner is not None:
+            theirs = conn.execute(select(mine.id).where(mine.owner == owner)).scalars().all()
+            of = [one for one in theirs if subscription in {None, one}]
+        if of is None:
+            found = conn.execute(asked if state is None else asked.where(row.state == state)).all()
+        else:  # a look into the index for each, rather than a sort of all there are
+            asks = [asked.where(row.subscription == one, row.state == each) for one in of for each in states]
+            rows = [each for one in asks for each in conn.execute(one)]
+            found = sorted(rows, key=lambda each: (each.created, each.id), reverse=True)[: limit + 1]
+    more = found[limit - 1] if len(found) > limit else None
+    return Page(
+        [of_row(each) for each in found[:limit]], None if more is None else write_cursor(COUNTER, more.created, more.id)
+    )
+
+
+def of_alert(store: Store, alert_id: str) -> list[Delivery]:
+    """Deliveries of an alert, the oldest first."""
+    row = tables.deliveries.c
+    with connection(store) as conn:
+        asked = select(tables.deliveries).where(row.alert_id == alert_id).order_by(row.created, row.id)
+        return [of_row(each) for each in conn.execute(asked)]
+
+
+def counts(store: Store, subscription: str | None = None) -> dict[str, dict[str, int]]:
+    """How many deliveries there are, by subscription and state."""
+    row = tables.deliveries.c
+    asked = select(row.subscription, row.state, func.count()).group_by(row.subscription, row.state)
+    if subscription is not None:
+        asked = asked.where(row.subscription == subscription)
+    found: dict[str, dict[str, int]] = {}
+    with connection(store) as conn:
+        for ident, state, number in conn.execute(asked):
+            found.setdefault(ident, {})[state] = number
+    return found
+
+
+def latency(store: Store, subscription: str) -> Latency:
+    """How long a subscription waited for its last deliveries, from the receipt of the alert on; tests of it do not count."""
+    row = tables.deliveries.c
+    asked = select(row.received, row.acknowledged).where(row.subscription == subscription, row.acknowledged.is_not(None))
+    with connection(store) as conn:
+        rows = conn.execute(asked.where(row.change != "test").order_by(row.acknowledged.desc()).limit(LATEST)).all()
+    if not rows:
+        return Latency(0, None, None)
+    waited = np.array([(acknowledged - received) / 1e6 for received, acknowledged in rows])
+    p50, p99 = np.percentile(waited, [50, 99])
+    return Latency(len(rows), float(p50), float(p99))
+
+
+def replay(store: Store, ident: str) -> Delivery:
+    """Have a delivery sent again, under the same id: one that failed, was cancelled, or was delivered and got lost there.
+
+    Raises
+    ------
+    NotFoundError
+        There is none.
+    ConflictError
+        It waits to be sent as it is, was never to be told, or its subscription was removed.
+    """
+    row, at = tables.deliveries.c, now()
+    with transaction(store) as conn:
+        found = _read(conn, ident)
+        if found.state == PENDING:
+            raise ConflictError(f"delivery {ident} is waiting already: it is tried next at {found.due:%Y-%m-%dT%H:%M:%SZ}")
+        if found.state == SKIPPED:
+            raise ConflictError(f"delivery {ident} was skipped: its subscription wants only the first match of {found.object}")
+        one = tables.subscriptions.c
+        if conn.execute(select(one.state).where(one.id == found.subscription)).scalar() in {None, REMOVED}:
+            raise ConflictError(f"delivery {ident} is of a subscription that was removed: there is nobody to send it to")
+        fresh = {"state": PENDING, "due": at, "attempts": 0, "begun": None, "status": None, "error": None, "digest": None}
+        conn.execute(update(tables.deliveries).where(row.id == ident).values(fresh | {"lease_by": None, "lease_until": None}))
+        bump(conn)
+        return _read(conn, ident)
+
+
+def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0) -> Delivery:
+    """A delivery that is no alert's, to see whether a subscription gets what is sent to it; nothing makes it wait.
+
+    Parameters
+    ----------
+    by
+        Who sends it and has it in hand from the start, for so many seconds; whoever sends what is due, if nobody.
+
+    Raises
+    ------
+    ConflictError
+        There is no such subscription any more.
+    """
+    one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
+    body = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
+    with transaction(store) as conn:
+        if conn.execute(select(one.state).where(one.id == subscription)).scalar() in {None, REMOVED}:
+            raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
+        row = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
+        row |= {"change": "test", "body": body, "state": PENDING}
+        due = at + round(seconds * 1e6)
+        lease = {} if by is None else {"lease_by": by, "lease_until": due, "tried": at}
+        conn.execute(
+            insert(tables.deliveries).values({**row, **lease, "received": at, "created": at, "due": due, "attempts": 0})
+        )
+        bump(conn)
+        return _read(conn, ident)
+
+
+def signs(store: Store, by: str = "") -> Signs:
+    """Numbers that grow when there is something to see: one look-up.
+
+    Parameters
+    ----------
+    by
+        Whose own deliveries do not count.
+    """
+    counter = tables.counters.c
+    asked = select(counter.name, counter.value).where(
+        (counter.name == "subscriptions") | counter.name.startswith(COUNTER, autoescape=True)
+    )
+    with connection(store) as conn:
+        values = {name: int(value) for name, value in conn.execute(asked)}
+    others = sum(value for name, value in values.items() if name.startswith(f"{COUNTER}/") and name != f"{COUNTER}/{by}")
+    return Signs(values.get("subscriptions", 0), values.get(COUNTER, 0), others)
+
+
+def bump(conn: Connection, by: str = "") -> None:
+    """Tell every process that sends, once the transaction is committed, that there is something to send.
+
+    Parameters
+    ----------
+    by
+        Name of a process that takes matches in; by hand, where there is none.
+    """
+    conn.execute(
+        text(
+            "INSERT INTO counters (name, value) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+        ),
+        {"name": f"{COUNTER}/{by}" if by else COUNTER},
+    )
+
+
+def of_row(row: Row[Any]) -> Delivery:
+    """Delivery of a row of the table."""
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - its public name
+    return Delivery(**values | {name: from_micros(values[name]) for name in _INSTANTS})
+
+
+def _read(conn: Connection, ident: str) -> Delivery:
+    legible = "\0" not in ident and not any("\ud800" <= char <= "\udfff" for char in ident)
+    found = conn.execute(select(tables.deliveries).where(tables.deliveries.c.id == ident)).first() if legible else None
+    if found is None:
+        raise NotFoundError(
+            f"no delivery {ident[:80]!r}: `nuncius deliveries list` has them, `keep_days` of [deliver] how long"
+        )
+    return of_row(found)

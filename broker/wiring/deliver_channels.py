@@ -1,0 +1,141 @@
+"""Each kind of channel: what is sent on it, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import polars as pl
+
+from broker.deliver.addresses import networks
+from broker.deliver.card import Card, card, digest_card, test_card
+from broker.deliver.message import send
+from broker.deliver.outcome import Outcome
+from broker.deliver.webhook import Webhooks
+from broker.errors import NunciusError
+from broker.store.deliveries import Delivery
+from broker.store.subscriptions import Subscription
+from broker.telemetry import get_logger
+from broker.wiring import reading
+from broker.wiring.deliver_words import message_of
+from broker.wiring.deliver_xml import voevent_of
+from broker.wiring.parts import Parts
+
+__all__ = ["Channels"]
+
+log = get_logger(__name__)
+
+MESSAGE_SECONDS: Final = 60.0  # that mail servers and the like may take,
+DRAWING_SECONDS: Final = 30.0  # and the pictures
+
+
+class Channels:
+    """Sends one message at a time, as often as it is asked to.
+
+    Parameters
+    ----------
+    webhooks
+        Open.
+    """
+
+    def __init__(self, parts: Parts, webhooks: Webhooks) -> None:
+        self._parts, self._webhooks = parts, webhooks
+        self._allowed = networks(parts.settings.deliver.allow)
+
+    async def send(
+        self, one: Subscription, ident: str, some: Sequence[Delivery], held: Callable[[int], None] = lambda _threads: None
+    ) -> Outcome:
+        """Send a message; whatever goes wrong with it is its outcome.
+
+        Parameters
+        ----------
+        ident
+            Of the message: that of its delivery, or of the digest.
+        held
+            Told 1 where a thread is left behind that does not come back, and -1 when it has.
+        """
+        digest = one.digest is not None and some[0].change != "test"
+        try:
+            if one.channel == "message":
+                return await self._message(one, some, held, digest=digest)
+            return await self._webhook(one, ident, some, digest=digest)
+        except Exception as error:  # whatever stands in one message, the others go on
+            log.exception("a delivery failed in our own hands", delivery=ident, subscription=one.id)
+            return Outcome(False, error=f"it could not be made: {type(error).__name__}: {error}", again=False)
+
+    async def _webhook(self, one: Subscription, ident: str, some: Sequence[Delivery], *, digest: bool) -> Outcome:
+        body, kind = message_of(some, digest=digest), "application/json"
+        if one.target.get("format") == "voevent" and some[0].change != "test":
+            body, kind = voevent_of(some[0], self._parts), "application/xml"
+        return await self._webhooks.post(str(one.target["url"]), one.secret, ident, body, kind)
+
+    async def _message(
+        self, one: Subscription, some: Sequence[Delivery], held: Callable[[int], None], *, digest: bool
+    ) -> Outcome:
+        def work() -> Outcome:
+            shown = self._card(one, some, digest=digest)
+            return send([str(url) for url in one.target["urls"]], shown, allowed=self._allowed, timeout=MESSAGE_SECONDS)
+
+        return await _in_thread(work, MESSAGE_SECONDS + DRAWING_SECONDS, held)
+
+    def _card(self, one: Subscription, some: Sequence[Delivery], *, digest: bool) -> Card:
+        if some[0].change == "test":
+            return test_card(one.id)
+        said: list[dict[str, Any]] = [json.loads(each.body) for each in some]
+        if digest:
+            return digest_card({"count": len(said), "matches": said})
+        return card(said[0], light_curve=self._curve(said[0]["alert"]), cutout=self._cutout(said[0]["alert"]))
+
+    def _curve(self, alert: dict[str, Any]) -> pl.DataFrame | None:
+        if not alert.get("object_id"):
+            return None
+        with suppress(NunciusError, OSError):  # the message goes without the picture
+            return reading.light_curve(self._parts, alert["object_id"])
+        return None
+
+    def _cutout(self, alert: dict[str, Any]) -> bytes | None:
+        with suppress(NunciusError, OSError):
+            return reading.cutout(self._parts, alert["alert_id"], "science")
+        return None
+
+
+async def _in_thread(work: Callable[[], Outcome], seconds: float, held: Callable[[int], None]) -> Outcome:
+    """Do work that blocks in a thread of its own; one that takes too long is left alone, and delays nobody.
+
+    A pool of threads would be full one day of those that hang.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Outcome] = loop.create_future()
+    left = False
+
+    def settle(outcome: Outcome | None, error: BaseException | None) -> None:
+        if left:
+            held(-1)
+        elif not answer.done():
+            if outcome is None:
+                answer.set_exception(error or RuntimeError("the thread ended without a word"))
+            else:
+                answer.set_result(outcome)
+
+    def run() -> None:
+        outcome: Outcome | None = None
+        failed: BaseException | None = None
+        try:
+            outcome = work()
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+            failed = error
+        with suppress(RuntimeError):  # the loop is gone, and whoever waited
+            loop.call_soon_threadsafe(settle, outcome, failed)
+
+    threading.Thread(target=run, name="message", daemon=True).start()
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        left = True
+        held(1)
+        return Outcome(False, error=f"not sent within {seconds:g} s")

@@ -1,0 +1,78 @@
+"""Pictures of an alert: its light curve, and where it is among its neighbours."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from urllib.parse import quote
+
+import httpx
+import matplotlib.image
+import numpy as np
+import polars as pl
+import pytest
+
+from broker.api.policy import Auth
+from broker.science.finding_chart import Source
+from tests.api.people import asked
+from tests.api.world import BIG, IVORN, World
+
+ZTF = f"ztf:{BIG + 8}"
+
+
+def picture(client: httpx.Client, alert_id: str, name: str) -> np.ndarray:
+    answer = client.get(f"/api/v1/alerts/{quote(alert_id, safe='')}/{name}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    return matplotlib.image.imread(io.BytesIO(answer.content), "png")
+
+
+def test_a_light_curve_is_that_of_the_alerts_object(here: World, client: httpx.Client) -> None:
+    shown = picture(client, ZTF, "light-curve.png")
+    assert shown.shape[:2] == (576, 960)
+    assert np.ptp(shown[..., :3]) > 0.9
+    assert (picture(client, ZTF, "light-curve.png") == shown).all()
+    curve = here.services.light_curve
+    fainter = replace(here.services, light_curve=lambda name: curve(name).with_columns(pl.col("mag") + 3))
+    with asked(fainter, Auth()) as other:
+        assert (picture(other, ZTF, "light-curve.png") != shown).any()
+
+
+def test_a_finding_chart_is_the_science_image_with_its_neighbours(here: World, client: httpx.Client) -> None:
+    shown = picture(client, ZTF, "finding-chart.png")
+    assert shown.shape[1] == 720
+    row = client.get(f"/api/v1/alerts/{quote(ZTF, safe='')}").json()
+    asked_at: list[tuple[float, float]] = []
+
+    def near(ra: float, dec: float) -> list[Source]:
+        asked_at.append((ra, dec))
+        return [Source("gaia", "neighbour", ra, dec + 10 / 3600, 17.0)]
+
+    with asked(replace(here.services, neighbours=near), Auth()) as other:
+        marked = picture(other, ZTF, "finding-chart.png")
+    assert asked_at == [(row["ra"], row["dec"])]
+    without = replace(here.services, neighbours=near, cutout=lambda _alert, _kind: None)
+    with asked(without, Auth()) as other:
+        drawn = picture(other, ZTF, "finding-chart.png")
+    assert (marked != shown).any()
+    assert drawn.shape == shown.shape
+    assert drawn.mean() > marked.mean()  # on paper, not on the night
+
+
+@pytest.mark.parametrize(
+    ("alert_id", "name", "said"),
+    [
+        (IVORN, "light-curve.png", "no light curve"),
+        ("lvk:S240422ed-2-Initial", "finding-chart.png", "no position"),
+        ("ztf:1", "light-curve.png", "ztf:1"),
+        ("ztf:1", "finding-chart.png", "ztf:1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(client: httpx.Client, alert_id: str, name: str, said: str) -> None:
+    answer = client.get(f"/api/v1/alerts/{quote(alert_id, safe='')}/{name}")
+    assert answer.status_code == 404
+    assert said in answer.json()["detail"]
+
+
+def test_a_chart_of_what_has_no_image_is_drawn(client: httpx.Client) -> None:
+    assert picture(client, IVORN, "finding-chart.png").shape[1] == 720

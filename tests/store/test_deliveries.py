@@ -1,0 +1,410 @@
+"""Deliveries on both databases: made once, taken by one, settled, replayed, forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from broker.errors import ConflictError, UsageError
+from broker.store import deliveries, delivery_intake, delivery_work, subscriptions
+from broker.store.deliveries import Delivery
+from broker.store.delivery_intake import Made
+from broker.store.delivery_work import Lease, Settled
+from broker.store.engine import Store, close, open_store, transaction
+from broker.store.migrate import migrate
+from broker.store.subscriptions import Subscription
+from broker.store.times import now
+
+SECOND = 1_000_000
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/n.db" if request.param == "sqlite" else request.getfixturevalue("fresh_postgres")
+    opened = open_store(url, synchronous="off")
+    migrate(opened)
+    yield opened
+    close(opened)
+
+
+@pytest.fixture
+def one(store: Store) -> Subscription:
+    return subscribe(store)
+
+
+def subscribe(store: Store, **more: Any) -> Subscription:
+    return subscriptions.add(store, filters=["bright"], channel="webhook", target={"url": "https://example.org"}, **more)
+
+
+def made(one: Subscription, number: int, **more: Any) -> Made:
+    at = now()
+    values: dict[str, Any] = {
+        "subscription": one.id, "filter": "bright", "version": "1", "alert_id": f"ztf:{number:05d}", "object": f"ZTF{number}",
+        "change": "match", "event": None, "revision": None, "body": f'{{"n":{number}}}', "received": at - SECOND,
+        "created": at + number, "due": at,
+    }  # fmt: skip
+    return Made(**values | more)
+
+
+def write(store: Store, rows: Sequence[Made]) -> list[str]:
+    with transaction(store) as conn:
+        delivery_intake.write(conn, rows, "tests")
+    return [row.id for row in rows]
+
+
+def take(
+    store: Store, one: Subscription, limit: int = 1000, *, by: str = "a", seconds: float = 30.0, at: int = 0
+) -> list[Delivery]:
+    at = at or now()
+    with transaction(store) as conn:
+        return delivery_work.take(conn, one.id, limit, Lease(by, at, at + round(seconds * SECOND)))
+
+
+def settle(store: Store, ident: str, *, ok: bool = True, by: str = "a", due: int | None = None, **more: Any) -> None:
+    at = now()
+    values: dict[str, Any] = {"at": at, "done": at, "status": 204 if ok else 500, "error": "" if ok else "500", "digest": None}
+    with transaction(store) as conn:
+        delivery_work.settle(conn, [Settled(ident, by, ok, due=due, **values | more)])
+
+
+class TestMade:
+    def test_once(self, store: Store, one: Subscription) -> None:
+        rows = [made(one, number) for number in range(5)]
+        ids = write(store, rows)
+        settle_at = take(store, one, 1)[0].id
+        settle(store, settle_at)
+        write(store, [made(one, number, body="{}") for number in range(6)])  # done again
+        assert deliveries.counts(store, one.id) == {one.id: {"delivered": 1, "pending": 5}}
+        assert deliveries.get(store, ids[1]).body == '{"n":1}'
+        assert all(ident.startswith("dlv_") and len(ident) == 28 for ident in ids)
+
+    def test_ids_tell_apart_what_is_not_the_same(self, one: Subscription) -> None:
+        keys = [("match", None, None), ("update", "S1", 1), ("update", "S1", 2), ("update", "S2", 1), ("retraction", "S1", 1)]
+        ids = {deliveries.delivery_id(one.id, "f", "a", *key) for key in keys}
+        ids |= {deliveries.delivery_id(one.id, "fa", "", *keys[0]), deliveries.delivery_id("", f"{one.id}f", "a", *keys[0])}
+        assert len(ids) == len(keys) + 2
+
+    def test_only_the_first_of_an_object(self, store: Store, one: Subscription) -> None:
+        other = subscribe(store)
+        rows = [made(which, number, object="ZTFx") for which in (one, other) for number in range(3)]
+        for _ in range(2):
+            with transaction(store) as conn:
+                found = delivery_intake.firsts(conn, rows)
+            assert [row.state for row in found] == ["pending", "skipped", "skipped"] * 2
+        assert all(row.body == "" for row in found if row.state == "skipped")
+        write(store, found)
+        with transaction(store) as conn:  # retracted before anybody heard of it: the next is the first
+            there = delivery_intake.told(conn, ["ztf:00000"])[one.id, "bright", "ztf:00000"]
+            delivery_intake.cancel(conn, there, "retracted")
+            assert delivery_intake.firsts(conn, [made(one, 9, object="ZTFx")])[0].state == "pending"
+            assert delivery_intake.firsts(conn, [made(other, 9, object="ZTFx")])[0].state == "skipped"
+        assert deliveries.get(store, rows[0].id).error == "retracted"
+
+    def test_more_than_a_database_takes_in_one_statement(self, store: Store, one: Subscription) -> None:
+        ids = write(store, delivery_firsts(store, [made(one, number) for number in range(1200)]))
+        with transaction(store) as conn:
+            there = delivery_intake.told(conn, [f"ztf:{number:05d}" for number in range(1200)])
+            assert len(there) == 1200
+            delivery_intake.cancel(conn, [told for some in there.values() for told in some], "all")
+        assert deliveries.counts(store) == {one.id: {"cancelled": 1200}}
+        for ident in ids[:3]:
+            deliveries.replay(store, ident)
+        assert len(take(store, one)) == 3
+
+
+def delivery_firsts(store: Store, rows: Sequence[Made]) -> list[Made]:
+    with transaction(store) as conn:
+        return delivery_intake.firsts(conn, rows)
+
+
+class TestTaken:
+    def test_in_order_and_by_one(self, store: Store, one: Subscription) -> None:
+        at = now()
+        write(store, [made(one, number, due=at - number, created=at) for number in range(10)])
+        write(store, [made(one, 99, due=at + 3600 * SECOND)])
+        first = take(store, one, 4)
+        assert [each.alert_id for each in first] == [f"ztf:{number:05d}" for number in (9, 8, 7, 6)]
+        second = take(store, one, by="b")
+        assert len(second) == 6
+        assert take(store, one) == []
+        with transaction(store) as conn:
+            due = delivery_work.next_due(conn, one.id)
+        assert due is not None
+        assert at < due <= at + 60 * SECOND  # the end of the leases
+
+    def test_by_many_at_once(self, store: Store, one: Subscription) -> None:
+        write(store, [made(one, number) for number in range(200)])
+        found: list[str] = []
+        faults: list[BaseException] = []
+
+        def work(by: str) -> None:
+            try:
+                while some := take(store, one, 7, by=by):
+                    found.extend(each.id for each in some)
+            except BaseException as error:  # noqa: BLE001
+                faults.append(error)
+
+        threads = [threading.Thread(target=work, args=(str(number),)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not faults
+        # On PostgreSQL those that pass over what others are about to take may come away empty; what they passed over is taken.
+        assert set(Counter(found).values()) == {1}
+        assert len(found) == 200
+
+    def test_what_is_not_heard_of_is_taken_by_another(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1)])
+        assert [each.id for each in take(store, one, by="a", seconds=5)] == [ident]
+        assert take(store, one, by="b") == []
+        later = now() + 6 * SECOND
+        assert [each.id for each in take(store, one, by="b", at=later)] == [ident]
+        settle(store, ident, ok=False, by="a", due=0)  # who was thought dead does not take it from who has it now
+        assert deliveries.get(store, ident).lease_by == "b"
+        settle(store, ident, ok=True, by="a")  # but what arrived has arrived
+        assert deliveries.get(store, ident).state == "delivered"
+        settle(store, ident, ok=False, by="b")
+        assert deliveries.get(store, ident).state == "delivered"
+
+    def test_given_back_and_held_on_to(self, store: Store, one: Subscription) -> None:
+        ids = write(store, [made(one, number) for number in range(3)])
+        take(store, one, by="a")
+        at = now()
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "b", at) == 0
+            delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
+            assert delivery_work.release(conn, "a", at, ids[:1]) == 1
+            assert (delivery_work.next_due(conn, one.id) or 0) <= now()
+        assert [each.id for each in take(store, one, by="b", at=at + 600 * SECOND)] == ids[:1]
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "a", at) == 2
+
+    def test_tests_alone(self, store: Store, one: Subscription) -> None:
+        write(store, [made(one, 1)])
+        test = deliveries.add_test(store, one.id)
+        with transaction(store) as conn:
+            found = delivery_work.take(conn, one.id, 9, Lease("a", now(), now() + SECOND), tests=True)
+        assert [each.id for each in found] == [test.id]
+
+    def test_starts_count_messages_whoever_sent_them(self, store: Store, one: Subscription) -> None:
+        write(store, [made(one, number) for number in range(6)])
+        deliveries.add_test(store, one.id)
+        begun = now()
+        take(store, one, 2, by="a")
+        take(store, one, by="b")
+        with transaction(store) as conn:
+            assert len(delivery_work.starts(conn, one.id, begun - 1)) == 6
+            assert delivery_work.starts(conn, one.id, now() + SECOND) == []
+
+    def test_digests_stay_together(self, store: Store, one: Subscription) -> None:
+        write(store, [made(one, number) for number in range(5)])
+        with transaction(store) as conn:
+            ((ident, some),) = delivery_work.take_digests(conn, one.id, 4, 100, Lease("a", now(), now() + 60 * SECOND))
+            assert delivery_work.take_digests(conn, one.id, 4, 100, Lease("b", now(), now() + SECOND)) == []
+            assert len(delivery_work.starts(conn, one.id, 0)) == 1
+        assert len(some) == 5
+        for each in some:
+            settle(store, each.id, ok=False, due=now() - 1, digest=ident)
+        write(store, [made(one, number) for number in range(10, 13)])
+        deliveries.replay(store, _dead(store, one))
+        with transaction(store) as conn:
+            lease = Lease("a", now(), now() + 60 * SECOND)
+            found = dict(delivery_work.take_digests(conn, one.id, 2, 100, lease))
+            assert delivery_work.take_digests(conn, one.id, 2, 100, lease) == []
+        assert {each.id for each in found.pop(ident)} == {each.id for each in some}
+        (rest,) = found.values()
+        assert len(rest) == 4
+
+    def test_digests_have_their_bounds(self, store: Store, one: Subscription) -> None:
+        write(store, [made(one, number) for number in range(25)])
+        with transaction(store) as conn:
+            found = delivery_work.take_digests(conn, one.id, 2, 10, Lease("a", now(), now() + SECOND))
+        assert [len(some) for _, some in found] == [10, 10]
+
+
+def _dead(store: Store, one: Subscription) -> str:
+    (ident,) = write(store, [made(one, 77, state="failed")])
+    return ident
+
+
+class TestSettled:
+    def test_tries_are_counted(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1)])
+        for number in range(3):
+            take(store, one)
+            settle(store, ident, ok=False, due=now() - 1)
+            kept = deliveries.get(store, ident)
+            assert (kept.state, kept.attempts, kept.status, kept.error, kept.lease_by) == (
+                "pending",
+                number + 1,
+                500,
+                "500",
+                None,
+            )
+        begun = kept.begun
+        take(store, one)
+        settle(store, ident, ok=False, due=None, error="a\0b")
+        kept = deliveries.get(store, ident)
+        assert (kept.state, kept.attempts, kept.error, kept.begun) == ("failed", 4, "ab", begun)
+        assert take(store, one) == []
+
+    def test_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
+        ids = write(store, [made(one, 1), made(one, 2)])
+        take(store, one)
+        subscriptions.remove(store, one.id)
+        settle(store, ids[0], ok=True)
+        settle(store, ids[1], ok=False, due=now())
+        assert [deliveries.get(store, ident).state for ident in ids] == ["delivered", "cancelled"]
+
+    def test_latency_is_of_alerts(self, store: Store, one: Subscription) -> None:
+        assert deliveries.latency(store, one.id).count == 0
+        waits = np.arange(1, 41) / 10
+        at = now()
+        ids = write(store, [made(one, number, received=at - round(wait * SECOND)) for number, wait in enumerate(waits)])
+        take(store, one)
+        for ident in ids:
+            settle(store, ident, done=at)
+        settle(store, deliveries.add_test(store, one.id).id, done=at + 3600 * SECOND)
+        told = deliveries.latency(store, one.id)
+        assert told.count == 40
+        assert told.p50 == pytest.approx(np.percentile(waits, 50))
+        assert told.p99 == pytest.approx(np.percentile(waits, 99))
+        deliveries.replay(store, ids[0])  # what is sent again does not count from then on
+        take(store, one)
+        settle(store, ids[0], done=at + 7200 * SECOND)
+        assert deliveries.latency(store, one.id) == told
+
+    def test_given_up_unsent(self, store: Store, one: Subscription) -> None:
+        at = now()
+        old = write(store, [made(one, number, due=at - 100 * SECOND, created=at - 100 * SECOND) for number in range(3)])
+        write(store, [made(one, 9)])
+        take(store, one, 1)
+        with transaction(store) as conn:
+            assert delivery_work.give_up(conn, one.id, at - 50 * SECOND, "dead") == 2
+        assert sorted(deliveries.get(store, ident).state for ident in old) == ["failed", "failed", "pending"]
+
+    def test_dropped(self, store: Store, one: Subscription) -> None:
+        ids = write(store, [made(one, 1), made(one, 2)])
+        with transaction(store) as conn:
+            delivery_work.drop(conn, ids[:1], "not to be seen")
+        assert deliveries.get(store, ids[0]).error == "not to be seen"
+        assert deliveries.counts(store) == {one.id: {"cancelled": 1, "pending": 1}}
+
+
+class TestReplay:
+    @pytest.mark.parametrize("state", ["failed", "delivered", "cancelled"])
+    def test_sends_again_under_the_same_id(self, store: Store, one: Subscription, state: str) -> None:
+        (ident,) = write(store, [made(one, 1, state=state)])
+        before = deliveries.signs(store)
+        assert take(store, one) == []
+        again = deliveries.replay(store, ident)
+        assert (again.id, again.state, again.attempts, again.begun, again.error) == (ident, "pending", 0, None, None)
+        assert deliveries.signs(store).by_hand > before.by_hand
+        assert [each.id for each in take(store, one)] == [ident]
+
+    @pytest.mark.parametrize(("state", "says"), [("pending", "waiting already"), ("skipped", "only the first")])
+    def test_not_what_waits_or_was_never_to_be_told(self, store: Store, one: Subscription, state: str, says: str) -> None:
+        (ident,) = write(store, [made(one, 1, state=state)])
+        with pytest.raises(ConflictError, match=says):
+            deliveries.replay(store, ident)
+
+    def test_not_for_nobody(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1, state="failed")])
+        subscriptions.remove(store, one.id)
+        with pytest.raises(ConflictError, match="removed"):
+            deliveries.replay(store, ident)
+        with pytest.raises(ConflictError, match="to test"):
+            deliveries.add_test(store, one.id)
+
+
+class TestListed:
+    def test_page_after_page(self, store: Store, one: Subscription) -> None:
+        other = subscribe(store, owner="hypatia")
+        at = now()
+        ids = [
+            *write(
+                store,
+                [made(one, number, created=at + number // 3, state=("failed", "pending")[number % 2]) for number in range(20)],
+            ),
+            *write(store, [made(other, number, created=at + number // 3) for number in range(10)]),
+        ]
+
+        def pages(**asked: Any) -> list[str]:
+            found: list[str] = []
+            after = None
+            while True:
+                page = deliveries.listing(store, limit=4, after=after, **asked)
+                found += [each.id for each in page.items]
+                after = page.next
+                if after is None:
+                    return found
+
+        every = pages()
+        assert sorted(every) == sorted(ids)
+        kept = {ident: deliveries.get(store, ident) for ident in ids}
+        assert every == sorted(ids, key=lambda ident: (kept[ident].created, ident), reverse=True)
+        for state in ("failed", "pending", "delivered"):
+            assert pages(state=state) == [ident for ident in every if kept[ident].state == state]
+            assert pages(state=state, subscription=one.id) == [
+                ident for ident in every if kept[ident].state == state and kept[ident].subscription == one.id
+            ]
+        assert pages(subscription=one.id) == [ident for ident in every if kept[ident].subscription == one.id]
+        assert pages(owner="hypatia") == [ident for ident in every if kept[ident].subscription == other.id]
+        assert pages(owner="hypatia", subscription=one.id) == []
+        assert pages(owner="nobody") == []
+
+    def test_odd_asks(self, store: Store) -> None:
+        with pytest.raises(UsageError, match="there are pending"):
+            deliveries.listing(store, state="lost")
+        with pytest.raises(UsageError, match="cursor"):
+            deliveries.listing(store, after="nonsense")
+
+    def test_of_an_alert(self, store: Store, one: Subscription) -> None:
+        write(
+            store, [made(one, 1), made(one, 2), made(one, 1, change="update", event="S1", revision=2, created=now() + SECOND)]
+        )
+        assert [each.change for each in deliveries.of_alert(store, "ztf:00001")] == ["match", "update"]
+
+
+def test_old_ones_are_forgotten_but_for_those_that_wait(store: Store, one: Subscription) -> None:
+    at = now()
+    states = ("pending", "failed", "delivered")
+    write(store, [made(one, number, created=at - 100 * SECOND, state=states[number % 3]) for number in range(9)])
+    write(store, [made(one, number, created=at, state="failed") for number in range(9, 12)])
+    assert delivery_work.forget(store, at - 50 * SECOND) == 6
+    assert deliveries.counts(store) == {one.id: {"pending": 3, "failed": 3}}
+
+
+def test_signs_of_others(store: Store, one: Subscription) -> None:
+    before = deliveries.signs(store, "a")
+    with transaction(store) as conn:
+        delivery_intake.write(conn, [made(one, 1)], "a")
+    assert deliveries.signs(store, "a") == before
+    assert deliveries.signs(store, "b").others > before.others
+
+
+class TestChanges:
+    def test_going_on_does_not_count_the_pause(self, store: Store, one: Subscription) -> None:
+        at = now()
+        (ident,) = write(store, [made(one, 1, due=at - 3600 * SECOND)])
+        take(store, one)
+        settle(store, ident, ok=False, due=at - 60 * SECOND)
+        subscriptions.change(store, one.id, state="paused")
+        assert deliveries.get(store, ident).begun is not None
+        subscriptions.change(store, one.id, state="active")
+        kept = deliveries.get(store, ident)
+        assert kept.begun is None
+        assert kept.due.timestamp() * SECOND >= at
+
+    def test_other_hours_hold_for_what_waits(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1, due=now() + 3600 * SECOND)])
+        assert take(store, one) == []
+        subscriptions.change(store, one.id, digest=None)
+        assert [each.id for each in take(store, one)] == [ident]
