@@ -1,4 +1,4 @@
-"""``python -m benchmarks [path|latency|deliver|filters|associations|decode|vtp|skymaps|coincidences] [--quick] [--json FILE]``."""
+"""``python -m benchmarks [PART] [--quick] [--json FILE]``; the parts are listed in the README beside this."""
 
 from __future__ import annotations
 

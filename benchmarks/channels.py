@@ -159,7 +159,7 @@ def _serving(alert_of: Callable[[bytes], str]) -> Iterator[tuple[int, Times]]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response_only(204)
             self.end_headers()
@@ -189,9 +189,9 @@ def _subscribed(site: Site, *arguments: str) -> Iterator[None]:
 
 @contextmanager
 def _webhook(site: Site) -> Iterator[Times]:
-    with _serving(lambda body: json.loads(body)["data"]["alert"]["alert_id"]) as (port, times):
-        with _subscribed(site, EVERYTHING, "--webhook", f"http://127.0.0.1:{port}/"):
-            yield times
+    serving = _serving(lambda body: json.loads(body)["data"]["alert"]["alert_id"])
+    with serving as (port, times), _subscribed(site, EVERYTHING, "--webhook", f"http://127.0.0.1:{port}/"):
+        yield times
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _message(site: Site) -> Iterator[Times]:
         yield times
 
 
-def _client(site: Site, address: str) -> Any:
+def _client(address: str) -> Any:
     def loop(times: Times, stop: threading.Event) -> None:
         with subscribe(EVERYTHING, address) as stream:
             while not stop.is_set():
@@ -259,8 +259,8 @@ def _vtp(site: Site) -> Iterator[Times]:
 CHANNELS = (
     Channel("webhook", ("deliver",), _webhook),
     Channel("message, 1 in 64", ("deliver",), _message, SOME),
-    Channel("SSE", ("serve",), lambda site: _client(site, site.api)),
+    Channel("SSE", ("serve",), lambda site: _client(site.api)),
     Channel("WebSocket", ("serve",), _websocket),
-    Channel("Kafka subscriber", (), lambda site: _client(site, site.kafka)),
+    Channel("Kafka subscriber", (), lambda site: _client(site.kafka)),
     Channel("VOEvent", ("vtp",), _vtp),
 )

@@ -131,4 +131,5 @@ def _not_theirs(store: Store, user: str, names: Iterable[str]) -> Iterable[str]:
         member = account is not None and (account.name == one.owner or account.admin)
         member |= account is not None and one.visibility == "team" and one.team in account.teams
         if one.visibility != "public" and not member:
-            yield f"filter {name} is {one.visibility}, of {one.owner or one.team or 'nobody'}: {user} can read its matches all the same"
+            whom = one.owner or one.team or "nobody"
+            yield f"filter {name} is {one.visibility}, of {whom}: {user} can read its matches all the same"

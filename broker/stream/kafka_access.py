@@ -88,8 +88,8 @@ def checked_user(user: str) -> str:
     """
     if not re.fullmatch(USER, user):
         raise UsageError(
-            f"Kafka user {user!r}: take lower-case letters, digits, dots and underscores, 64 at most, first a letter or a digit; "
-            f"no dash, since the user's consumer groups are called <user>-..."
+            f"Kafka user {user!r}: take lower-case letters, digits, dots and underscores, 64 at most, first a letter or a "
+            "digit, and no dash, since the user's consumer groups are called <user>-..."
         )
     if user in RESERVED:
         raise UsageError(f"Kafka user {user!r}: groups of that name are Nuncius' own; take another")
@@ -144,8 +144,8 @@ def grant(
     if excess:
         revoke(bootstrap_servers, properties, user)
         raise RefusedError(
-            f"Kafka user {user!r} could read {', '.join(excess[:3])} ({len(excess)} topics) without leave, so the password is taken "
-            "back: set allow.everyone.if.no.acl.found=false on the cluster, and take no name of its super.users"
+            f"Kafka user {user!r} could read {', '.join(excess[:3])} ({len(excess)} topics) without leave, so the password is "
+            "taken back: set allow.everyone.if.no.acl.found=false on the cluster, and take no name of its super.users"
         )
     return credentials
 
@@ -289,8 +289,8 @@ def _mapped(error: KafkaError, doing: str) -> NunciusError:
         )
     if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
         return RefusedError(
-            f"Kafka, {doing}: the account of log.properties may not: it needs DESCRIBE and ALTER of the cluster, or to be one of "
-            "its super.users"
+            f"Kafka, {doing}: the account of log.properties may not: it needs DESCRIBE and ALTER of the cluster, or to be "
+            "one of its super.users"
         )
     if error.code() in _UNSUPPORTED:
         return UsageError(f"Kafka, {doing}: {error.str()}: the cluster is too old for it, or keeps its users elsewhere")

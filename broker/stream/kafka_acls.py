@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
@@ -61,7 +62,7 @@ def bindings(user: str, topics: Iterable[str]) -> list[AclBinding]:
 
 
 def ours(found: Iterable[AclBinding]) -> set[str]:
-    """Users who may read groups under their own name: the mark of those that were made here, there being no other place for it."""
+    """Users who may read groups under their own name: the mark of those made here, since Kafka has no place for one."""
     return {
         user_of(one)
         for one in found
@@ -116,4 +117,6 @@ def any_of(
 ) -> AclBindingFilter:
     """Every list, or those of a user and of a resource."""
     whose = None if user is None else principal(user)
-    return AclBindingFilter(kind, name, pattern, whose, None, AclOperation.ANY, AclPermissionType.ANY)
+    # What is None matches anything, which its type hints do not know.
+    asked: Any = (kind, name, pattern, whose, None, AclOperation.ANY, AclPermissionType.ANY)
+    return AclBindingFilter(*asked)
