@@ -21,7 +21,6 @@ from broker.wiring.parts import Parts
 from tests.api.people import asked, bearer, populate
 from tests.api.subscribed import SECOND, filter_named, now, parts_in, pending, settled, webhook
 
-
 API = "/api/v1"
 PASSWORD = "not-to-be-shown"  # of nobody
 
