@@ -17,12 +17,14 @@ from broker.deliver.message import send
 from broker.deliver.outcome import Outcome
 from broker.deliver.webhook import Webhooks
 from broker.errors import NunciusError
+from broker.science.finding_chart import Source
 from broker.store.deliveries import Delivery
 from broker.store.subscriptions import Subscription
 from broker.telemetry import get_logger
 from broker.wiring import reading
 from broker.wiring.deliver_words import message_of
 from broker.wiring.deliver_xml import voevent_of
+from broker.wiring.neighbours import neighbours
 from broker.wiring.parts import Parts
 
 __all__ = ["Channels"]
@@ -88,7 +90,8 @@ class Channels:
         said: list[dict[str, Any]] = [json.loads(each.body) for each in some]
         if digest:
             return digest_card({"count": len(said), "matches": said})
-        return card(said[0], light_curve=self._curve(said[0]["alert"]), cutout=self._cutout(said[0]["alert"]))
+        alert: dict[str, Any] = said[0]["alert"]
+        return card(said[0], light_curve=self._curve(alert), cutout=self._cutout(alert), sources=self._sources(alert))
 
     def _curve(self, alert: dict[str, Any]) -> pl.DataFrame | None:
         if not alert.get("object_id"):
@@ -101,6 +104,13 @@ class Channels:
         with suppress(NunciusError, OSError):
             return reading.cutout(self._parts, alert["alert_id"], "science")
         return None
+
+    def _sources(self, alert: dict[str, Any]) -> Sequence[Source]:
+        if alert.get("ra") is None or alert.get("dec") is None:
+            return ()
+        with suppress(NunciusError, OSError):
+            return neighbours(self._parts, alert["ra"], alert["dec"])
+        return ()
 
 
 async def _in_thread(work: Callable[[], Outcome], seconds: float, held: Callable[[int], None]) -> Outcome:

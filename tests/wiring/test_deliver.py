@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from broker.wiring import subscribing
 from broker.wiring.deliver import deliver
 from broker.wiring.deliver_test import try_out
 from broker.wiring.parts import Parts
+from broker.wiring.trace import trace
 from tests.running import wait_for
 from tests.subscribers import SECRET, dead_port, failing, parts_with, publish, receiver, rows_of
 
@@ -107,6 +109,8 @@ def test_a_match_arrives_signed_with_its_links(parts: Parts) -> None:
     assert kept.status == 204
     assert kept.attempts == 1
     assert kept.acknowledged is not None
+    (step,) = [step for step in trace(parts, alert_id).steps if step.step == "delivery"]
+    assert (step.details["id"], step.details["state"], step.details["owner"]) == (kept.id, "delivered", None)
     told = deliveries.latency(parts.store, one.id)
     assert told.count == 1
     assert told.p50 == told.p99 == pytest.approx((kept.acknowledged - kept.received).total_seconds())
@@ -479,6 +483,37 @@ def test_voevents(parts: Parts) -> None:
     assert not here.forged
     with pytest.raises(UsageError, match="one match"):
         subscribed(parts, here.url(), target={"url": here.url(), "format": "voevent"}, digest=5)
+
+
+def test_cards_go_by_apprise(parts: Parts) -> None:
+    """To a server that takes apprise's JSON, with the pictures."""
+    bodies: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        with delivering(parts):
+            urls = [f"json://127.0.0.1:{server.server_address[1]}/"]
+            one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
+            publish(parts, "bright", rows_of([4]))
+            wait_for(settled(parts, one, 1), 60, "it does not arrive")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert states(parts, one) == {"delivered": 1}
+    (body,) = bodies
+    assert "ZTF24aa00004" in body["title"]
 
 
 class TestByHand:
