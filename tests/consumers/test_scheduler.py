@@ -250,6 +250,29 @@ def test_sums_of_what_was_observed_are_independent_sums(world: Told):
     assert found.probability["new"] == pytest.approx(new, abs=1e-12)
 
 
+def test_what_observers_report_is_left_out(world: Told):
+    if "/api/v1/events/{name}/observations" not in httpx.get(f"{world.url}/api/v1/openapi.json", timeout=30).json()["paths"]:
+        pytest.skip("this Nuncius keeps no observations")
+    before = plan(world, world.arc.name)
+    tile = before["tiles"][0]
+    sent = {
+        "time": tile["observations"][0]["start"],
+        "ra": tile["ra"],
+        "dec": tile["dec"],
+        "footprint": {"type": "polygon", "vertices": tile["vertices"]},
+        "telescope": "One",
+        "status": "completed",
+    }
+    address = f"{world.url}/api/v1/events/{world.arc.name}/observations"
+    answer = httpx.post(address, json={"observations": [sent]}, timeout=30)
+    assert answer.status_code == 201, answer.text
+    after = plan(world, world.arc.name)
+    assert after["probability"]["observed"] == pytest.approx(tile["probability"], abs=1e-4)
+    assert tile["field_id"] not in [one["field_id"] for one in after["tiles"]]
+    ignoring = plan(world, world.arc.name, "--ignore-observed")
+    assert ignoring["probability"] == before["probability"]
+
+
 def test_a_map_that_was_observed_whole_leaves_nothing(world: Told):
     data = map_of(world, world.spot.name)
     everything = {
