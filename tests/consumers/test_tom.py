@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,11 +108,18 @@ def _answers(url: str) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def fresh(toolkit: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Database of a TOM that has nothing in it yet."""
+    folder = tmp_path_factory.mktemp("fresh")
+    assert Tom(toolkit, folder, "http://127.0.0.1:1")("setup") == {"brokers": ["NunciusBroker"]}
+    return folder / "tom.sqlite3"
+
+
 @pytest.fixture
-def tom(toolkit: str, nuncius: str, tmp_path: Path) -> Tom:
-    made = Tom(toolkit, tmp_path, nuncius)
-    assert made("setup") == {"brokers": ["NunciusBroker"]}
-    return made
+def tom(toolkit: str, nuncius: str, fresh: Path, tmp_path: Path) -> Tom:
+    shutil.copy(fresh, tmp_path)
+    return Tom(toolkit, tmp_path, nuncius)
 
 
 def get(nuncius: str, path: str, **params: Any) -> Any:
@@ -223,13 +231,12 @@ class TestStream:
         for name in expected:
             assert kept(found, name) == curve(nuncius, name)
 
-    def test_it_goes_on_where_it_stopped(self, tom: Tom, nuncius: str) -> None:
+    def test_it_goes_on_where_it_stopped(self, tom: Tom, nuncius: str, fresh: Path) -> None:
         place = {"POSITION_FILE": str(tom.folder / "position")}
         first = tom("stream", streams=self.streams(nuncius), options=place, command=False)
         assert first["targets_kept"]
         position = (tom.folder / "position").read_text()
-        (tom.folder / "tom.sqlite3").unlink()
-        tom("setup")
+        shutil.copy(fresh, tom.folder)
         assert tom("stream", streams=self.streams(nuncius), options=place, command=False)["targets_kept"] == {}
         assert (tom.folder / "position").read_text() == position
 

@@ -16,6 +16,7 @@ django.setup()
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.test.utils import setup_test_environment  # noqa: E402
 from django.urls import reverse  # noqa: E402
 from tom_alerts.alerts import get_service_class  # noqa: E402
 from tom_alerts.models import BrokerQuery  # noqa: E402
@@ -37,6 +38,7 @@ def form(cases: list[dict[str, Any]]) -> Any:
 
 def query(said: dict[str, Any], create: bool) -> Any:
     """A query made, run and turned into targets through the pages."""
+    setup_test_environment()  # pages tell what they were made of
     client = Client()
     client.force_login(User.objects.get(username="hypatia"), backend="allauth.account.auth_backends.AuthenticationBackend")
     made = client.post(reverse("tom_alerts:create") + "?broker=Nuncius", {"query_name": "q", "broker": "Nuncius", **said})

@@ -5,4 +5,4 @@ from __future__ import annotations
 from django.urls import include, path
 from tom_common.urls import urlpatterns as toolkit
 
-urlpatterns = [*toolkit, path("alerts/", include("tom_alerts.urls", namespace="tom_alerts"))]
+urlpatterns = [*toolkit, path("alerts/", include("tom_alerts.urls", namespace="alerts"))]
