@@ -6,6 +6,7 @@ from broker.api.principal import Principal, may_see
 from broker.api.services import Services
 from broker.errors import NotFoundError
 from broker.store import subscriptions
+from broker.store.subscription import Subscription
 from broker.store.tokens import READ
 
 __all__ = ["reads", "seen"]
@@ -16,7 +17,7 @@ def reads(asks: Principal) -> bool:
     return asks.admin or (asks.user is not None and READ in asks.scopes)
 
 
-def seen(services: Services, asks: Principal, ident: str, *, change: bool = False) -> subscriptions.Subscription:
+def seen(services: Services, asks: Principal, ident: str, *, change: bool = False) -> Subscription:
     """A subscription of whoever asks; others' are as if they were not there.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import NotFoundError
-from broker.store.subscriptions import Subscription
+from broker.store.subscription import Subscription
 
 __all__ = ["NO_SUBSCRIBING", "Made", "Subscribing"]
 

@@ -14,7 +14,7 @@ from broker.cli.people import AsDocument, database
 from broker.cli.tables import show_table
 
 if TYPE_CHECKING:
-    from broker.store.deliveries import Delivery
+    from broker.store.delivery import Delivery
 
 __all__ = ["app"]
 

@@ -17,7 +17,7 @@ from broker.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from broker.store.subscriptions import Subscription
+    from broker.store.subscription import Subscription
 
 __all__ = ["app", "subscribe"]
 
@@ -55,7 +55,7 @@ def subscribe(  # noqa: PLR0917 - each is an option of the command line
 
     Example: `nuncius subscribe ztf_bright_transients --webhook https://example.org/hook --only-first`
     """
-    from broker.store.subscriptions import quiet_of
+    from broker.store.subscription import quiet_of
 
     channels = {"webhook": webhook, "message": message or None, "kafka": kafka}
     chosen = [name for name, given in channels.items() if given is not None]

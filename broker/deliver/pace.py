@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from broker.store.subscriptions import Quiet
+from broker.store.subscription import Quiet
 
 __all__ = ["Breaker", "digest_end", "is_quiet", "next_due", "next_try", "pause", "quiet_end", "room"]
 

@@ -1,9 +1,6 @@
 """Deliveries: what each subscription is to be told, and what became of it.
 
 `broker.store.delivery_intake` makes them, `broker.store.delivery_work` is what their senders ask for.
-
-A delivery is ``pending`` until its receiver has acknowledged it (``delivered``) or it is given up (``failed``); one that was
-never to be told is ``skipped``, one that is to be told no more ``cancelled``.
 """
 
 from __future__ import annotations
@@ -11,115 +8,36 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
 from broker.store.cursor import read_cursor, write_cursor
+from broker.store.delivery import PENDING, SKIPPED, STATES, Delivery, of_row
 from broker.store.engine import Store, connection, transaction
-from broker.store.subscriptions import REMOVED, legible
-from broker.store.times import from_micros, now
+from broker.store.subscription import REMOVED, legible
+from broker.store.times import now
 
 __all__ = [
-    "CANCELLED",
-    "DELIVERED",
-    "FAILED",
-    "PENDING",
-    "SKIPPED",
-    "STATES",
-    "Change",
-    "Delivery",
     "Latency",
     "Page",
     "Signs",
-    "State",
     "add_test",
     "bump",
     "counts",
-    "delivery_id",
     "get",
     "latency",
     "listing",
     "of_alert",
-    "of_row",
     "replay",
     "signs",
 ]
 
-State = Literal["pending", "delivered", "failed", "skipped", "cancelled"]
-Change = Literal["match", "update", "retraction", "test"]
-PENDING: Final = "pending"
-DELIVERED: Final = "delivered"
-FAILED: Final = "failed"
-SKIPPED: Final = "skipped"
-CANCELLED: Final = "cancelled"
-STATES: Final[tuple[str, ...]] = get_args(State)
-
 LATEST: Final = 10_000  # deliveries that latencies are told of
 COUNTER: Final = "deliveries"
-_INSTANTS: Final = ("received", "created", "due", "begun", "tried", "acknowledged", "lease_until")
-_SPACE: Final = uuid.UUID("6f3f7f0c-52a5-5d8f-9a2e-3f6a8f0f9c11")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A delivery.
-
-    Parameters
-    ----------
-    id
-        ``dlv_`` and 24 hexadecimal digits: the same however often it is sent, so that repeats can be told.
-    object
-        What `Subscription.only_first` goes by.
-    change
-        ``match``; ``update`` and ``retraction`` are later words on a match; ``test``.
-    event, revision
-        On whose account there is an update.
-    body
-        JSON text: the ``data`` of the message; empty for one that was skipped.
-    received
-        When the alert was.
-    due
-        When it is tried next; of one that is on its way, when it is tried again if nothing is heard of it.
-    attempts, begun, tried
-        How often it was tried, and when first and last.
-    status, error
-        What the last try came to: status of HTTP, and a sentence.
-    acknowledged
-        When its receiver had it.
-    digest
-        Id of the message that it went with, where it went with others.
-    lease_by, lease_until
-        Which process has it in hand.
-    """
-
-    id: str
-    subscription: str
-    filter: str
-    version: str
-    alert_id: str
-    object: str
-    change: Change
-    event: str | None
-    revision: int | None
-    body: str
-    state: State
-    received: datetime
-    created: datetime
-    due: datetime
-    attempts: int
-    begun: datetime | None
-    tried: datetime | None
-    status: int | None
-    error: str | None
-    acknowledged: datetime | None
-    digest: str | None
-    lease_by: str | None
-    lease_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +64,6 @@ class Latency:
     count: int
     p50: float | None
     p99: float | None
-
-
-def delivery_id(  # noqa: PLR0917 - they are its key, in order
-    subscription: str, filter_name: str, alert_id: str, change: str, event: str | None, revision: int | None
-) -> str:
-    """Id of a delivery, the same whenever it is made again."""
-    key = "\x1f".join((subscription, filter_name, alert_id, change, event or "", "" if revision is None else str(revision)))
-    return f"dlv_{uuid.uuid5(_SPACE, key).hex[:24]}"
 
 
 def get(store: Store, ident: str) -> Delivery:
@@ -335,12 +245,6 @@ def bump(conn: Connection, by: str = "") -> None:
         ),
         {"name": f"{COUNTER}/{by}" if by else COUNTER},
     )
-
-
-def of_row(row: Row[Any]) -> Delivery:
-    """Delivery of a row of the table."""
-    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - its public name
-    return Delivery(**values | {name: from_micros(values[name]) for name in _INSTANTS})
 
 
 def _read(conn: Connection, ident: str) -> Delivery:

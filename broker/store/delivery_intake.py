@@ -9,7 +9,8 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, select, text, tuple_, update
 
 from broker.store import tables
-from broker.store.deliveries import CANCELLED, PENDING, SKIPPED, Change, State, bump, delivery_id
+from broker.store.deliveries import bump
+from broker.store.delivery import CANCELLED, PENDING, SKIPPED, Change, State, delivery_id
 
 __all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "write"]
 

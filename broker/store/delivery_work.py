@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection, Select, delete, func, select, text, update
 
 from broker.store import tables
-from broker.store.deliveries import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
+from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
 from broker.store.engine import Store, transaction
 
 __all__ = [

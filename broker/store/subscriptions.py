@@ -8,139 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
-from typing import Any, Final, Literal, get_args
-from zoneinfo import ZoneInfo
+from datetime import time
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from broker.errors import NotFoundError, UsageError
 from broker.store import tables
 from broker.store.engine import Store, connection, transaction
-from broker.store.lists import check_text
+from broker.store.subscription import ACTIVE, PAUSED, REMOVED, Channel, Quiet, Subscription, Updates, checked, legible
 from broker.store.times import from_micros, now
 
-__all__ = [
-    "ACTIVE",
-    "CHANNELS",
-    "PAUSED",
-    "REMOVED",
-    "UPDATES",
-    "Channel",
-    "Quiet",
-    "Subscription",
-    "Updates",
-    "add",
-    "change",
-    "get",
-    "legible",
-    "listing",
-    "quiet_of",
-    "remove",
-    "version",
-]
-
-Channel = Literal["webhook", "message", "kafka"]
-Updates = Literal["all", "retractions", "none"]
-CHANNELS: Final[tuple[str, ...]] = get_args(Channel)
-UPDATES: Final[tuple[str, ...]] = get_args(Updates)
-
-ACTIVE: Final = "active"
-PAUSED: Final = "paused"
-REMOVED: Final = "removed"
+__all__ = ["add", "change", "get", "listing", "remove", "version"]
 
 COUNTER: Final = "subscriptions"
-MOST_FILTERS: Final = 100
-MOST_RATE: Final = 60_000
-MOST_DIGEST: Final = 1_440
-
 _CHANGED: Final = frozenset(
     {"filters", "target", "secret", "owner", "state", "rate", "quiet", "digest", "only_first", "updates", "note"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Hours of each day in which nothing is sent; over midnight where the end is before the start.
-
-    Parameters
-    ----------
-    start, end
-        On the clocks of the zone; the start is quiet, the end no more.
-    zone
-        Name in the IANA time zone database.
-    """
-
-    start: time
-    end: time
-    zone: str = "UTC"
-
-    def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M} {self.zone}"
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A subscription.
-
-    Parameters
-    ----------
-    id
-        ``sub_`` and 12 hexadecimal digits.
-    filters
-        Names; what any of them picks is told.
-    channel, target
-        ``webhook``: ``url`` and ``format`` (``json`` or ``voevent``); ``message``: ``urls`` of apprise; ``kafka``: ``user``.
-    secret
-        That webhooks are signed with, ``whsec_`` and base64; empty for other channels.
-    owner
-        Account; ``None`` without accounts.
-    state
-        ``active``, ``paused`` (what comes waits) or ``removed``.
-    rate
-        Deliveries a minute at most; what is over waits. ``None``: no bound.
-    quiet
-        What comes then waits until its end.
-    digest
-        Minutes, after which all that came goes out together; ``None``: each at once.
-    only_first
-        Whether of an object (object_id, else event_name, else alert_id) only the first match is told.
-    updates
-        Which of the later words on a match go to who was told of it: ``all``, ``retractions`` or ``none``.
-    """
-
-    id: str
-    filters: tuple[str, ...]
-    channel: Channel
-    target: Mapping[str, Any]
-    secret: str
-    owner: str | None
-    state: str
-    rate: int | None
-    quiet: Quiet | None
-    digest: int | None
-    only_first: bool
-    updates: Updates
-    note: str
-    created: datetime
-    changed: datetime
-
-
-def quiet_of(text: str, zone: str = "UTC") -> Quiet:
-    """Quiet hours of ``22:00-07:00``.
-
-    Raises
-    ------
-    UsageError
-        They are none, or the zone is not known.
-    """
-    start, _, end = text.partition("-")
-    try:
-        found = Quiet(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()), zone)
-    except ValueError as error:
-        raise UsageError(f"quiet hours {text[:40]!r}: write their start and end on the clock, as in 22:00-07:00") from error
-    return _checked_quiet(found)
 
 
 def add(
@@ -168,7 +52,7 @@ def add(
         Something cannot be so.
     """
     at = now()
-    values = _checked(
+    values = checked(
         {
             "filters": filters,
             "channel": channel,
@@ -242,7 +126,7 @@ def change(store: Store, ident: str, **changes: Any) -> Subscription:
     at = now()
     with transaction(store) as conn:
         before = _there(conn, ident)
-        values = _checked({"channel": before.channel, **changes})
+        values = checked({"channel": before.channel, **changes})
         values.pop("channel")
         conn.execute(update(tables.subscriptions).where(tables.subscriptions.c.id == ident).values(values | {"changed": at}))
         waiting = tables.deliveries.c
@@ -290,11 +174,6 @@ def bump(conn: Connection) -> None:
     )
 
 
-def legible(ident: str) -> bool:
-    """Whether a database takes it: no NUL, no half of a character."""
-    return "\0" not in ident and not any("\ud800" <= char <= "\udfff" for char in ident)
-
-
 def _read(conn: Connection, ident: str) -> Subscription:
     asked = select(tables.subscriptions).where(tables.subscriptions.c.id == ident)
     found = conn.execute(asked).first() if legible(ident) else None
@@ -308,45 +187,6 @@ def _there(conn: Connection, ident: str) -> Subscription:
     if found.state == REMOVED:
         raise NotFoundError(f"subscription {ident!r} was removed: make another with `nuncius subscribe`")
     return found
-
-
-def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the table takes them."""
-    found = dict(values)
-    if "filters" in found:
-        names = tuple(dict.fromkeys(found["filters"]))
-        if not 1 <= len(names) <= MOST_FILTERS:
-            raise UsageError(f"a subscription is to 1 to {MOST_FILTERS} filters: {len(names)} are named")
-        found["filters"] = list(names)
-    if found["channel"] not in CHANNELS:
-        raise UsageError(f"channel {str(found['channel'])[:40]!r}: there are {', '.join(CHANNELS)}")
-    if "target" in found:
-        found["target"] = dict(found["target"])
-    if found.get("updates", "all") not in UPDATES:
-        raise UsageError(f"updates {str(found['updates'])[:40]!r}: there are {', '.join(UPDATES)}")
-    for name, most, what in (("rate", MOST_RATE, "deliveries a minute"), ("digest", MOST_DIGEST, "minutes")):
-        number = found.get(name)
-        if number is not None and not 1 <= number <= most:
-            raise UsageError(f"{name} {number}: take 1 to {most:,} {what}, or leave it out")
-    quiet = found.get("quiet")
-    if quiet is not None:
-        quiet = _checked_quiet(quiet)
-        found["quiet"] = {"start": quiet.start.isoformat(), "end": quiet.end.isoformat(), "zone": quiet.zone}
-    if "note" in found:
-        found["note"] = check_text("note", found["note"])
-    return found
-
-
-def _checked_quiet(quiet: Quiet) -> Quiet:
-    try:
-        ZoneInfo(quiet.zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise UsageError(f"zone {quiet.zone[:60]!r} is not known: take a name such as Europe/Rome or UTC") from error
-    if quiet.start == quiet.end:
-        raise UsageError(f"quiet hours {quiet}: they end when they begin; pause the subscription if nothing is to come at all")
-    if quiet.start.tzinfo is not None or quiet.end.tzinfo is not None:
-        raise UsageError(f"quiet hours {quiet}: name the zone apart, as in Europe/Rome, and the hours without an offset")
-    return quiet
 
 
 def _subscription(row: Row[Any]) -> Subscription:

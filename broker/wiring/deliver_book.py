@@ -12,7 +12,7 @@ from broker.api.hidden import Hidden
 from broker.api.principal import Owned, Principal, may_see
 from broker.errors import NotFoundError
 from broker.store import people, subscriptions
-from broker.store.subscriptions import Subscription
+from broker.store.subscription import Subscription
 from broker.store.tokens import ADMIN, READ
 from broker.wiring.owners import Owners
 from broker.wiring.parts import Parts

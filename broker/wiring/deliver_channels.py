@@ -18,8 +18,8 @@ from broker.deliver.outcome import Outcome
 from broker.deliver.webhook import Webhooks
 from broker.errors import NunciusError
 from broker.science.finding_chart import Source
-from broker.store.deliveries import Delivery
-from broker.store.subscriptions import Subscription
+from broker.store.delivery import Delivery
+from broker.store.subscription import Subscription
 from broker.telemetry import get_logger
 from broker.wiring import reading
 from broker.wiring.deliver_words import message_of

@@ -23,10 +23,10 @@ from broker.deliver.pace import next_due
 from broker.errors import TransientError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
-from broker.store.deliveries import CANCELLED, DELIVERED, PENDING, Change, delivery_id
+from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
 from broker.store.delivery_intake import Made, Told
 from broker.store.engine import transaction
-from broker.store.subscriptions import Subscription
+from broker.store.subscription import Subscription
 from broker.store.times import now, to_micros
 from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights

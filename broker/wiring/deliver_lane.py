@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from broker.deliver.pace import Breaker, is_quiet, quiet_end
-from broker.store.deliveries import Delivery
-from broker.store.subscriptions import ACTIVE, Subscription
+from broker.store.delivery import Delivery
+from broker.store.subscription import ACTIVE, Subscription
 
 __all__ = ["Lane", "Parcel", "Want"]
 

@@ -9,7 +9,7 @@ from broker.deliver.addresses import networks
 from broker.deliver.webhook import Webhooks
 from broker.errors import UsageError
 from broker.store import deliveries, subscriptions
-from broker.store.deliveries import Delivery
+from broker.store.delivery import Delivery
 from broker.store.delivery_work import Settled, settle
 from broker.store.engine import transaction
 from broker.store.times import now

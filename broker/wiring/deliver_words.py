@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from broker.api.models import Match
 from broker.api.values import iso
-from broker.store.deliveries import Delivery
+from broker.store.delivery import Delivery
 
 __all__ = ["KINDS", "body_of", "links_of", "message_of", "object_of"]
 

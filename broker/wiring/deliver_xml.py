@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.deliver.voevent import Told, match_voevent
-from broker.store.deliveries import Delivery
+from broker.store.delivery import Delivery
 from broker.wiring.parts import Parts
 from broker.wiring.vtp_out import sender
 

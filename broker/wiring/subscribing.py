@@ -12,7 +12,7 @@ from broker.deliver.webhook import check_secret, new_secret
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.parse import nearest
 from broker.store import filters, subscriptions
-from broker.store.subscriptions import CHANNELS, Subscription
+from broker.store.subscription import CHANNELS, Subscription
 from broker.wiring import access
 from broker.wiring.parts import Parts
 

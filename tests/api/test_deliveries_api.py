@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from broker.api.policy import Auth
-from broker.store import deliveries, delivery_intake
+from broker.store import delivery_intake
+from broker.store.delivery import SKIPPED
 from broker.store.engine import transaction
 from broker.wiring import serving
 from broker.wiring.parts import Parts
@@ -94,7 +95,7 @@ def test_what_failed_is_sent_again_under_its_id(client: httpx.Client, parts: Par
 
 def test_what_was_skipped_stays_so(client: httpx.Client, parts: Parts, ident: str) -> None:
     at = now()
-    row = delivery_intake.Made(ident, "bright", "1", "ztf:30", "o", "match", None, None, "", at, at, at, deliveries.SKIPPED)
+    row = delivery_intake.Made(ident, "bright", "1", "ztf:30", "o", "match", None, None, "", at, at, at, SKIPPED)
     with transaction(parts.store) as conn:
         delivery_intake.write(conn, [row], "tests")
     assert client.get(f"{API}/deliveries/{row.id}").json()["data"] is None

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broker.deliver.pace import Breaker, digest_end, is_quiet, next_due, next_try, pause, quiet_end, room
-from broker.store.subscriptions import Quiet, quiet_of
+from broker.store.subscription import Quiet, quiet_of
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SCHEDULE = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)

@@ -13,12 +13,12 @@ import pytest
 
 from broker.errors import ConflictError, UsageError
 from broker.store import deliveries, delivery_intake, delivery_work, subscriptions
-from broker.store.deliveries import Delivery
+from broker.store.delivery import Delivery, delivery_id
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
 from broker.store.engine import Store, close, open_store, transaction
 from broker.store.migrate import migrate
-from broker.store.subscriptions import Subscription
+from broker.store.subscription import Subscription
 from broker.store.times import now
 
 SECOND = 1_000_000
@@ -86,8 +86,8 @@ class TestMade:
 
     def test_ids_tell_apart_what_is_not_the_same(self, one: Subscription) -> None:
         keys = [("match", None, None), ("update", "S1", 1), ("update", "S1", 2), ("update", "S2", 1), ("retraction", "S1", 1)]
-        ids = {deliveries.delivery_id(one.id, "f", "a", *key) for key in keys}
-        ids |= {deliveries.delivery_id(one.id, "fa", "", *keys[0]), deliveries.delivery_id("", f"{one.id}f", "a", *keys[0])}
+        ids = {delivery_id(one.id, "f", "a", *key) for key in keys}
+        ids |= {delivery_id(one.id, "fa", "", *keys[0]), delivery_id("", f"{one.id}f", "a", *keys[0])}
         assert len(ids) == len(keys) + 2
 
     def test_only_the_first_of_an_object(self, store: Store, one: Subscription) -> None:

@@ -13,7 +13,7 @@ from broker.errors import NotFoundError, UsageError
 from broker.store import deliveries, subscriptions
 from broker.store.engine import Store, close, open_store
 from broker.store.migrate import migrate
-from broker.store.subscriptions import Quiet, Subscription, quiet_of
+from broker.store.subscription import Quiet, Subscription, quiet_of
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -20,9 +20,9 @@ from lxml import etree
 from broker.errors import NotFoundError, UsageError
 from broker.settings import AuthTable
 from broker.store import deliveries, delivery_work, filters, people, subscriptions, tables
-from broker.store.deliveries import Delivery
+from broker.store.delivery import Delivery
 from broker.store.engine import transaction
-from broker.store.subscriptions import Quiet, Subscription
+from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
 from broker.wiring import subscribing
 from broker.wiring.deliver import deliver
