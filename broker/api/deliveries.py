@@ -17,7 +17,8 @@ from broker.api.services import Services
 from broker.api.subscribers import reads, seen
 from broker.errors import NotFoundError
 from broker.store import deliveries as stored
-from broker.store.delivery import Change, Delivery, State
+from broker.store.delivery import Change, State
+from broker.store.delivery import Delivery as Kept
 
 __all__ = ["Delivery", "delivery_of", "router"]
 
@@ -61,7 +62,7 @@ class DeliveryList(BaseModel):
     next: str | None = Field(default=None, description="Address of the next page; null at the end")
 
 
-def delivery_of(one: Delivery) -> Delivery:
+def delivery_of(one: Kept) -> Delivery:
     """A delivery as it is shown."""
     return Delivery.model_validate(asdict(one))
 
@@ -103,7 +104,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _seen(services: Services, asks: Principal, ident: str, *, change: bool = False) -> Delivery:
+def _seen(services: Services, asks: Principal, ident: str, *, change: bool = False) -> Kept:
     """A delivery of whoever asks; others' are as if they were not there."""
     try:
         found = stored.get(services.store, ident)

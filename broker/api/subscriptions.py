@@ -20,7 +20,8 @@ from broker.api.subscribing import Made
 from broker.errors import NotFoundError, UsageError
 from broker.store import deliveries, filters
 from broker.store import subscriptions as stored
-from broker.store.subscription import Channel, Quiet, Subscription, Updates, quiet_of
+from broker.store.subscription import Channel, Quiet, Updates, quiet_of
+from broker.store.subscription import Subscription as Kept
 
 __all__ = ["router"]
 
@@ -263,7 +264,7 @@ def _reader(services: Services, asks: Principal, target: Target) -> None:
         raise ForbiddenError(f"the Kafka user of your subscriptions is {asks.user!r}: administrators alone may name another")
 
 
-def _shown(services: Services, one: Subscription, counts: dict[str, dict[str, int]] | None = None) -> Subscription:
+def _shown(services: Services, one: Kept, counts: dict[str, dict[str, int]] | None = None) -> Subscription:
     told = deliveries.counts(services.store, one.id) if counts is None else counts
     quiet = one.quiet
     values = asdict(one) | {
