@@ -188,7 +188,11 @@ class TestChanging:
         assert both not in client.get(path).text
 
     def test_no_secret_for_what_is_not_signed(self, client: httpx.Client) -> None:
-        wanted = {"filters": ["bright"], "channel": "message", "target": {"urls": ["mailtos://a:b@example.org?to=a@example.org"]}}
+        wanted = {
+            "filters": ["bright"],
+            "channel": "message",
+            "target": {"urls": ["mailtos://a:b@example.org?to=a@example.org"]},
+        }
         ident = client.post(f"{API}/subscriptions", json=wanted).json()["id"]
         assert client.patch(f"{API}/subscriptions/{ident}", json={"secret": ""}).status_code == 400
         assert client.post(f"{API}/subscriptions", json=wanted | {"secret": ""}).status_code == 400
