@@ -140,11 +140,11 @@ def matched_records(site: Site) -> Iterator[Mapping[str, Times]]:
         )
         consumer.subscribe([topics.matched(name) for name in found])
         while not stop.is_set():
-            for message in consumer.consume(500, 0.2):
-                if message.error() is None:
-                    headers = dict(cast("list[tuple[str, bytes]]", message.headers()))
-                    times = found[headers[topics.HEADER_FILTER].decode()]
-                    times.setdefault(headers[topics.HEADER_ALERT_ID].decode(), time.monotonic())
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                headers = dict(cast("list[tuple[str, bytes]]", message.headers()))
+                times = found[headers[topics.HEADER_FILTER].decode()]
+                times.setdefault(headers[topics.HEADER_ALERT_ID].decode(), time.monotonic())
         consumer.close()
 
     with _reading(loop):
@@ -199,7 +199,9 @@ def _message(site: Site) -> Iterator[Times]:
     def alert_of(body: bytes) -> str:
         told: Mapping[str, Any] = json.loads(body)
         found = _ALERT.search(f"{told.get('title')} {told.get('message')}")
-        return f"ztf:{found[1]}" if found else ""
+        if found is None:
+            raise ValueError(f"a message that names no alert: {told.get('message')}")
+        return f"ztf:{found[1]}"
 
     with _serving(alert_of) as (port, times), _subscribed(site, SOME, "--message", f"json://127.0.0.1:{port}/"):
         yield times

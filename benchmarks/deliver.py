@@ -97,7 +97,7 @@ def _site(data: Path, services: Services) -> Site:
         f'filters = "filters"\n[log]\nengine = "kafka"\nbootstrap_servers = "{services.kafka}"\npartitions = 2\n'
         f'[store]\nurl = "{fresh_database(services.postgres)}"\n[process]\ngroup = "{uuid.uuid4().hex}"\n'
         f"[backtest]\nmost_share = 1.0\n"
-        f'[deliver]\nallow = ["127.0.0.0/8"]\ngroup = "{uuid.uuid4().hex}"\n'
+        f'[deliver]\nallow = ["127.0.0.0/8"]\napi = "{site.api}"\ngroup = "{uuid.uuid4().hex}"\n'
         f'[vtp]\nsubscriber_port = {site.vtp_port}\nevents = false\ntest_events = true\nfilters = ["{EVERYTHING}"]\n'
         f"unacknowledged = 100000\n"
     )

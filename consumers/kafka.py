@@ -204,10 +204,17 @@ class KafkaStream:
     def _fill(self, timeout: float) -> None:
         self._look()
         try:
-            messages = self._consumer.consume(_BATCH, timeout)
+            if self._receive(1, timeout):
+                self._receive(_BATCH, 0)  # what is there already: to wait for more would make the first late
+            elif self._patience.away:
+                self._patience.wait()
         except KafkaException as error:
             self._patience.fault(error.args[0])
             return
+        self._finish_if_over()
+
+    def _receive(self, count: int, timeout: float) -> bool:
+        messages = self._consumer.consume(count, timeout)
         for message in messages:
             place, fault = (message.topic() or "", message.partition() or 0), message.error()
             if fault is None:
@@ -218,9 +225,7 @@ class KafkaStream:
                 self._patience.heard()
             else:
                 self._patience.fault(fault)
-        if not messages and self._patience.away:
-            self._patience.wait()
-        self._finish_if_over()
+        return bool(messages)
 
     def _finish_if_over(self) -> None:
         until = self._options.until

@@ -78,6 +78,6 @@ def cluster(settings: Settings) -> tuple[str, Mapping[str, object]]:
 
 def _groups(settings: Settings) -> Iterator[str]:
     """Names of the consumer groups we use on our topics, as far as they are set."""
-    yield settings.process.group
+    yield from (settings.process.group, settings.deliver.group)
     yield from (one.group for one in settings.relay.values() if one.group)
     yield from (one.group for one in settings.ingest.values() if one.group)
