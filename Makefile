@@ -12,7 +12,7 @@ help:  ## this list
 demo: $(VENV)/.broker  ## all of Nuncius on this machine, with a simulated night; Ctrl-C ends it
 	$(BIN)/nuncius demo
 
-test: $(VENV)/.dev services check  ## lint, types, arrows, and every test this machine can run
+test: $(VENV)/.dev $(VENV)/tom/.made services check  ## lint, types, arrows, and every test this machine can run
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types arrows
@@ -65,6 +65,13 @@ $(VENV)/.dev: $(VENV)/.venv-made requirements/dev.lock requirements/catalogs.loc
 	$(PIP) install --progress-bar=on --quiet --require-hashes --no-deps -r requirements/catalogs.lock
 	$(PIP) install --quiet --no-deps --editable .
 	@touch $@ $(VENV)/.broker
+
+# A TOM, for the tests of consumers/tom: an installation of its own, since it asks for other versions than we do.
+$(VENV)/tom/.made: requirements/tom.lock | $(VENV)/.dev
+	@echo "Installing a TOM for the tests into $(VENV)/tom (a few minutes, once)"
+	$(BIN)/python -m venv --clear $(VENV)/tom
+	$(VENV)/tom/bin/python -m pip --disable-pip-version-check install --progress-bar=on --quiet --require-hashes -r requirements/tom.lock
+	@$(BIN)/python -c "import hashlib; print(hashlib.sha256(open('$<', 'rb').read()).hexdigest(), end='')" > $@
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo-data infra/kafka/target
