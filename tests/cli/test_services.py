@@ -46,7 +46,7 @@ def test_sigterm_ends_every_part_cleanly(tmp_path: Path) -> None:
     there = install(tmp_path / "data")
     with there.running("up", "--port", str(port)) as process:
         wait_for(lambda: answers(port), 60, "up does not answer")
-        wait_for(lambda: members(tmp_path) == 1, 30, "process has not joined its group")
+        wait_for(lambda: members(tmp_path) == 2, 30, "process and deliver have not joined their groups")
         process.terminate()
         assert process.wait(30) == 0
     assert members(tmp_path) == 0
