@@ -254,12 +254,7 @@ class KafkaStream:
             return
         if self._looked is not None and now - self._looked < _REFRESH:
             return
-        if self._looked is None:
-            fresh = self._patience.insist(self._first_look)
-        else:
-            fresh = self._patience.insist(
-                lambda: new_partitions(self._consumer, self._patience.left(), self._assigned(), late=True)
-            )
+        fresh = self._patience.insist(self._first_look if self._looked is None else self._next_look)
         if fresh:
             self._consumer.incremental_assign(fresh)
         elif self._looked is None:
@@ -275,6 +270,9 @@ class KafkaStream:
             if said is not None and (fault := said.error()) is not None and not passes(fault):
                 raise KafkaException(fault) from None
             raise
+
+    def _next_look(self) -> list[TopicPartition]:
+        return new_partitions(self._consumer, self._patience.left(), self._assigned(), late=True)
 
     def _on_assign(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
         starts = self._starts or {}
