@@ -24,6 +24,8 @@ SOCKETS: Final = frozenset({f"{API}/live/ws"})
 _COMPUTES: Final = frozenset(
     {f"{API}/{name}" for name in ("filters/check", "filters/explain", "backtests", "skymaps", "alerts")}
 )
+# What observers send; before the last word lies a name or an id, which may have slashes in it.
+_REPORTS: Final = ((f"{API}/events/", "/observations"), (f"{API}/alerts/", "/classifications"))
 _ASKS: Final = ("/subjects", "/registry/subjects")  # POST asks whether a subject has a schema
 _CHANGES: Final = (
     (f"{API}/session", OPEN),
@@ -32,8 +34,6 @@ _CHANGES: Final = (
     (f"{API}/regions", WRITE_WATCHLISTS),
     (f"{API}/subscriptions", WRITE_SUBSCRIPTIONS),
     (f"{API}/deliveries", WRITE_SUBSCRIPTIONS),
-    (f"{API}/events", WRITE_REPORTS),
-    (f"{API}/alerts", WRITE_REPORTS),
     (f"{API}/tokens", ACCOUNT),
     (f"{API}/teams", ACCOUNT),
 )
@@ -100,6 +100,8 @@ def needed(method: str, path: str) -> str:
         return OPEN if any(_below(path, shown) for shown in _SHOWN) else READ
     if method == "POST" and (path in _COMPUTES or any(_below(path, asks) for asks in _ASKS)):
         return READ
+    if method == "POST" and any(path.startswith(begin) and path.endswith(end) for begin, end in _REPORTS):
+        return WRITE_REPORTS
     return next((scope for prefix, scope in _CHANGES if _below(path, prefix)), ADMIN)
 
 

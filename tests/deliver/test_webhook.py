@@ -137,6 +137,7 @@ def test_what_a_server_says_when_it_says_no() -> None:
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400, 86_400),
     ],
+    ids=["seconds", "none", "years", "in an hour", "an hour ago", "the end of time"],
 )
 def test_servers_that_ask_for_patience(code: int, text: str, low: float, high: float) -> None:
     with server(answer(status(code, f"Retry-After: {text}"))) as seen:
