@@ -133,13 +133,15 @@ def test_what_a_server_says_when_it_says_no() -> None:
         ("120", 120, 120),
         ("0", 0, 0),
         ("99999999999999999999", 86_400, 86_400),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
+        (timedelta(hours=1), 3000, 3600),
+        (timedelta(hours=-1), 0, 0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400, 86_400),
     ],
     ids=["seconds", "none", "years", "in an hour", "an hour ago", "the end of time"],
 )
-def test_servers_that_ask_for_patience(code: int, text: str, low: float, high: float) -> None:
+def test_servers_that_ask_for_patience(code: int, text: str | timedelta, low: float, high: float) -> None:
+    if isinstance(text, timedelta):
+        text = format_datetime(datetime.now(UTC) + text, usegmt=True)
     with server(answer(status(code, f"Retry-After: {text}"))) as seen:
         outcome = post(f"http://127.0.0.1:{seen.port}/")
     assert outcome.retry_after is not None

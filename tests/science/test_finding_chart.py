@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 from pathlib import Path
 
 import fastavro
@@ -162,12 +161,9 @@ def test_lengths_of_scale_bars(most: float, length: float) -> None:
 
 
 @pytest.mark.data
-def test_real_templates_have_their_reference_sources_where_the_packets_say() -> None:
-    root = os.environ.get("NUNCIUS_TEST_DATA")
-    if not root:
-        pytest.skip("NUNCIUS_TEST_DATA names no folder of real packets")
+def test_real_templates_have_their_reference_sources_where_the_packets_say(data_dir: Path) -> None:
     voted = []
-    for path in sorted(Path(root).glob("ztf/v*/*.avro")):
+    for path in sorted(data_dir.glob("ztf/v*/*.avro")):
         with path.open("rb") as file:
             packet = next(iter(fastavro.reader(file)))
         candidate = packet["candidate"]
