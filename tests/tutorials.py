@@ -57,7 +57,7 @@ def followed(page: str, top: Path, work: str) -> Iterator[Followed]:
     finally:
         for service in done.services:
             service.terminate()
-            service.wait(60)
+            service.wait(30)
 
 
 def _programs(top: Path) -> None:
@@ -88,7 +88,7 @@ def _open(done: Followed, block: str, where: Path, environment: dict[str, str]) 
     done.services.append(service)
     named = [port for port in done.ports.values() if any(port in word for word in command)]
     for port in named:
-        wait_for(lambda port=port: service.poll() is not None or _answers(int(port)), 90, f"nothing answers on port {port}")
+        wait_for(lambda port=port: service.poll() is not None or _answers(int(port)), 60, f"nothing answers on port {port}")
     assert service.poll() is None, f"{command} has ended"
 
 
