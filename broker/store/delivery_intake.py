@@ -93,10 +93,10 @@ def told(conn: Connection, alert_ids: Collection[str]) -> dict[tuple[str, str, s
     for start in range(0, len(ids), _AT_ONCE):
         some = row.alert_id.in_(ids[start : start + _AT_ONCE])
         asked = select(
-            row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.attempts, row.lease_by
+            row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.tried
         ).where(some, row.change.in_(["match", "update"]))
         for one in conn.execute(asked.order_by(row.id).with_for_update()):
-            untouched = one.attempts == 0 and one.lease_by is None
+            untouched = one.tried is None  # set when it is taken, and kept: whoever took it may have died with it half sent
             known = Told(one.id, one.subscription, one.object, one.change, one.state, untouched)
             found.setdefault((one.subscription, one.filter, one.alert_id), []).append(known)
     return found

@@ -186,6 +186,16 @@ class TestTaken:
         with transaction(store) as conn:
             assert delivery_work.release(conn, "a", at) == 2
 
+    def test_what_was_taken_once_may_have_been_heard_of(self, store: Store, one: Subscription) -> None:
+        """Whoever took it may have died between sending it and saying so."""
+        ids = write(store, [made(one, 1), made(one, 2)])
+        take(store, one, 1, by="a")
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "a", now()) == 1
+            known = delivery_intake.told(conn, ["ztf:00001", "ztf:00002"])
+        untouched = {told.id: told.untouched for some in known.values() for told in some}
+        assert untouched == {ids[0]: False, ids[1]: True}
+
     def test_tests_alone(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, 1)])
         test = deliveries.add_test(store, one.id)

@@ -298,6 +298,28 @@ class TestUpdates:
             wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
         assert [got.said["type"] for got in here.got if got.status < 300] == ["match.retracted"]
 
+    def test_what_a_process_died_with_is_in_doubt(self, parts: Parts) -> None:
+        """Its receiver may have the match: the successor tells it of the retraction, whichever it comes to first."""
+        with receiver() as here:
+            one = subscribed(parts, here.url())
+            with delivering(parts):
+                subscriptions.change(parts.store, one.id, state="paused")
+                publish(parts, "bright", rows_of([1]))
+                wait_for(lambda: states(parts, one) == {"pending": 1}, 20, "it is not taken in")
+            at = now()
+            for act in ("taken", "taken back"):  # as by a process that is killed, and the next one of its name
+                with transaction(parts.store) as conn:
+                    if act == "taken":
+                        assert delivery_work.take(conn, one.id, 9, delivery_work.Lease("dead-0", at, at + 30_000_000))
+                    else:
+                        assert delivery_work.release(conn, "dead-0", at) == 1
+            publish(parts, "bright", rows_of([1]), update="retracted")
+            with delivering(parts):
+                wait_for(lambda: states(parts, one) == {"cancelled": 1, "pending": 1}, 20, "the retraction is not to be told")
+                subscriptions.change(parts.store, one.id, state="active")
+                wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
+        assert [got.said["type"] for got in here.got] == ["match.retracted"]
+
     def test_picked_only_now_is_a_match(self, parts: Parts) -> None:
         """An alert that a map comes to hold is told as scored again; whoever subscribed before hears of it first."""
         with receiver() as here, delivering(parts):
