@@ -19,7 +19,7 @@ _AT_ONCE: Final = 500  # values in one statement
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A delivery to be; instants are microseconds since 1970, UTC."""
+    """A delivery to be; instants are microseconds since 1970, UTC. NUL, which PostgreSQL refuses, is left out of texts."""
 
     subscription: str
     filter: str
@@ -34,6 +34,12 @@ class Made:
     created: int
     due: int
     state: State = PENDING
+
+    def __post_init__(self) -> None:
+        for name in ("filter", "version", "alert_id", "object", "event", "body"):
+            value = getattr(self, name)
+            if value is not None and "\0" in value:
+                object.__setattr__(self, name, value.replace("\0", ""))
 
     @property
     def id(self) -> str:
@@ -92,9 +98,9 @@ def told(conn: Connection, alert_ids: Collection[str]) -> dict[tuple[str, str, s
     found: dict[tuple[str, str, str], list[Told]] = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = row.alert_id.in_(ids[start : start + _AT_ONCE])
-        asked = select(
-            row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.tried
-        ).where(some, row.change.in_(["match", "update"]))
+        asked = select(row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.tried).where(
+            some, row.change.in_(["match", "update"])
+        )
         for one in conn.execute(asked.order_by(row.id).with_for_update()):
             untouched = one.tried is None  # set when it is taken, and kept: whoever took it may have died with it half sent
             known = Told(one.id, one.subscription, one.object, one.change, one.state, untouched)

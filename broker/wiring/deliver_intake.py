@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from broker import topics
@@ -20,7 +21,7 @@ from broker.api.framed import match_reader
 from broker.api.hidden import Hidden
 from broker.api.models import Match
 from broker.deliver.pace import next_due
-from broker.errors import TransientError
+from broker.errors import PoisonError, TransientError, UsageError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
 from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
@@ -42,6 +43,9 @@ log = get_logger(__name__)
 
 PATTERN: Final = "^matched[.].+"
 RECORDS, BYTES = 500, 16 << 20
+
+# Of what stands in a record; anything else is a fault of ours or of the database, and nothing may be left out for it.
+_BAD: Final = (ArithmeticError, DataError, IntegrityError, LookupError, PoisonError, TypeError, UsageError, ValueError)
 
 Wake = Callable[[Mapping[str, int]], None]
 """Told when the first of what was written is due, microseconds, by subscription."""
@@ -107,6 +111,8 @@ class Intake:
     def take(self, records: Sequence[Record]) -> None:
         """Write what these records say to whom; done again, it changes nothing.
 
+        A record that cannot be written is left out, and the log says which: what is behind it does not wait for ever.
+
         Raises
         ------
         StoreUnavailableError
@@ -114,6 +120,17 @@ class Intake:
         """
         if not records:
             return
+        try:
+            self._take(records)
+        except _BAD:
+            if len(records) > 1:
+                for record in records:
+                    self.take([record])
+                return
+            place = {"topic": records[0].topic, "partition": records[0].partition, "offset": records[0].offset}
+            log.exception("a match cannot be told to its subscribers, and is left out", **place)
+
+    def _take(self, records: Sequence[Record]) -> None:
         words = list(self._words(records))
         if not words:
             return
@@ -144,7 +161,7 @@ class Intake:
                 match.alert.alert_id = match.alert.alert_id.replace("\0", "")  # as the table of alerts has it
                 revision = header(record, topics.HEADER_REVISION) or ""
                 number = int(revision) if revision.isdecimal() else None
-                event = header(record, topics.HEADER_EVENT)
+                event = (header(record, topics.HEADER_EVENT) or "").replace("\0", "") or None
                 yield _Word(match, event, number, record.timestamp * 1000, tuple(readers))
 
     def _sees(self, one: Subscription, filter_name: str) -> bool:

@@ -84,6 +84,14 @@ class TestMade:
         assert deliveries.get(store, ids[1]).body == '{"n":1}'
         assert all(ident.startswith("dlv_") and len(ident) == 28 for ident in ids)
 
+    def test_without_what_postgresql_refuses(self, store: Store, one: Subscription) -> None:
+        """C programs that pad strings leave NUL in names."""
+        row = made(one, 1, object="ZTF1\0\0", alert_id="ztf:1\0", version="1\0", change="update", event="S\0" + "1", revision=1)
+        write(store, delivery_firsts(store, [row]))
+        kept = deliveries.get(store, row.id)
+        assert (kept.object, kept.alert_id, kept.version, kept.event) == ("ZTF1", "ztf:1", "1", "S1")
+        assert kept.id == delivery_id(one.id, "bright", "ztf:1", "update", "S1", 1)
+
     def test_ids_tell_apart_what_is_not_the_same(self, one: Subscription) -> None:
         keys = [("match", None, None), ("update", "S1", 1), ("update", "S1", 2), ("update", "S2", 1), ("retraction", "S1", 1)]
         ids = {delivery_id(one.id, "f", "a", *key) for key in keys}

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,12 +24,11 @@ from broker.store.engine import transaction
 from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
 from broker.wiring import subscribing
-from broker.wiring.deliver import deliver
 from broker.wiring.deliver_test import try_out
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
 from tests.running import wait_for
-from tests.subscribers import SECRET, dead_port, failing, parts_with, publish, receiver, rows_of
+from tests.subscribers import SECRET, dead_port, delivering, failing, parts_with, publish, receiver, rows_of
 
 QUICK = "backoff = [0.05, 0.1, 0.2]\nbreaker_failures = 4\nbreaker_seconds = 0.3\ntimeout = 1.5\ngive_up_hours = 0.01\n"
 
@@ -39,29 +37,6 @@ QUICK = "backoff = [0.05, 0.1, 0.2]\nbreaker_failures = 4\nbreaker_seconds = 0.3
 def parts(tmp_path: Path) -> Iterator[Parts]:
     with parts_with(tmp_path / "data", "bright", "young", more=QUICK) as opened:
         yield opened
-
-
-@contextmanager
-def delivering(parts: Parts) -> Iterator[None]:
-    """`nuncius deliver` in a thread; it must end when it is told to, and without a fault."""
-    stop, ready, faults = threading.Event(), threading.Event(), list[BaseException]()
-
-    def run() -> None:
-        try:
-            deliver(parts, stop, ready.set)
-        except BaseException as error:  # noqa: BLE001
-            faults.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
-    assert not faults
 
 
 def subscribed(parts: Parts, url: str, *names: str, **more: Any) -> Subscription:

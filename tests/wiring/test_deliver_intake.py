@@ -1,0 +1,65 @@
+"""Matches taken in for subscribers on both databases, with records among them that no database takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.store import deliveries
+from broker.wiring import subscribing
+from broker.wiring.parts import Parts
+from tests.running import wait_for
+from tests.subscribers import SECRET, delivering, parts_with, publish, receiver, rows_of
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
+    url = "" if request.param == "sqlite" else request.getfixturevalue("fresh_postgres")
+    with parts_with(tmp_path / "data", "bright", store=url) as opened:
+        yield opened
+
+
+def subscribed(parts: Parts, url: str, **more: object) -> str:
+    values = {"filters": ["bright"], "channel": "webhook", "target": {"url": url}, "secret": SECRET}
+    return subscribing.add(parts, values | more).subscription.id
+
+
+def states(parts: Parts, one: str) -> dict[str, int]:
+    return deliveries.counts(parts.store, one).get(one, {})
+
+
+def test_names_padded_with_nul(parts: Parts) -> None:
+    """PostgreSQL refuses them: what a survey sends ends nothing."""
+    with receiver() as here, delivering(parts):
+        one = subscribed(parts, here.url(), only_first=True)
+        publish(parts, "bright", rows_of([1], object_id="ZTF1\0\0"))
+        publish(parts, "bright", rows_of([2], object_id="ZTF1"))
+        publish(parts, "bright", rows_of([3]))
+        wait_for(lambda: states(parts, one) == {"delivered": 2, "skipped": 1}, 20, "it does not arrive")
+    assert {each.object for each in deliveries.listing(parts.store, subscription=one).items} == {"ZTF1", "ZTF24aa00003"}
+
+
+def test_a_record_that_cannot_be_written_is_left_out(parts: Parts) -> None:
+    """One whose revision is no number of a database, between two that are good."""
+    with receiver() as here:
+        values = {
+            "filters": ["bright"],
+            "channel": "webhook",
+            "target": {"url": here.url()},
+            "secret": SECRET,
+            "updates": "all",
+        }
+        one = subscribing.add(parts, values).subscription.id
+        with delivering(parts):
+            publish(parts, "bright", rows_of([1]))
+            wait_for(lambda: states(parts, one) == {"delivered": 1}, 20, "it does not arrive")
+        publish(parts, "bright", rows_of([1]), update="rescored", revision=1 << 70)
+        publish(parts, "bright", rows_of([2]))
+        with delivering(parts):
+            wait_for(lambda: states(parts, one) == {"delivered": 2}, 20, "what is behind it waits for ever")
+        with delivering(parts):  # its place is behind it
+            publish(parts, "bright", rows_of([3]))
+            wait_for(lambda: states(parts, one) == {"delivered": 3}, 20, "it is stopped by it again")
+    assert {got.said["type"] for got in here.got} == {"match"}
