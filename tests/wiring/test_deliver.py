@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,10 +25,11 @@ from broker.store.delivery import Delivery
 from broker.store.engine import transaction
 from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
-from broker.wiring import subscribing
+from broker.wiring import deliver_channels, subscribing
 from broker.wiring.deliver_test import try_out
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
+from tests.api.world import survey_alert
 from tests.running import wait_for
 from tests.subscribers import SECRET, dead_port, delivering, failing, parts_with, publish, receiver, rows_of
 
@@ -482,8 +485,9 @@ def test_voevents(parts: Parts) -> None:
         subscribed(parts, here.url(), target={"url": here.url(), "format": "voevent"}, digest=5)
 
 
-def test_cards_go_by_apprise(parts: Parts) -> None:
-    """To a server that takes apprise's JSON, with the pictures."""
+@contextmanager
+def json_receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that takes apprise's JSON: its address of apprise, and what it got."""
     bodies: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -499,18 +503,78 @@ def test_cards_go_by_apprise(parts: Parts) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        with delivering(parts):
-            urls = [f"json://127.0.0.1:{server.server_address[1]}/"]
-            one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
-            publish(parts, "bright", rows_of([4]))
-            wait_for(settled(parts, one, 1), 60, "it does not arrive")
+        yield f"json://127.0.0.1:{server.server_address[1]}/", bodies
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_cards_go_by_apprise(parts: Parts) -> None:
+    """To a server that takes apprise's JSON, with the pictures."""
+    with json_receiver() as (url, bodies), delivering(parts):
+        one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+        publish(parts, "bright", rows_of([4]))
+        wait_for(settled(parts, one, 1), 60, "it does not arrive")
     assert states(parts, one) == {"delivered": 1}
     (body,) = bodies
     assert "ZTF24aa00004" in body["title"]
+
+
+class TestPassingTrouble:
+    """Of ours, and not of who is told: nothing is given up for it."""
+
+    def test_a_message_goes_without_pictures_that_cannot_be_drawn(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        def crowded(*_: object, **__: object) -> Any:
+            raise MemoryError
+
+        monkeypatch.setattr("broker.wiring.deliver_channels.reading.light_curve", crowded)
+        with json_receiver() as (url, bodies), delivering(parts):
+            one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+            publish(parts, "bright", rows_of([4]))
+            wait_for(settled(parts, one, 1), 60, "it does not arrive")
+        assert states(parts, one) == {"delivered": 1}
+        assert "ZTF24aa00004" in bodies[0]["title"]
+
+    def test_what_could_not_be_made_is_made_again(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        said, tried = deliver_channels.message_of, list[str]()
+
+        def crowded(some: Sequence[Delivery], **more: Any) -> bytes:
+            tried.append(some[0].id)
+            if len(tried) == 1:
+                raise RuntimeError("can't start new thread")
+            return said(some, **more)
+
+        monkeypatch.setattr(deliver_channels, "message_of", crowded)
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, here.url())
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it is not tried again")
+        assert states(parts, one) == {"delivered": 1}
+        assert here.ids() == tried[:1]
+
+    def test_a_name_that_leads_nowhere_for_a_while(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked, look = list[str](), socket.getaddrinfo
+
+        def blocked(host: Any, port: Any, *args: Any, **more: Any) -> Any:
+            if host != "hook.example":
+                return look(host, port, *args, **more)
+            asked.append(host)
+            where = "0.0.0.0" if len(asked) == 1 else "127.0.0.1"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port))]
+
+        monkeypatch.setattr("broker.deliver.addresses.socket.getaddrinfo", blocked)
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, f"http://hook.example:{here.port}/hook")
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it is not tried again")
+        assert states(parts, one) == {"delivered": 1}
+
+    def test_one_match_that_cannot_be_told_of_keeps_nobody_from_the_rest(self) -> None:
+        good = {"filter": "bright", "alert": survey_alert(3) | {"annotations": {}}}
+        shown = deliver_channels._digest([good, {"alert": None}])
+        assert "2 matches" in shown.title
+        assert "ZTF24aa00003" in shown.text
 
 
 class TestByHand:
