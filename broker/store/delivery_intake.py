@@ -12,7 +12,7 @@ from broker.store import tables
 from broker.store.deliveries import bump
 from broker.store.delivery import CANCELLED, PENDING, SKIPPED, Change, State, delivery_id
 
-__all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "write"]
+__all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "waiting", "write"]
 
 _AT_ONCE: Final = 500  # values in one statement
 
@@ -69,6 +69,13 @@ def write(conn: Connection, rows: Sequence[Made], by: str = "") -> None:
     values = [asdict(row) | {"id": row.id, "attempts": 0} for row in rows]
     conn.execute(made, sorted(values, key=lambda row: str(row["id"])))  # in one order: two writers wait in no circle
     bump(conn, by)
+
+
+def waiting(conn: Connection, subscription: str, most: int) -> int:
+    """How many deliveries of a subscription wait, counted up to a number."""
+    row = tables.deliveries.c
+    some = select(row.id).where(row.subscription == subscription, text("deliveries.state = 'pending'")).limit(most)
+    return int(conn.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
 def received(conn: Connection, alert_ids: Collection[str]) -> dict[str, int]:

@@ -22,6 +22,7 @@ __all__ = [
     "Settled",
     "changed",
     "drop",
+    "expire",
     "forget",
     "give_up",
     "hold",
@@ -202,6 +203,20 @@ def give_up(conn: Connection, subscription: str, before: int, why: str) -> int:
     row = tables.deliveries.c
     mine = (row.subscription == subscription, _WAITS, row.due < before, row.created < before, row.lease_by.is_(None))
     return int(conn.execute(update(tables.deliveries).where(*mine).values(state=FAILED, error=why)).rowcount)
+
+
+def expire(store: Store, before: int, why: str) -> int:
+    """Give up what was due before an instant and nobody has in hand, whatever it waits for. How many there were."""
+    row, expired = tables.deliveries.c, 0
+    mine = (row.state == PENDING, row.lease_by.is_(None), row.created < before, row.due < before)
+    while True:
+        old = select(row.id).where(*mine).order_by(row.created).limit(_FORGET_AT_ONCE)
+        with transaction(store) as conn:
+            late = update(tables.deliveries).where(row.id.in_(old), *mine).values(state=FAILED, error=why)
+            gone = int(conn.execute(late).rowcount)
+        expired += gone
+        if not gone:
+            return expired
 
 
 def forget(store: Store, before: int) -> int:

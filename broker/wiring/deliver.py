@@ -101,10 +101,15 @@ async def _run(parts: Parts, by: str, stop: threading.Event, on_ready: Callable[
 
 
 def _forget(parts: Parts, stop: threading.Event) -> None:
-    """Forget old deliveries now and then."""
-    keep = timedelta(days=parts.settings.deliver.keep_days)
+    """Give up what waits for too long, and forget old deliveries, now and then."""
+    table = parts.settings.deliver
+    keep, wait = timedelta(days=table.keep_days), timedelta(days=table.wait_days)
+    why = f"it waited for {table.wait_days:g} days (deliver.wait_days) and was not sent"
     while not stop.is_set():
         try:
+            late = delivery_work.expire(parts.store, to_micros(datetime.now(UTC) - wait), why)
+            if late:
+                log.warning("deliveries that waited for too long are given up", deliveries=late)
             gone = delivery_work.forget(parts.store, to_micros(datetime.now(UTC) - keep))
         except TransientError as error:
             log.warning("old deliveries are not forgotten yet", error=str(error))

@@ -31,6 +31,7 @@ from broker.store.subscription import Subscription
 from broker.store.times import now, to_micros
 from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights
+from broker.wiring.deliver_room import Room
 from broker.wiring.deliver_words import body_of, links_of, object_of
 from broker.wiring.inbox import Inbox
 from broker.wiring.parts import Parts
@@ -106,7 +107,7 @@ class Intake:
 
     def __init__(self, parts: Parts, book: Book, rights: Rights, wake: Wake, by: str) -> None:
         self._parts, self._book, self._rights, self._wake, self._by = parts, book, rights, wake, by
-        self._read = match_reader(published())
+        self._read, self._room = match_reader(published()), Room(parts.settings.deliver.most_waiting)
 
     def take(self, records: Sequence[Record]) -> None:
         """Write what these records say to whom; done again, it changes nothing.
@@ -139,6 +140,7 @@ class Intake:
             received = kept.received(conn, [word.match.alert.alert_id for word in words])
             for run in _runs(words):
                 rows = self._again(conn, run, received) if run[0].match.update is not None else self._new(run, received)
+                rows = self._room.within(conn, rows)
                 alone = {one.id for word in run for one in word.readers if one.only_first}
                 matches = [row for row in rows if row.change == "match" and row.subscription in alone]
                 others = [row for row in rows if row.change != "match" or row.subscription not in alone]

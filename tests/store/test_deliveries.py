@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from broker.errors import ConflictError, UsageError
-from broker.store import deliveries, delivery_intake, delivery_work, subscriptions
+from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
 from broker.store.delivery import Delivery, delivery_id
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
@@ -398,6 +399,27 @@ def test_old_ones_are_forgotten_but_for_those_that_wait(store: Store, one: Subsc
     write(store, [made(one, number, created=at, state="failed") for number in range(9, 12)])
     assert delivery_work.forget(store, at - 50 * SECOND) == 6
     assert deliveries.counts(store) == {one.id: {"pending": 3, "failed": 3}}
+
+
+def test_what_waits_for_too_long_is_given_up(store: Store, one: Subscription) -> None:
+    """In parts; not what somebody has in hand, is to be tried yet, or was put there again by hand."""
+    at = now()
+    old = {"created": at - 100 * SECOND, "due": at - 100 * SECOND}
+    late = write(store, [made(one, number, **old) for number in range(2100)])
+    kept = write(store, [made(one, 5001, **old), made(one, 5002, **old | {"due": at + 60 * SECOND}), made(one, 5003)])
+    kept += write(store, [made(one, 5004, **old, state="failed")])
+    deliveries.replay(store, kept[-1])
+    with transaction(store) as conn:
+        conn.execute(update(tables.deliveries).where(tables.deliveries.c.id == kept[0]).values(lease_by="a"))
+    assert delivery_work.expire(store, at - 50 * SECOND, "too late") == len(late)
+    assert deliveries.counts(store) == {one.id: {"failed": len(late), "pending": len(kept)}}
+    assert (deliveries.get(store, late[0]).state, deliveries.get(store, late[0]).error) == ("failed", "too late")
+
+
+def test_how_many_wait(store: Store, one: Subscription) -> None:
+    write(store, [made(one, number, state=("pending", "failed")[number % 2]) for number in range(10)])
+    with transaction(store) as conn:
+        assert [delivery_intake.waiting(conn, one.id, most) for most in (3, 5, 9)] == [3, 5, 5]
 
 
 def test_signs_of_others(store: Store, one: Subscription) -> None:

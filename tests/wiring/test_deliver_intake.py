@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from broker.store import deliveries
+from broker.store import deliveries, subscriptions
 from broker.wiring import subscribing
 from broker.wiring.parts import Parts
 from tests.running import wait_for
@@ -63,3 +64,37 @@ def test_a_record_that_cannot_be_written_is_left_out(parts: Parts) -> None:
             publish(parts, "bright", rows_of([3]))
             wait_for(lambda: states(parts, one) == {"delivered": 3}, 20, "it is stopped by it again")
     assert {got.said["type"] for got in here.got} == {"match"}
+
+
+def test_so_many_may_wait_and_no_more(parts: Parts) -> None:
+    """What is too many is left out; who has heard of a match hears of its end all the same."""
+    table = parts.settings.deliver.model_copy(update={"most_waiting": 3})
+    short = replace(parts, settings=parts.settings.model_copy(update={"deliver": table}))
+    with receiver() as here, delivering(short):
+        one, other = subscribed(parts, here.url("/one"), updates="all"), subscribed(parts, here.url("/other"))
+        publish(parts, "bright", rows_of([0]))
+        wait_for(lambda: states(parts, one) == {"delivered": 1}, 20, "it does not arrive")
+        subscriptions.change(parts.store, one, state="paused")
+        for number in range(1, 11):
+            publish(parts, "bright", rows_of([number]))
+            sent = {"delivered": number + 1}
+            wait_for(lambda sent=sent: states(parts, other) == sent, 20, "others have too little")
+        assert states(parts, one) == {"delivered": 1, "pending": 3}
+        publish(parts, "bright", rows_of([0]), update="retracted")
+        wait_for(lambda: states(parts, one) == {"delivered": 1, "pending": 4}, 20, "the retraction is left out")
+
+
+def test_what_waits_for_too_long_is_not_sent(parts: Parts) -> None:
+    table = parts.settings.deliver.model_copy(update={"wait_days": 1e-9})
+    short = replace(parts, settings=parts.settings.model_copy(update={"deliver": table}))
+    with receiver() as here:
+        one = subscribed(parts, here.url())
+        with delivering(parts):
+            subscriptions.change(parts.store, one, state="paused")
+            publish(parts, "bright", rows_of([1]))
+            wait_for(lambda: states(parts, one) == {"pending": 1}, 20, "it is not taken in")
+        with delivering(short):
+            wait_for(lambda: states(parts, one) == {"failed": 1}, 20, "it waits for ever")
+    (dead,) = deliveries.listing(parts.store, subscription=one).items
+    assert "deliver.wait_days" in (dead.error or "")
+    assert not here.got
