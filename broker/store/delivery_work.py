@@ -148,12 +148,14 @@ def next_due(conn: Connection, subscription: str) -> int | None:
     return found
 
 
-def renew(conn: Connection, idents: Collection[str], lease: Lease) -> None:
-    """Keep for longer what is in hand."""
-    row = tables.deliveries.c
+def renew(conn: Connection, idents: Collection[str], lease: Lease) -> frozenset[str]:
+    """Keep for longer what is in hand; what is no longer, since others took it over or it waits no more."""
+    row, ours = tables.deliveries.c, set[str]()
     for some in _parts(idents):
         mine = (row.id.in_(some), row.state == PENDING, row.lease_by == lease.by)
         conn.execute(update(tables.deliveries).where(*mine).values(due=lease.until, lease_until=lease.until))
+        ours.update(conn.execute(select(row.id).where(*mine)).scalars())
+    return frozenset(idents) - ours
 
 
 def release(conn: Connection, by: str, now: int, idents: Collection[str] | None = None) -> int:

@@ -105,6 +105,15 @@ class Lane:
         """Ids of all deliveries held and under way."""
         return [one.id for parcel in (*self.held, *self.flying.values()) for one in parcel.deliveries]
 
+    def add(self, parcels: Sequence[Parcel]) -> None:
+        """Hold some more, without what is in hand: a lease that ended meanwhile has us take it from ourselves."""
+        there = frozenset(self.in_hand())
+        self.held += [one for one in parcels if there.isdisjoint(each.id for each in one.deliveries)]
+
+    def lose(self, idents: frozenset[str]) -> None:
+        """Let go of what others have taken over, as far as it was not begun."""
+        self.held = deque(one for one in self.held if idents.isdisjoint(each.id for each in one.deliveries))
+
     def let_go(self) -> list[str]:
         """Ids of what was held and not begun, which is held no more."""
         idents = [one.id for parcel in self.held for one in parcel.deliveries]

@@ -60,12 +60,15 @@ class Found:
     ----------
     stale
         Whether a subscription is no longer as it was asked for: nothing of it is taken.
+    lost
+        Ids that were to be held on to, and are no longer ours.
     """
 
     parcels: dict[str, list[Parcel]] = field(default_factory=dict)
     look: dict[str, datetime | None] = field(default_factory=dict)
     given_up: int = 0
     stale: bool = False
+    lost: frozenset[str] = frozenset()
 
 
 def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
@@ -83,7 +86,7 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
         at = now()
         lease = Lease(by, at, at + round(table.lease_seconds * 1e6))
         work.settle(conn, asked.outcomes)
-        work.renew(conn, asked.renew, lease)
+        found.lost = work.renew(conn, asked.renew, lease)
         if asked.release:
             work.release(conn, by, at, asked.release)
         for one in asked.give_up:

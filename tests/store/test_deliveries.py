@@ -188,12 +188,24 @@ class TestTaken:
         at = now()
         with transaction(store) as conn:
             assert delivery_work.release(conn, "b", at) == 0
-            delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
+            assert not delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
             assert delivery_work.release(conn, "a", at, ids[:1]) == 1
             assert (delivery_work.next_due(conn, one.id) or 0) <= now()
         assert [each.id for each in take(store, one, by="b", at=at + 600 * SECOND)] == ids[:1]
         with transaction(store) as conn:
             assert delivery_work.release(conn, "a", at) == 2
+
+    def test_what_is_lost_meanwhile_is_told(self, store: Store, one: Subscription) -> None:
+        """To who would hold on to it: what another has taken over, or waits no more."""
+        ids = write(store, [made(one, number) for number in range(4)])
+        take(store, one, by="a", seconds=1)
+        settle(store, ids[3], by="a")
+        assert [each.id for each in take(store, one, 1, by="b", at=now() + 5 * SECOND)] == ids[:1]
+        with transaction(store) as conn:
+            delivery_work.drop(conn, ids[1:2], "retracted")
+            at = now()
+            lost = delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
+        assert lost == {ids[0], ids[1], ids[3]}
 
     def test_what_was_taken_once_may_have_been_heard_of(self, store: Store, one: Subscription) -> None:
         """Whoever took it may have died between sending it and saying so."""

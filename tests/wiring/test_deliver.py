@@ -623,6 +623,31 @@ def test_another_process_takes_over_what_one_had_in_hand(parts: Parts) -> None:
     assert Counter(here.ids()) == dict.fromkeys(idents, 2)
 
 
+def test_a_clock_put_forward_sends_nothing_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of what is under way have ended then, by the clock: who has it does not take it from itself."""
+    slow, asked = threading.Event(), threading.Event()
+
+    def answer(_path: str) -> int:
+        asked.set()
+        slow.wait(20)
+        return 204
+
+    patient = replace(parts, settings=_with(parts, timeout=30.0))
+    with receiver(answer) as here, delivering(patient):
+        one = subscribed(parts, here.url())
+        publish(parts, "bright", rows_of([1, 2]))
+        assert asked.wait(20)
+        wait_for(lambda: all(each.lease_by for each in of(parts, one)), 20, "they are not taken")
+        monkeypatch.setattr("broker.wiring.deliver_turn.now", lambda: now() + 3_600_000_000)
+        publish(parts, "bright", rows_of([3]))
+        wait_for(lambda: [bool(each.lease_by) for each in of(parts, one)] == [True] * 3, 20, "the third is not taken")
+        slow.set()
+        wait_for(lambda: states(parts, one) == {"delivered": 3}, 20, "not all of it arrives")
+        publish(parts, "bright", rows_of([4]))
+        wait_for(lambda: states(parts, one) == {"delivered": 4}, 20, "it does not go on")
+    assert Counter(here.ids()) == dict.fromkeys([each.id for each in of(parts, one)], 1)
+
+
 def test_several_share_the_work(parts: Parts, tmp_path: Path) -> None:
     """Each delivery is sent by one of them."""
     with receiver() as here:

@@ -1,0 +1,29 @@
+"""What is in hand of a subscription: nothing twice, and not what others have taken over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from broker.deliver.pace import Breaker
+from broker.store import deliveries
+from broker.store.delivery import Delivery
+from broker.wiring import subscribing
+from broker.wiring.deliver_lane import Lane, Parcel
+from tests.subscribers import SECRET, parts_with
+
+
+def test_nothing_is_held_twice(tmp_path: Path) -> None:
+    with parts_with(tmp_path / "data", "bright") as parts:
+        values = {"filters": ["bright"], "channel": "webhook", "target": {"url": "http://127.0.0.1:9/"}, "secret": SECRET}
+        one = subscribing.add(parts, values).subscription
+        some: list[Delivery] = [deliveries.add_test(parts.store, one.id) for _ in range(5)]
+    first, second, third = Parcel(some[0].id, some[:1]), Parcel("dlv_digest", some[1:4]), Parcel(some[4].id, some[4:])
+    lane = Lane(one, Breaker(3, timedelta(seconds=1)), 8)
+    lane.flying[first.id] = first
+    lane.add([first, second])
+    lane.add([second, third, first])
+    assert list(lane.held) == [second, third]
+    lane.lose(frozenset({some[0].id, some[2].id}))
+    assert list(lane.held) == [third]
+    assert list(lane.flying.values()) == [first]
