@@ -36,6 +36,7 @@ __all__ = [
     "signs",
 ]
 
+_AT_ONCE: Final = 500  # values in one statement
 LATEST: Final = 10_000  # deliveries that latencies are told of
 COUNTER: Final = "deliveries"
 
@@ -100,7 +101,7 @@ def listing(
     if state is not None and state not in STATES:
         raise UsageError(f"state {state[:40]!r}: there are {', '.join(STATES)}")
     row, mine = tables.deliveries.c, tables.subscriptions.c
-    asked = select(tables.deliveries).order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
+    asked = select(row.created, row.id).order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
     if after is not None:
         created, ident = read_cursor(after, COUNTER)
         asked = asked.where((row.created < created) | ((row.created == created) & (row.id < ident)))
@@ -118,10 +119,18 @@ def listing(
             asks = [asked.where(row.subscription == one, row.state == each) for one in of for each in states]
             rows = [each for one in asks for each in conn.execute(one)]
             found = sorted(rows, key=lambda each: (each.created, each.id), reverse=True)[: limit + 1]
+        # Bodies are read of those only that are told.
+        items = _of_ids(conn, [each.id for each in found[:limit]])
     more = found[limit - 1] if len(found) > limit else None
-    return Page(
-        [of_row(each) for each in found[:limit]], None if more is None else write_cursor(COUNTER, more.created, more.id)
-    )
+    return Page(items, None if more is None else write_cursor(COUNTER, more.created, more.id))
+
+
+def _of_ids(conn: Connection, idents: Sequence[str]) -> list[Delivery]:
+    row, there = tables.deliveries.c, dict[str, Delivery]()
+    for start in range(0, len(idents), _AT_ONCE):
+        asked = select(tables.deliveries).where(row.id.in_(idents[start : start + _AT_ONCE]))
+        there |= {each.id: of_row(each) for each in conn.execute(asked)}
+    return [there[ident] for ident in idents if ident in there]  # one may be forgotten meanwhile
 
 
 def of_alert(store: Store, alert_id: str) -> list[Delivery]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, Select, delete, func, select, text, update
+from sqlalchemy import Connection, Select, delete, exists, func, select, text, update
 
 from broker.store import tables
 from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
 from broker.store.engine import Store, transaction
+from broker.store.subscription import REMOVED
 
 __all__ = [
     "Lease",
@@ -222,7 +223,10 @@ def expire(store: Store, before: int, why: str) -> int:
 
 
 def forget(store: Store, before: int) -> int:
-    """Forget deliveries made before an instant, but for those that wait. How many there were."""
+    """Forget deliveries made before an instant, but for those that wait. How many there were.
+
+    Subscriptions that were removed before it go with the last of theirs.
+    """
     row, forgotten = tables.deliveries.c, 0
     while True:
         old = select(row.id).where(row.created < before, row.state != PENDING).order_by(row.created).limit(_FORGET_AT_ONCE)
@@ -230,7 +234,12 @@ def forget(store: Store, before: int) -> int:
             gone = int(conn.execute(delete(tables.deliveries).where(row.id.in_(old))).rowcount)
         forgotten += gone
         if gone < _FORGET_AT_ONCE:
-            return forgotten
+            break
+    one = tables.subscriptions.c
+    with transaction(store) as conn:
+        left = ~exists().where(row.subscription == one.id)
+        conn.execute(delete(tables.subscriptions).where(one.state == REMOVED, one.changed < before, left))
+    return forgotten
 
 
 def _due(subscription: str, lease: Lease) -> Select[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from broker.errors import ConflictError, UsageError
 from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
@@ -411,6 +411,41 @@ def test_old_ones_are_forgotten_but_for_those_that_wait(store: Store, one: Subsc
     write(store, [made(one, number, created=at, state="failed") for number in range(9, 12)])
     assert delivery_work.forget(store, at - 50 * SECOND) == 6
     assert deliveries.counts(store) == {one.id: {"pending": 3, "failed": 3}}
+
+
+def test_removed_subscriptions_are_forgotten_with_the_last_of_theirs(store: Store, one: Subscription) -> None:
+    at = now()
+    empty, fresh = subscribe(store), subscribe(store)
+    write(store, [made(one, 1, created=at - 100 * SECOND, state="failed"), made(one, 2, state="failed")])
+    for gone in (one, empty):
+        subscriptions.remove(store, gone.id)
+
+    def there() -> set[str]:
+        return {each.id for each in subscriptions.listing(store, removed=True)}
+
+    assert delivery_work.forget(store, at - 50 * SECOND) == 1
+    assert there() == {one.id, empty.id, fresh.id}  # removed only now
+    assert delivery_work.forget(store, now() + 10 * SECOND) == 1
+    assert there() == {fresh.id}
+
+
+def test_a_page_reads_no_bodies_but_its_own(store: Store) -> None:
+    """However many subscriptions an account has, or had."""
+    mine = [subscribe(store, owner="hypatia") for _ in range(8)]
+    ids = [ident for number, one in enumerate(mine) for ident in write(store, [made(one, 10 * number + n) for n in range(9)])]
+    read: list[str] = []
+
+    def seen(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        read.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", seen)
+    try:
+        page = deliveries.listing(store, owner="hypatia", limit=7)
+    finally:
+        event.remove(store.engine, "before_cursor_execute", seen)
+    assert len([statement for statement in read if "deliveries.body" in statement]) == 1
+    assert {each.id for each in page.items} <= set(ids)
+    assert (len(page.items), page.next is None) == (7, False)
 
 
 def test_what_waits_for_too_long_is_given_up(store: Store, one: Subscription) -> None:
