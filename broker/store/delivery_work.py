@@ -17,11 +17,13 @@ from broker.store import tables
 from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
 from broker.store.engine import Store, transaction
 from broker.store.subscription import REMOVED
+from broker.store.times import now
 
 __all__ = [
     "Lease",
     "Settled",
     "changed",
+    "clock",
     "drop",
     "expire",
     "forget",
@@ -75,6 +77,13 @@ class Settled:
     status: int | None
     error: str
     digest: str | None = None
+
+
+def clock(conn: Connection) -> int:
+    """The time that leases go by: the database's, where processes on several machines share it."""
+    if conn.dialect.name != "postgresql":
+        return now()
+    return int(conn.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one())
 
 
 def changed(conn: Connection, idents: Collection[str]) -> dict[str, int]:

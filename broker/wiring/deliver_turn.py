@@ -83,7 +83,8 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
     found = Found()
     hidden = {one.subscription.id: rights.hidden_from(one.subscription.owner) for one in asked.wants}
     with transaction(parts.store) as conn:
-        at = now()
+        at = work.clock(conn)
+        ahead = timedelta(microseconds=at - now())  # of our own clock, which says when to look again
         lease = Lease(by, at, at + round(table.lease_seconds * 1e6))
         work.settle(conn, asked.outcomes)
         found.lost = work.renew(conn, asked.renew, lease)
@@ -106,6 +107,7 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
                 work.drop(conn, gone, "the owner of the subscription may no longer see the filter")
                 parcels = _without(parcels, frozenset(gone))
             found.parcels[want.subscription.id], found.look[want.subscription.id] = parcels, look
+    found.look = {ident: None if look is None else look - ahead for ident, look in found.look.items()}
     return found
 
 

@@ -638,7 +638,7 @@ def test_a_clock_put_forward_sends_nothing_twice(parts: Parts, monkeypatch: pyte
         publish(parts, "bright", rows_of([1, 2]))
         assert asked.wait(20)
         wait_for(lambda: all(each.lease_by for each in of(parts, one)), 20, "they are not taken")
-        monkeypatch.setattr("broker.wiring.deliver_turn.now", lambda: now() + 3_600_000_000)
+        monkeypatch.setattr("broker.store.delivery_work.now", lambda: now() + 3_600_000_000)
         publish(parts, "bright", rows_of([3]))
         wait_for(lambda: [bool(each.lease_by) for each in of(parts, one)] == [True] * 3, 20, "the third is not taken")
         slow.set()

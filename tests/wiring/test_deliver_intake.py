@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from broker.store import deliveries, subscriptions
+from broker.store.times import now
 from broker.wiring import subscribing
+from broker.wiring.deliver_book import Rights
+from broker.wiring.deliver_lane import Want
+from broker.wiring.deliver_turn import Asked, turn
 from broker.wiring.parts import Parts
 from tests.running import wait_for
 from tests.subscribers import SECRET, delivering, parts_with, publish, receiver, rows_of
@@ -98,3 +103,20 @@ def test_what_waits_for_too_long_is_not_sent(parts: Parts) -> None:
     (dead,) = deliveries.listing(parts.store, subscription=one).items
     assert "deliver.wait_days" in (dead.error or "")
     assert not here.got
+
+
+@pytest.mark.postgres
+def test_leases_go_by_the_clock_of_the_database(tmp_path: Path, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose clock is ahead takes nothing that another has in hand, and looks again in its own time."""
+    with parts_with(tmp_path / "data", "bright", store=fresh_postgres) as parts:
+        one = subscriptions.get(parts.store, subscribed(parts, "http://127.0.0.1:9/"))
+        deliveries.add_test(parts.store, one.id)
+        asked = Asked(wants=[Want(one, 10, tests=False)])
+        assert len(turn(parts, Rights(parts), "a", asked).parcels[one.id]) == 1
+        ahead = timedelta(hours=1)
+        monkeypatch.setattr("broker.wiring.deliver_turn.now", lambda: now() + 3_600_000_000)
+        found = turn(parts, Rights(parts), "b", asked)
+    assert found.parcels[one.id] == []
+    look, here = found.look[one.id], datetime.now(UTC) + ahead
+    assert look is not None
+    assert timedelta(0) < look - here < timedelta(seconds=31)
