@@ -229,6 +229,8 @@ class _Maker:
         event, revision = (word.event, word.revision) if word.match.update is not None else (None, None)
         ident = delivery_id(one.id, *word.key, change, event, revision)
         body = body_of(self._say(word, one, change), ident, one.id, links_of(word.match, self.api))
+        # A map may come days after the alert: how long it then takes to tell of it counts from the map on.
+        received = self.received.get(alert.alert_id, word.at) if word.match.update is None else word.at
         due = next_due(datetime.fromtimestamp(at / 1e6, UTC), one.quiet, one.digest)
         return Made(
             one.id,
@@ -240,7 +242,7 @@ class _Maker:
             event,
             revision,
             body,
-            self.received.get(alert.alert_id, word.at),
+            received,
             at,
             at if one.quiet is None and one.digest is None else to_micros(due),
         )

@@ -316,6 +316,24 @@ class TestUpdates:
         assert [got.said["type"] for got in here.got] == ["match", "match"]
         assert [each.revision for each in of(parts, one)][-1] == 1
 
+    def test_latency_of_an_update_counts_from_the_update(self, parts: Parts) -> None:
+        """And not from an alert of days ago."""
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, here.url(), updates="all")
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it does not arrive")
+            with transaction(parts.store) as conn:
+                long_ago = tables.alerts.c.received - 10 * 86_400_000_000
+                conn.execute(tables.alerts.update().values(received=long_ago))
+            publish(parts, "bright", rows_of([1]), update="rescored")
+            wait_for(settled(parts, one, 2), 20, "the update does not arrive")
+        match, update = sorted(of(parts, one), key=lambda each: each.created)
+        assert update.received >= match.received
+        told = deliveries.latency(parts.store, one.id)
+        assert told.count == 2
+        assert told.p99 is not None
+        assert told.p99 < 86_400
+
     def test_a_batch_done_again_says_the_same(self, parts: Parts) -> None:
         """As after a crash between database and log: the group's place is lost, and all is read anew."""
         with receiver() as here:
