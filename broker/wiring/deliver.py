@@ -18,6 +18,7 @@ from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_channels import Channels
 from broker.wiring.deliver_intake import Intake, follow
+from broker.wiring.deliver_readers import watch
 from broker.wiring.deliver_send import Senders
 from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
@@ -79,7 +80,11 @@ async def _run(parts: Parts, by: str, stop: threading.Event, on_ready: Callable[
                 faults.append(error)
                 stop.set()
 
-        jobs: list[Callable[[], None]] = [lambda: follow(parts, intake, stop), lambda: _forget(parts, stop)]
+        jobs: list[Callable[[], None]] = [
+            lambda: follow(parts, intake, stop),
+            lambda: _forget(parts, stop),
+            lambda: watch(parts, rights, stop),
+        ]
         threads = [threading.Thread(target=guarded, args=(job,), name="deliver") for job in jobs]
 
         def interrupt() -> None:
