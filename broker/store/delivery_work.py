@@ -183,7 +183,7 @@ def release(conn: Connection, by: str, now: int, idents: Collection[str] | None 
 def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     """Keep what came of tries.
 
-    What is acknowledged is delivered even where it was cancelled meanwhile; what failed stays as it was made meanwhile, and is
+    What is acknowledged is delivered even where it was cancelled or given up meanwhile; what failed stays as it was made meanwhile, and is
     left to another process that has taken it over.
     """
     tried = "attempts = attempts + 1, begun = COALESCE(begun, :at), tried = :at, status = :status"
@@ -191,7 +191,7 @@ def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     acknowledged = f"state = '{DELIVERED}', error = NULL, acknowledged = COALESCE(acknowledged, :done)"
     ours = f"id = :id AND state = '{PENDING}' AND lease_by = :by"
     kinds = (
-        (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}')", [one for one in outcomes if one.ok]),
+        (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}', '{FAILED}')", [one for one in outcomes if one.ok]),
         ("error = :error, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
         (f"error = :error, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
     )

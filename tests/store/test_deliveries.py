@@ -182,6 +182,17 @@ class TestTaken:
         settle(store, ident, ok=False, by="b")
         assert deliveries.get(store, ident).state == "delivered"
 
+    def test_what_arrives_after_all_is_delivered(self, store: Store, one: Subscription) -> None:
+        """Though another process has given it up meanwhile."""
+        (ident,) = write(store, [made(one, 1)])
+        take(store, one, by="a", seconds=5)
+        take(store, one, by="b", at=now() + 6 * SECOND)
+        settle(store, ident, ok=False, by="b")
+        assert deliveries.get(store, ident).state == "failed"
+        settle(store, ident, ok=True, by="a")
+        kept = deliveries.get(store, ident)
+        assert (kept.state, kept.error, kept.status) == ("delivered", None, 204)
+
     def test_given_back_and_held_on_to(self, store: Store, one: Subscription) -> None:
         ids = write(store, [made(one, number) for number in range(3)])
         take(store, one, by="a")
