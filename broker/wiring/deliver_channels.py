@@ -28,12 +28,17 @@ from broker.wiring.deliver_xml import voevent_of
 from broker.wiring.neighbours import neighbours
 from broker.wiring.parts import Parts
 
-__all__ = ["Channels"]
+__all__ = ["Channels", "longest"]
 
 log = get_logger(__name__)
 
 MESSAGE_SECONDS: Final = 60.0  # that mail servers and the like may take,
 DRAWING_SECONDS: Final = 30.0  # and the pictures
+
+
+def longest(channel: str, timeout: float) -> float:
+    """Seconds that sending one message may take, where a webhook may take `timeout`."""
+    return MESSAGE_SECONDS + DRAWING_SECONDS if channel == "message" else timeout
 
 
 class Channels:

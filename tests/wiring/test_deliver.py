@@ -504,13 +504,14 @@ def test_voevents(parts: Parts) -> None:
 
 
 @contextmanager
-def json_receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def json_receiver(meanwhile: Callable[[], None] = lambda: None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A server that takes apprise's JSON: its address of apprise, and what it got."""
     bodies: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            meanwhile()
             self.send_response(204)
             self.end_headers()
 
@@ -608,6 +609,21 @@ class TestByHand:
         assert "no connection" in (came.error or "")
         with pytest.raises(NotFoundError):
             try_out(parts, "sub_000000000000")
+
+    def test_a_test_of_messages_is_its_senders_until_it_ends(self, parts: Parts) -> None:
+        """Mail may take longer than a webhook; nobody else sends it meanwhile."""
+        leases: list[tuple[float, str | None]] = []
+
+        def look() -> None:
+            (test,) = deliveries.listing(parts.store).items
+            assert test.lease_until is not None
+            leases.append(((test.lease_until - test.created).total_seconds(), test.lease_by))
+
+        with json_receiver(look) as (url, bodies):
+            one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+            assert try_out(parts, one.id).state == "delivered"
+        assert len(bodies) == len(leases) == 1
+        assert leases[0][0] > deliver_channels.MESSAGE_SECONDS + deliver_channels.DRAWING_SECONDS
 
     def test_unknown_filters_are_refused(self, parts: Parts) -> None:
         with pytest.raises(NotFoundError, match="did you mean bright"):
