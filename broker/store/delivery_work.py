@@ -183,8 +183,8 @@ def release(conn: Connection, by: str, now: int, idents: Collection[str] | None 
 def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     """Keep what came of tries.
 
-    What is acknowledged is delivered even where it was cancelled or given up meanwhile; what failed stays as it was made meanwhile, and is
-    left to another process that has taken it over.
+    What is acknowledged is delivered even where it was cancelled or given up meanwhile; what failed stays as it was made
+    meanwhile, and is left to another process that has taken it over.
     """
     tried = "attempts = attempts + 1, begun = COALESCE(begun, :at), tried = :at, status = :status"
     free = "digest = COALESCE(:digest, digest), lease_by = NULL, lease_until = NULL"
