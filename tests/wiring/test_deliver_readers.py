@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from broker.errors import NotFoundError
 from broker.settings import AuthTable, load
 from broker.store import filters, people, subscriptions
 from broker.store.subscription import Subscription
-from broker.wiring import access
+from broker.wiring import access, subscribing
 from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_readers import take_back, unseen
 from broker.wiring.parts import Parts, open_parts
@@ -65,6 +66,43 @@ class TestWhatIsTaken:
 
     def test_without_readers_kafka_is_not_asked(self, parts: Parts) -> None:
         take_back(parts, Rights(parts))  # the log of these is the embedded one, which has no lists
+
+
+@pytest.mark.kafka
+def test_what_others_took_or_gave_is_left_alone(sasl_kafka: SaslKafka, tmp_path: Path) -> None:
+    """Subscriptions of a user end in whatever state the operator has left the cluster."""
+    nuncius = install(tmp_path / "data", kafka=sasl_kafka.servers, properties=sasl_kafka.properties)
+    user = f"eve_{uuid.uuid4().hex[:8]}"
+
+    def told(parts: Parts) -> tuple[set[str], bool] | None:
+        listed = {one.user: (set(access.filters_of(one)), one.password) for one in access.listing(parts.settings)}
+        return listed.get(user)
+
+    with open_parts(load(nuncius.config), nuncius.data) as parts:
+        first, second, third = sorted(filters.whose(parts.store))[:3]
+
+        def subscribed(*names: str) -> str:
+            return subscribing.add(parts, {"filters": names, "channel": "kafka", "target": {"user": user}}).subscription.id
+
+        one, other = subscribed(first, second), subscribed(second)
+        assert told(parts) == ({first, second}, True)
+        access.revoke(parts.settings, user, [first])
+        subscribing.remove(parts, one)  # which has nothing left to take
+        assert told(parts) == ({second}, True)
+        access.grant(parts.settings, user, [third])
+        subscribing.change(parts, other, {"filters": [first]})
+        assert told(parts) == ({first, third}, True)
+        subscribing.remove(parts, other)
+        assert told(parts) == ({third}, True)
+        last = subscribed(third)
+        subscribing.remove(parts, last)
+        assert told(parts) is None
+        again = subscribed(first)
+        access.revoke(parts.settings, user)
+        subscribing.remove(parts, again)
+        assert told(parts) is None
+        with pytest.raises(NotFoundError):
+            subscribing.remove(parts, again)
 
 
 @pytest.mark.kafka
