@@ -169,9 +169,9 @@ def renew(conn: Connection, idents: Collection[str], lease: Lease) -> frozenset[
 
 
 def release(conn: Connection, by: str, now: int, idents: Collection[str] | None = None) -> int:
-    """Give back what a process holds, or some of it: it is due at once. How many there were."""
+    """Give back what a process holds, or some of it: it is due at once, before what came after it. How many there were."""
     row, released = tables.deliveries.c, 0
-    values = {"due": now, "lease_by": None, "lease_until": None}
+    values = {"due": func.coalesce(row.tried, now), "lease_by": None, "lease_until": None}
     back = update(tables.deliveries).where(_WAITS, row.lease_by == by).values(values)
     if idents is None:
         return int(conn.execute(back).rowcount)

@@ -206,6 +206,14 @@ class TestTaken:
         with transaction(store) as conn:
             assert delivery_work.release(conn, "a", at) == 2
 
+    def test_what_is_given_back_keeps_its_place(self, store: Store, one: Subscription) -> None:
+        ids = write(store, [made(one, 1), made(one, 2)])
+        take(store, one)
+        ids += write(store, [made(one, 3)])
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "a", now()) == 2
+        assert [each.id for each in take(store, one)] == ids
+
     def test_what_is_lost_meanwhile_is_told(self, store: Store, one: Subscription) -> None:
         """To who would hold on to it: what another has taken over, or waits no more."""
         ids = write(store, [made(one, number) for number in range(4)])
