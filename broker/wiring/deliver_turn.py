@@ -82,7 +82,13 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
     table: DeliverTable = parts.settings.deliver
     found = Found()
     hidden = {one.subscription.id: rights.hidden_from(one.subscription.owner) for one in asked.wants}
+    wants = sorted(asked.wants, key=lambda each: each.subscription.id)  # in one order: nobody waits in a circle
     with transaction(parts.store) as conn:
+        for want in wants:
+            if want.subscription.rate is not None or want.subscription.digest is not None:
+                # First, as where one is changed: others who send to it count theirs after ours, and what belongs together is
+                # taken by one.
+                work.hold(conn, want.subscription.id)
         at = work.clock(conn)
         ahead = timedelta(microseconds=at - now())  # of our own clock, which says when to look again
         lease = Lease(by, at, at + round(table.lease_seconds * 1e6))
@@ -93,7 +99,7 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
         for one in asked.give_up:
             found.given_up += work.give_up(conn, one.subscription, to_micros(one.before), one.why)
         changed = work.changed(conn, list(hidden))
-        for want in sorted(asked.wants, key=lambda each: each.subscription.id):  # in one order: nobody waits in a circle
+        for want in wants:
             if changed.get(want.subscription.id) != to_micros(want.subscription.changed):  # paused, or gone elsewhere
                 found.look[want.subscription.id], found.stale = _instant(at), True
                 continue
@@ -116,15 +122,12 @@ def _take(conn: Connection, want: Want, lease: Lease) -> tuple[list[Parcel], dat
     if want.tests:
         return [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease, tests=True)], when
     if one.rate is not None:
-        work.hold(conn, one.id)  # others who send to it count theirs after ours
         begun = [_instant(each) for each in work.starts(conn, one.id, lease.now - _MINUTE)]
         free, later = room(when, begun, one.rate)
         if later is not None:
             return [], later
         most = min(most, free or 0)
     if one.digest is not None:
-        if one.rate is None:
-            work.hold(conn, one.id)  # what belongs together is taken by one
         parcels = [Parcel(ident, some) for ident, some in work.take_digests(conn, one.id, most, MOST_IN_DIGEST, lease)]
     else:
         parcels = [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select, text
 
-from broker.store import deliveries, subscriptions
+from broker.store import deliveries, delivery_work, subscriptions
+from broker.store.delivery_work import Settled
+from broker.store.engine import connection, transaction
 from broker.store.times import now
 from broker.wiring import subscribing
 from broker.wiring.deliver_book import Rights
@@ -120,3 +124,28 @@ def test_leases_go_by_the_clock_of_the_database(tmp_path: Path, fresh_postgres: 
     look, here = found.look[one.id], datetime.now(UTC) + ahead
     assert look is not None
     assert timedelta(0) < look - here < timedelta(seconds=31)
+
+
+@pytest.mark.postgres
+def test_who_removes_a_subscription_and_who_sends_to_it_wait_in_no_circle(tmp_path: Path, fresh_postgres: str) -> None:
+    """Both take the subscription first, and then its deliveries."""
+    with parts_with(tmp_path / "data", "bright", store=fresh_postgres) as parts:
+        one = subscriptions.get(parts.store, subscribed(parts, "http://127.0.0.1:9/", rate=5))
+        test, rights, want = deliveries.add_test(parts.store, one.id), Rights(parts), Want(one, 10, tests=False)
+        assert turn(parts, rights, "a", Asked(wants=[want])).parcels
+        at = now()
+        outcome = Settled(test.id, "a", ok=True, at=at, done=at, due=None, status=204, error="")
+        waiting = select(func.count()).select_from(text("pg_locks")).where(text("NOT granted"))
+
+        def blocked() -> bool:
+            with connection(parts.store) as other:
+                return bool(other.execute(waiting).scalar())
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction(parts.store) as conn:  # as `subscriptions.remove` goes about it
+                delivery_work.hold(conn, one.id)
+                sent = pool.submit(turn, parts, rights, "a", Asked(outcomes=[outcome], wants=[want]))
+                wait_for(blocked, 20, "it does not wait")
+                delivery_work.drop(conn, [test.id], "removed")
+            sent.result(20)
+        assert deliveries.get(parts.store, test.id).state == "delivered"
