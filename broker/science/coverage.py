@@ -29,6 +29,7 @@ IntArray = npt.NDArray[np.int64]
 
 _ACROSS: Final = 256  # cells across the radius of a field
 _SQUARE_DEGREES: Final = CELL_AREA * float(np.degrees(1.0)) ** 2
+_MOST_STEPS: Final = 40  # limits told of a unit: each takes a union of fields, and anybody may report any limit
 _FLUX_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -101,12 +102,14 @@ def depth_steps(fields: Sequence[Field]) -> list[tuple[float, str]]:
     Returns
     -------
     list of (float, str)
-        Limit and unit, the shallowest of each unit first. Every field with a depth reaches the first of its unit.
+        Limit and unit, the shallowest 40 of each unit first. Every field with a depth reaches the first of its unit.
     """
     found = {
         (_step(field.depth, field.unit), field.unit) for field in fields if field.depth is not None and field.unit is not None
     }
-    return sorted(found, key=lambda each: (each[1], each[0] if each[1].endswith("_mag") else -each[0]))
+    ordered = sorted(found, key=lambda each: (each[1], each[0] if each[1].endswith("_mag") else -each[0]))
+    units = dict.fromkeys(unit for _, unit in ordered)
+    return [each for unit in units for each in [one for one in ordered if one[1] == unit][:_MOST_STEPS]]
 
 
 def _step(depth: float, unit: str) -> float:

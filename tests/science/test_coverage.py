@@ -149,6 +149,16 @@ def test_limits_and_their_steps() -> None:
     assert not deep_enough(fields[-1], 0.0, "ab_mag")
 
 
+def test_of_many_limits_the_shallowest_are_told() -> None:
+    fields = [circle(1, 1, 1, depth=0.5 * number, unit="ab_mag") for number in range(200)]
+    fields += [circle(1, 1, 1, depth=10.0**-number, unit="flux_jy") for number in range(100)]
+    steps = depth_steps(fields)
+    assert steps == [(0.5 * number, "ab_mag") for number in range(40)] + [
+        (pytest.approx(10.0**-number), "flux_jy") for number in range(40)
+    ]
+    assert sum(deep_enough(one, *steps[0]) for one in fields) == 200
+
+
 @pytest.mark.parametrize(
     ("footprint", "said"),
     [
