@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
@@ -149,3 +153,46 @@ def test_who_removes_a_subscription_and_who_sends_to_it_wait_in_no_circle(tmp_pa
                 delivery_work.drop(conn, [test.id], "removed")
             sent.result(20)
         assert deliveries.get(parts.store, test.id).state == "delivered"
+
+
+@contextmanager
+def away(server: str, database: str) -> Iterator[None]:
+    """A database that nobody gets a connection to, and those who had one have none any more."""
+    name = database.rsplit("/", 1)[1]
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            yield
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+@pytest.mark.postgres
+def test_a_database_away_for_longer_than_a_lease(tmp_path: Path, postgres_url: str, fresh_postgres: str) -> None:
+    """What is in hand meanwhile is sent once, and what comes of it is kept; what comes in meanwhile waits."""
+    slow, asked = Event(), Event()
+
+    def answer(_path: str) -> int:
+        asked.set()
+        slow.wait(60)
+        return 204
+
+    more = "timeout = 90\nlease_seconds = 2\n"
+    with parts_with(tmp_path / "data", "bright", store=fresh_postgres, more=more) as parts, receiver(answer) as here:
+        one = subscribed(parts, here.url())
+        with delivering(parts):
+            publish(parts, "bright", rows_of([1, 2]))
+            assert asked.wait(30)
+            wait_for(lambda: _leased(parts, one) == 2, 30, "they are not taken")
+            with away(postgres_url, fresh_postgres):
+                time.sleep(4)  # two leases
+            publish(parts, "bright", rows_of([3]))
+            wait_for(lambda: _leased(parts, one) == 3, 60, "the third is not taken")
+            slow.set()
+            wait_for(lambda: states(parts, one) == {"delivered": 3}, 60, "not all of it arrives")
+        assert sorted(here.ids()) == sorted({each.id for each in deliveries.listing(parts.store, subscription=one).items})
+
+
+def _leased(parts: Parts, one: str) -> int:
+    return sum(each.lease_by is not None for each in deliveries.listing(parts.store, subscription=one).items)
