@@ -222,7 +222,7 @@ class _Maker:
     api: str
     rights: Rights
     received: Mapping[str, int]
-    said: tuple[_Word, Hidden, bool, str] | None = None
+    said: tuple[_Word, Hidden | None, bool, str] | None = None
 
     def make(self, word: _Word, one: Subscription, change: Change) -> Made:
         alert, at = word.match.alert, now()
@@ -248,10 +248,12 @@ class _Maker:
         )
 
     def _say(self, word: _Word, one: Subscription, change: Change) -> str:
-        hidden, fresh = self.rights.hidden_from(one.owner) or Hidden(), change == "match"
+        hidden, fresh = self.rights.hidden_from(one.owner), change == "match"
         if self.said is not None and self.said[0] is word and self.said[1:3] == (hidden, fresh):
             return self.said[3]
-        alert = word.match.alert.model_copy(update={"annotations": hidden.kept(word.match.alert.annotations)})
+        # Who was disabled this moment is shown nothing, though what is made now waits for them.
+        annotations = {} if hidden is None else hidden.kept(word.match.alert.annotations)
+        alert = word.match.alert.model_copy(update={"annotations": annotations})
         shown = word.match.model_copy(update={"alert": alert})
         # Who is told of it first is told of no update.
         said = shown.model_dump_json(exclude_unset=True, exclude={"update"} if fresh else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +16,15 @@ import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
-from broker.store import deliveries, delivery_work, subscriptions
+from broker.api.hidden import Hidden
+from broker.settings import AuthTable
+from broker.store import deliveries, delivery_work, people, subscriptions
 from broker.store.delivery_work import Settled
 from broker.store.engine import connection, transaction
 from broker.store.times import now
 from broker.wiring import subscribing
-from broker.wiring.deliver_book import Rights
+from broker.wiring.deliver_book import Book, Rights
+from broker.wiring.deliver_intake import Intake, follow
 from broker.wiring.deliver_lane import Want
 from broker.wiring.deliver_turn import Asked, turn
 from broker.wiring.parts import Parts
@@ -196,3 +200,26 @@ def test_a_database_away_for_longer_than_a_lease(tmp_path: Path, postgres_url: s
 
 def _leased(parts: Parts, one: str) -> int:
     return sum(each.lease_by is not None for each in deliveries.listing(parts.store, subscription=one).items)
+
+
+class _Leaving(Rights):
+    """An account that is disabled right after it was seen that it is not."""
+
+    looks = 0
+
+    def hidden_from(self, owner: str | None) -> Hidden | None:
+        self.looks += 1
+        return Hidden() if self.looks == 1 else super().hidden_from(owner)
+
+
+def test_who_is_disabled_meanwhile_is_shown_nothing(parts: Parts) -> None:
+    people.add(parts.store, "hypatia")
+    people.set_disabled(parts.store, "hypatia", disabled=True)
+    guarded = replace(parts, settings=parts.settings.model_copy(update={"auth": AuthTable(required=True)}))
+    one = subscribed(parts, "http://127.0.0.1:9/", owner="hypatia")
+    publish(parts, "bright", rows_of([1]))
+    stop = Event()
+    intake = Intake(guarded, Book(guarded), _Leaving(guarded), lambda _first: stop.set(), "tests")
+    follow(guarded, intake, stop)
+    (made,) = deliveries.listing(parts.store, subscription=one).items
+    assert json.loads(made.body)["alert"]["annotations"] == {}
