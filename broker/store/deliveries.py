@@ -204,19 +204,23 @@ def add_test(store: Store, subscription: str, *, by: str | None = None, seconds:
     Raises
     ------
     ConflictError
-        There is no such subscription any more.
+        There is no such subscription any more, or somebody is sending it a test just now.
     """
+    row = tables.deliveries.c
     one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
     body = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
     with transaction(store) as conn:
-        if conn.execute(select(one.state).where(one.id == subscription)).scalar() in {None, REMOVED}:
+        if conn.execute(select(one.state).where(one.id == subscription).with_for_update()).scalar() in {None, REMOVED}:
             raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
-        row = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
-        row |= {"change": "test", "body": body, "state": PENDING}
+        under_way = (row.subscription == subscription, row.state == PENDING, row.change == "test", row.due > at)
+        if by is not None and conn.execute(select(row.id).where(*under_way).limit(1)).first() is not None:
+            raise ConflictError(f"a test of subscription {subscription} is under way: wait for what comes of it")
+        values = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
+        values |= {"change": "test", "body": body, "state": PENDING}
         due = at + round(seconds * 1e6)
         lease = {} if by is None else {"lease_by": by, "lease_until": due, "tried": at}
         conn.execute(
-            insert(tables.deliveries).values({**row, **lease, "received": at, "created": at, "due": due, "attempts": 0})
+            insert(tables.deliveries).values({**values, **lease, "received": at, "created": at, "due": due, "attempts": 0})
         )
         bump(conn)
         return _read(conn, ident)

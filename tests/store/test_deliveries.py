@@ -236,6 +236,16 @@ class TestTaken:
         untouched = {told.id: told.untouched for some in known.values() for told in some}
         assert untouched == {ids[0]: False, ids[1]: True}
 
+    def test_one_test_at_a_time(self, store: Store, one: Subscription) -> None:
+        """Tests wait for nothing: any number of them would go to wherever a subscription points."""
+        under_way = deliveries.add_test(store, one.id, by="a", seconds=60)
+        with pytest.raises(ConflictError, match="under way"):
+            deliveries.add_test(store, one.id, by="b", seconds=60)
+        deliveries.add_test(store, subscribe(store).id, by="b", seconds=60)
+        settle(store, under_way.id, by="a")
+        again = deliveries.add_test(store, one.id, by="b", seconds=0)
+        assert deliveries.add_test(store, one.id, by="c", seconds=60).id != again.id  # whose sender died
+
     def test_tests_alone(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, 1)])
         test = deliveries.add_test(store, one.id)
