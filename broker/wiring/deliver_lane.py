@@ -84,7 +84,7 @@ class Lane:
         if self.resting(now) and not self.fresh:
             self.look = quiet_end(now, self.subscription.quiet) if self.subscription.state == ACTIVE else None
             return None
-        ahead = AHEAD * self.window
+        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
         space = ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
         number, when = self.breaker.room(now, len(self.flying) + len(self.held))
         if number is not None:
