@@ -221,6 +221,7 @@ class TestChanging:
         assert answer.status_code == 202
         told = answer.json()
         assert (told["change"], told["state"], told["subscription"]) == ("test", "pending", made["id"])
+        assert client.post(f"{API}/subscriptions/{made['id']}/test").status_code == 409  # one at a time
         settled(parts.store, made["id"], [told["id"]], ok=True)
         whole = client.get(f"{API}/deliveries/{told['id']}").json()
         assert (whole["state"], whole["status"], whole["data"]["delivery_id"]) == ("delivered", 204, told["id"])

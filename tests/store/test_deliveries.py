@@ -245,6 +245,8 @@ class TestTaken:
         settle(store, under_way.id, by="a")
         again = deliveries.add_test(store, one.id, by="b", seconds=0)
         assert deliveries.add_test(store, one.id, by="c", seconds=60).id != again.id  # whose sender died
+        with pytest.raises(ConflictError, match="under way"):
+            deliveries.add_test(store, one.id)
 
     def test_tests_alone(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, 1)])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from broker.deliver.pace import Breaker
 from broker.store import deliveries
-from broker.store.delivery import Delivery
 from broker.wiring import subscribing
 from broker.wiring.deliver_lane import AHEAD, Lane, Parcel
 from tests.subscribers import SECRET, parts_with
@@ -16,8 +15,8 @@ from tests.subscribers import SECRET, parts_with
 def test_nothing_is_held_twice(tmp_path: Path) -> None:
     with parts_with(tmp_path / "data", "bright") as parts:
         values = {"filters": ["bright"], "channel": "webhook", "target": {"url": "http://127.0.0.1:9/"}, "secret": SECRET}
-        one = subscribing.add(parts, values).subscription
-        some: list[Delivery] = [deliveries.add_test(parts.store, one.id) for _ in range(5)]
+        made = [subscribing.add(parts, values).subscription for _ in range(5)]
+        one, some = made[0], [deliveries.add_test(parts.store, each.id) for each in made]
     first, second, third = Parcel(some[0].id, some[:1]), Parcel("dlv_digest", some[1:4]), Parcel(some[4].id, some[4:])
     lane = Lane(one, Breaker(3, timedelta(seconds=1)), 8)
     lane.flying[first.id] = first
