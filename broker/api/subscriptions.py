@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import asdict
 from threading import Lock
 from typing import Annotated, Any, Literal, Self
@@ -204,7 +205,8 @@ def _reading(routes: APIRouter, services: Services) -> None:
 
 
 def _changing(routes: APIRouter, services: Services) -> None:
-    making = Lock()  # or many at once would each be the last that the quotas allow
+    # Or many at once would each be the last that the quotas allow; of an account, since Kafka may take its time.
+    making: defaultdict[str | None, Lock] = defaultdict(Lock)
 
     @routes.post("", status_code=201, responses={409: RESPONSES[400]})
     def make(wanted: NewSubscription, asks: Asks) -> MadeSubscription:
@@ -217,7 +219,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
             "quiet": wanted.quiet and wanted.quiet.parsed(),
             "owner": asks.user,
         }
-        with making:
+        with making[asks.user]:
             there = len(stored.listing(services.store, asks.user)) if asks.user else 0
             within(asks, services.auth.quotas.subscriptions_per_user, there, "subscriptions")
             made = services.subscribing.add(values)
