@@ -54,7 +54,7 @@ def take_back(parts: Parts, rights: Rights) -> None:
     NunciusError
         Kafka is away, or does not let us.
     """
-    gone = unseen(parts, rights)
+    gone = unseen(parts, rights) if parts.settings.log.engine == "kafka" else {}
     if not gone:
         return
     for one in access.listing(parts.settings):

@@ -64,8 +64,13 @@ class TestWhatIsTaken:
         everyone = replace(parts, settings=parts.settings.model_copy(update={"auth": AuthTable(required=False)}))
         assert unseen(everyone, Rights(everyone)) == {}
 
-    def test_without_readers_kafka_is_not_asked(self, parts: Parts) -> None:
-        take_back(parts, Rights(parts))  # the log of these is the embedded one, which has no lists
+    def test_where_kafka_is_used_no_more(self, parts: Parts) -> None:
+        """Subscriptions to it are left over, and can be removed."""
+        one = reader(parts, "telescope", "hypatia", "bright")
+        hide(parts, "bright", "theon")
+        take_back(parts, Rights(parts))
+        subscribing.remove(parts, one.id)
+        assert subscriptions.listing(parts.store) == []
 
 
 @pytest.mark.kafka
