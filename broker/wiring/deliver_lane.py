@@ -49,6 +49,8 @@ class Lane:
         Whether something was put there by hand since: a test goes out whatever the hour.
     stuck
         Threads that do not come back.
+    started
+        When the last was sent, by the clock of this process, seconds.
     """
 
     subscription: Subscription
@@ -60,6 +62,7 @@ class Lane:
     held: deque[Parcel] = field(default_factory=deque)
     flying: dict[str, Parcel] = field(default_factory=dict)
     stuck: int = 0
+    started: float = 0.0
 
     @property
     def proven(self) -> bool:

@@ -180,9 +180,12 @@ class Senders:
         BREAKERS.set(sum(lane.breaker.open for lane in self._lanes.values()))
 
     def _start_all(self) -> None:
-        """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for."""
+        """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for.
+
+        Who has waited longest begins: who hangs does not stand before the others again.
+        """
         now = datetime.now(UTC)
-        lanes = [lane for lane in self._lanes.values() if lane.held]
+        lanes = sorted((lane for lane in self._lanes.values() if lane.held), key=lambda lane: lane.started)
         while lanes and self._flying < self._table.total:
             lanes = [lane for lane in lanes if self._start(lane, now)]
 
@@ -198,7 +201,7 @@ class Senders:
             self._event.set()
             return False
         parcel = lane.held.popleft()
-        lane.flying[parcel.id] = parcel
+        lane.flying[parcel.id], lane.started = parcel, monotonic()
         self._flying += 1
         self._unproven += unproven
         task = asyncio.create_task(self._send(lane, parcel, unproven=unproven))

@@ -133,6 +133,20 @@ def test_who_misbehaves_delays_nobody_else(parts: Parts, path: str) -> None:
     assert any(words[path] in (each.error or "") for each in failed)
 
 
+def test_who_hangs_has_no_more_turns_than_who_is_new(parts: Parts) -> None:
+    """Those of whom it is not known that they answer share a place here: each has a try before any has another."""
+    narrow = replace(parts, settings=_with(parts, total=2, breaker_failures=50))
+    with receiver() as here:
+        for _ in range(2):
+            subscribed(parts, here.url("/hang"))
+        one = subscribed(parts, here.url("/good"))
+        publish(parts, "bright", rows_of(range(5)))
+        with delivering(narrow):
+            wait_for(lambda: len(here.tried("/good")) > 0, 60, "it has no turn")
+            assert len(here.tried("/hang")) <= 3
+            wait_for(settled(parts, one, 5), 60, "it does not go on")
+
+
 def test_the_breaker_lets_single_probes_through_and_all_once_it_is_mended(parts: Parts) -> None:
     broken = threading.Event()
     broken.set()
