@@ -160,8 +160,8 @@ class Senders:
 
     def _have(self, found: Found, lanes: Mapping[str, Lane]) -> None:
         if found.lost:
-            for lane in self._lanes.values():
-                lane.lose(found.lost)
+            for each in self._lanes.values():
+                each.lose(found.lost)
         for ident, parcels in found.parcels.items():
             lane = self._lanes.get(ident)
             if lane is None or lane is not lanes.get(ident):
