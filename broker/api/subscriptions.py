@@ -248,7 +248,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
     def test(ident: Ident, asks: Asks) -> Delivery:
         """Have something delivered that is no alert's, to see that it arrives: ask `/deliveries/{id}` what became of it."""
         seen(services, asks, ident, change=True)
-        return delivery_of(deliveries.add_test(services.store, ident))
+        return delivery_of(deliveries.add_test(services.store, ident, alone=True))
 
 
 def _filters(services: Services, asks: Principal, names: list[str]) -> None:

@@ -193,18 +193,20 @@ def replay(store: Store, ident: str) -> Delivery:
         return _read(conn, ident)
 
 
-def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0) -> Delivery:
+def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0, alone: bool = False) -> Delivery:
     """A delivery that is no alert's, to see whether a subscription gets what is sent to it; nothing makes it wait.
 
     Parameters
     ----------
     by
         Who sends it and has it in hand from the start, for so many seconds; whoever sends what is due, if nobody.
+    alone
+        Refuse where another waits.
 
     Raises
     ------
     ConflictError
-        There is no such subscription any more, or somebody is sending it a test just now.
+        There is no such subscription any more, another waits, or somebody is sending it a test just now.
     """
     row = tables.deliveries.c
     one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
@@ -212,10 +214,10 @@ def add_test(store: Store, subscription: str, *, by: str | None = None, seconds:
     with transaction(store) as conn:
         if conn.execute(select(one.state).where(one.id == subscription).with_for_update()).scalar() in {None, REMOVED}:
             raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
-        # One by hand waits for whoever sends; one whose sender died is in nobody's way.
+        # One whose sender died is in no other sender's way.
         waits = [row.subscription == subscription, row.state == PENDING, row.change == "test"]
-        waits += [] if by is None else [row.due > at]
-        if conn.execute(select(row.id).where(*waits).limit(1)).first() is not None:
+        waits += [] if alone else [row.due > at]
+        if (alone or by is not None) and conn.execute(select(row.id).where(*waits).limit(1)).first() is not None:
             raise ConflictError(f"a test of subscription {subscription} is under way: wait for what comes of it")
         values = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
         values |= {"change": "test", "body": body, "state": PENDING}

@@ -246,7 +246,7 @@ class TestTaken:
         again = deliveries.add_test(store, one.id, by="b", seconds=0)
         assert deliveries.add_test(store, one.id, by="c", seconds=60).id != again.id  # whose sender died
         with pytest.raises(ConflictError, match="under way"):
-            deliveries.add_test(store, one.id)
+            deliveries.add_test(store, one.id, alone=True)
 
     def test_tests_alone(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, 1)])
