@@ -252,6 +252,8 @@ class DeliverTable(Table):
     breaker_seconds: Positive = 60.0  # now and then
     lease_seconds: Positive = 30.0  # after which others take over what a process has in hand and tells nothing of
     keep_days: Positive = 30.0
+    wait_days: Positive = 7.0  # after which what nobody could be told of is given up
+    most_waiting: Count = 100_000  # deliveries of a subscription; what comes while so many wait is not told
 
     @model_validator(mode="after")
     def _can_be(self) -> DeliverTable:

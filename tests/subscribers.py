@@ -26,6 +26,7 @@ from broker.settings import load
 from broker.store import alerts, matches
 from broker.store.archive import Address
 from broker.store.engine import transaction
+from broker.wiring.deliver import deliver
 from broker.wiring.parts import Parts, open_parts
 from tests.api.world import frame_of, survey_alert
 
@@ -176,12 +177,36 @@ def written(data: Path, *names: str) -> None:
 
 
 @contextmanager
-def parts_with(data: Path, *names: str, more: str = "") -> Iterator[Parts]:
-    """Parts over a data folder with these filters; webhooks may go to this machine."""
+def parts_with(data: Path, *names: str, more: str = "", store: str = "") -> Iterator[Parts]:
+    """Parts over a data folder with these filters, and a database elsewhere if so; webhooks may go to this machine."""
     written(data, *names)
-    (data / "nuncius.toml").write_text(SETTINGS + more)
+    settings = SETTINGS.replace("[store]", f'[store]\nurl = "{store}"') if store else SETTINGS
+    (data / "nuncius.toml").write_text(settings + more)
     with open_parts(load(data / "nuncius.toml"), data) as parts:
         yield parts
+
+
+@contextmanager
+def delivering(parts: Parts) -> Iterator[None]:
+    """`nuncius deliver` in a thread; it must end when it is told to, and without a fault."""
+    stop, ready, faults = threading.Event(), threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            deliver(parts, stop, ready.set)
+        except BaseException as error:  # noqa: BLE001
+            faults.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert not faults
 
 
 def rows_of(numbers: Sequence[int], **common: object) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Delivery(BaseModel):
     event: str | None = Field(description="On whose account a match is told again")
     revision: int | None
     state: State = Field(description="`failed`: given up; `skipped`: not the first of its object; `cancelled`: wanted no more")
-    received: Utc = Field(description="When we had the alert")
+    received: Utc = Field(description="When we had the alert; of what an event brought later, when that was published")
     created: Utc
     due: Utc = Field(description="When it is tried next, where it is pending")
     attempts: int

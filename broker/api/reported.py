@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from broker.api.models import Utc
 from broker.science.bands import UNITS
-from broker.science.coverage import field_ranges, middle
+from broker.science.coverage import check, middle
+from broker.science.outline import MOST_CORNERS
 from broker.store.observations import Status
 from broker.store.sequence_steps import spectrum_of
 
@@ -52,7 +53,7 @@ class Polygon(BaseModel):
     type: Literal["polygon"]
     vertices: list[tuple[Annotated[float, Field(ge=-360, le=720, allow_inf_nan=False)], Dec]] = Field(
         min_length=3,
-        max_length=500,
+        max_length=MOST_CORNERS,
         description="Right ascension and declination of each corner, degrees, going round; edges are great circles",
         examples=[[[10.0, -5.0], [11.0, -5.0], [11.0, -4.0], [10.0, -4.0]]],
     )
@@ -156,7 +157,7 @@ class ObservationIn(_Observation):
         footprint = None if self.footprint is None else self.footprint.model_dump(mode="json")
         ra, dec = (self.ra, self.dec) if self.ra is not None and self.dec is not None else middle((footprint or {})["vertices"])
         if footprint is not None:
-            field_ranges(ra, dec, footprint)  # what cannot be is refused now, and not when coverage is asked for
+            check(ra, dec, footprint)  # what cannot be is refused now, and not when coverage is asked for
         measured = [one.model_dump(mode="json", exclude_none=True) for one in self.photometry]
         kept = self.model_dump(exclude={"id", "footprint", "photometry", "ra", "dec", "reporter"})
         return kept | {

@@ -50,10 +50,7 @@ def router(services: Services) -> APIRouter:
         """The steps an alert took: received, kept, held against catalogues and maps, picked or dropped, published."""
         told = plain(services.trace(alert_id))
         hidden = hidden_from(services, asks)
-        shown = [
-            one for one in told["steps"] if one["step"] != "delivery" or asks.admin or one["owner"] in {asks.user} - {None}
-        ]
-        steps = [hidden.step(one) for one in shown if one.get("filter") not in hidden.filters]
+        steps = [hidden.step(one) for one in told["steps"] if _may_see(one, asks, hidden)]
         return Trace.model_validate({**told, "steps": steps})
 
     return routes

@@ -18,17 +18,18 @@ import numpy.typing as npt
 
 from broker.errors import UsageError
 from broker.science import moc
+from broker.science.outline import outline
 from broker.science.sky import CELL_AREA, ORDER, cell_width, merge_ranges
 from broker.science.skymap import SkyMap
 
-__all__ = ["Covered", "Field", "covered", "deep_enough", "depth_steps", "field_ranges", "middle"]
+__all__ = ["Covered", "Field", "check", "covered", "deep_enough", "depth_steps", "field_ranges", "middle"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _ACROSS: Final = 256  # cells across the radius of a field
-_WIDEST: Final = 80.0  # degrees from the middle of a polygon: a hemisphere has no flat picture
 _SQUARE_DEGREES: Final = CELL_AREA * float(np.degrees(1.0)) ** 2
+_MOST_STEPS: Final = 40  # limits told of a unit: each takes a union of fields, and anybody may report any limit
 _FLUX_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -101,12 +102,14 @@ def depth_steps(fields: Sequence[Field]) -> list[tuple[float, str]]:
     Returns
     -------
     list of (float, str)
-        Limit and unit, the shallowest of each unit first. Every field with a depth reaches the first of its unit.
+        Limit and unit, the shallowest 40 of each unit first. Every field with a depth reaches the first of its unit.
     """
     found = {
         (_step(field.depth, field.unit), field.unit) for field in fields if field.depth is not None and field.unit is not None
     }
-    return sorted(found, key=lambda each: (each[1], each[0] if each[1].endswith("_mag") else -each[0]))
+    ordered = sorted(found, key=lambda each: (each[1], each[0] if each[1].endswith("_mag") else -each[0]))
+    units = dict.fromkeys(unit for _, unit in ordered)
+    return [each for unit in units for each in [one for one in ordered if one[1] == unit][:_MOST_STEPS]]
 
 
 def _step(depth: float, unit: str) -> float:
@@ -141,6 +144,20 @@ def field_ranges(ra: float, dec: float, footprint: Mapping[str, Any]) -> IntArra
     return _polygon(tuple((float(lon), float(lat)) for lon, lat in footprint["vertices"]))
 
 
+def check(ra: float, dec: float, footprint: Mapping[str, Any]) -> None:
+    """Refuse what `field_ranges` would, at no cost to speak of.
+
+    Raises
+    ------
+    UsageError
+        The footprint is none.
+    """
+    if footprint["type"] == "circle":
+        _check_circle(float(ra) % 360.0, float(dec), float(footprint["radius"]))
+    else:
+        outline(tuple((float(lon), float(lat)) for lon, lat in footprint["vertices"]))
+
+
 def middle(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Middle of the vertices of a polygon, degrees, ICRS.
 
@@ -164,10 +181,14 @@ def _key(field: Field) -> tuple[Any, ...]:
     return tuple(map(tuple, field.footprint["vertices"]))
 
 
-@lru_cache(2048)  # some 20 kB each: a field is asked for again with each band, depth and reader
-def _circle(ra: float, dec: float, radius: float) -> IntArray:
+def _check_circle(ra: float, dec: float, radius: float) -> None:
     if not (math.isfinite(ra) and abs(dec) <= 90.0 and 0.0 < radius < 180.0):
         raise UsageError(f"no field at ra {ra}, dec {dec} of radius {radius}: degrees, within the sphere, radius below 180")
+
+
+@lru_cache(2048)  # some 20 kB each: a field is asked for again with each band, depth and reader
+def _circle(ra: float, dec: float, radius: float) -> IntArray:
+    _check_circle(ra, dec, radius)
     centre = np.asarray(healpy.ang2vec(ra, dec, lonlat=True), np.float64)
     size = math.radians(radius)
 
@@ -178,67 +199,10 @@ def _circle(ra: float, dec: float, radius: float) -> IntArray:
     return _filled(centre, size, within)
 
 
-@lru_cache(2048)
+@lru_cache(1024)  # some 20 kB each, too; the longest outlines have ten times that
 def _polygon(corners: tuple[tuple[float, float], ...]) -> IntArray:
-    places = np.asarray(corners, np.float64)
-    if len(places) < 3 or places.ndim != 2 or not (np.isfinite(places).all() and (np.abs(places[:, 1]) <= 90.0).all()):
-        raise UsageError("a polygon has three vertices or more, each a right ascension and a declination in degrees")
-    begin = np.asarray(healpy.ang2vec(places[:, 0] % 360.0, places[:, 1], lonlat=True), np.float64)
-    end = np.roll(begin, -1, axis=0)
-    normals = np.cross(begin, end)
-    length = np.sqrt((normals**2).sum(axis=1))
-    real = length > 1e-13  # a ring that names its first vertex last as well
-    begin, end, normals = begin[real], end[real], normals[real] / length[real, None]
-    centre = begin.sum(axis=0)
-    if len(begin) < 3 or not (centre**2).sum() > 1e-6:
-        raise UsageError("the vertices of the polygon are all one place, or all around the sky")
-    centre /= float(np.sqrt((centre**2).sum()))
-    reach = float(_angle(begin @ centre, np.sqrt(((begin - centre) ** 2).sum(axis=1))).max())
-    if reach > math.radians(_WIDEST):
-        raise UsageError(f"the polygon reaches further than {_WIDEST:g} degrees from its middle: give it in parts")
-    return _filled(centre, reach, _Polygon(begin, end, normals, centre).within)
-
-
-def _angle(cosine: FloatArray, chord: FloatArray) -> FloatArray:
-    """Angles of directions, radians, exact for the smallest: by the chord, but where that is longer than the radius."""
-    return np.where(cosine < 0.5, np.arccos(np.clip(cosine, -1.0, 1.0)), 2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Polygon:
-    """Edges of a polygon, great circles from `begin` to `end` with their `normals`, all within 80 degrees of `centre`."""
-
-    begin: FloatArray
-    end: FloatArray
-    normals: FloatArray
-    centre: FloatArray
-
-    def within(self, vectors: FloatArray) -> FloatArray:
-        """How far inside directions are, radians: below 0, how far outside."""
-        away = np.full(len(vectors), np.inf)
-        odd = np.zeros(len(vectors), np.bool_)
-        x, y = self._flat(vectors)
-        x1, y1 = self._flat(self.begin)
-        x2, y2 = self._flat(self.end)
-        for edge, normal in enumerate(self.normals):
-            across = vectors @ normal
-            beside = (vectors @ np.cross(normal, self.begin[edge]) >= 0.0) & (vectors @ np.cross(self.end[edge], normal) >= 0.0)
-            corner = np.sqrt(((vectors - self.begin[edge]) ** 2).sum(axis=1))
-            ends = 2.0 * np.arcsin(np.minimum(0.5 * corner, 1.0))  # the other end is the next edge's begin
-            away = np.minimum(away, np.where(beside, np.abs(np.arcsin(np.clip(across, -1.0, 1.0))), ends))
-            # Even-odd rule in the gnomonic projection, where great circles are straight.
-            if y1[edge] != y2[edge]:
-                cut = x1[edge] + (y - y1[edge]) * (x2[edge] - x1[edge]) / (y2[edge] - y1[edge])
-                odd ^= ((y1[edge] > y) != (y2[edge] > y)) & (x < cut)
-        facing = vectors @ self.centre > 0.0
-        return np.where(odd & facing, away, -away)
-
-    def _flat(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-        pole = np.array([0.0, 0.0, 1.0]) if abs(self.centre[2]) < 0.9 else np.array([1.0, 0.0, 0.0])
-        east = np.cross(pole, self.centre)
-        east /= float(np.sqrt((east**2).sum()))
-        depth = np.maximum(vectors @ self.centre, 1e-9)
-        return vectors @ east / depth, vectors @ np.cross(self.centre, east) / depth
+    shape, reach = outline(corners)
+    return _filled(shape.centre, reach, shape.within)
 
 
 def _filled(centre: FloatArray, reach: float, within: Callable[[FloatArray], FloatArray]) -> IntArray:

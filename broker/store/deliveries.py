@@ -36,6 +36,7 @@ __all__ = [
     "signs",
 ]
 
+_AT_ONCE: Final = 500  # values in one statement
 LATEST: Final = 10_000  # deliveries that latencies are told of
 COUNTER: Final = "deliveries"
 
@@ -100,7 +101,7 @@ def listing(
     if state is not None and state not in STATES:
         raise UsageError(f"state {state[:40]!r}: there are {', '.join(STATES)}")
     row, mine = tables.deliveries.c, tables.subscriptions.c
-    asked = select(tables.deliveries).order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
+    asked = select(row.created, row.id).order_by(row.created.desc(), row.id.desc()).limit(limit + 1)
     if after is not None:
         created, ident = read_cursor(after, COUNTER)
         asked = asked.where((row.created < created) | ((row.created == created) & (row.id < ident)))
@@ -118,10 +119,18 @@ def listing(
             asks = [asked.where(row.subscription == one, row.state == each) for one in of for each in states]
             rows = [each for one in asks for each in conn.execute(one)]
             found = sorted(rows, key=lambda each: (each.created, each.id), reverse=True)[: limit + 1]
+        # Bodies are read of those only that are told.
+        items = _of_ids(conn, [each.id for each in found[:limit]])
     more = found[limit - 1] if len(found) > limit else None
-    return Page(
-        [of_row(each) for each in found[:limit]], None if more is None else write_cursor(COUNTER, more.created, more.id)
-    )
+    return Page(items, None if more is None else write_cursor(COUNTER, more.created, more.id))
+
+
+def _of_ids(conn: Connection, idents: Sequence[str]) -> list[Delivery]:
+    row, there = tables.deliveries.c, dict[str, Delivery]()
+    for start in range(0, len(idents), _AT_ONCE):
+        asked = select(tables.deliveries).where(row.id.in_(idents[start : start + _AT_ONCE]))
+        there |= {each.id: of_row(each) for each in conn.execute(asked)}
+    return [there[ident] for ident in idents if ident in there]  # one may be forgotten meanwhile
 
 
 def of_alert(store: Store, alert_id: str) -> list[Delivery]:
@@ -184,30 +193,38 @@ def replay(store: Store, ident: str) -> Delivery:
         return _read(conn, ident)
 
 
-def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0) -> Delivery:
+def add_test(store: Store, subscription: str, *, by: str | None = None, seconds: float = 0.0, alone: bool = False) -> Delivery:
     """A delivery that is no alert's, to see whether a subscription gets what is sent to it; nothing makes it wait.
 
     Parameters
     ----------
     by
         Who sends it and has it in hand from the start, for so many seconds; whoever sends what is due, if nobody.
+    alone
+        Refuse where another waits.
 
     Raises
     ------
     ConflictError
-        There is no such subscription any more.
+        There is no such subscription any more, another waits, or somebody is sending it a test just now.
     """
+    row = tables.deliveries.c
     one, at, ident = tables.subscriptions.c, now(), f"dlv_{uuid.uuid4().hex[:24]}"
     body = f'{{"delivery_id":"{ident}","subscription_id":"{subscription}","message":"a test of your subscription"}}'
     with transaction(store) as conn:
-        if conn.execute(select(one.state).where(one.id == subscription)).scalar() in {None, REMOVED}:
+        if conn.execute(select(one.state).where(one.id == subscription).with_for_update()).scalar() in {None, REMOVED}:
             raise ConflictError(f"no subscription {subscription!r} to test: `nuncius subscriptions list` has them all")
-        row = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
-        row |= {"change": "test", "body": body, "state": PENDING}
+        # One whose sender died is in no other sender's way.
+        waits = [row.subscription == subscription, row.state == PENDING, row.change == "test"]
+        waits += [] if alone else [row.due > at]
+        if (alone or by is not None) and conn.execute(select(row.id).where(*waits).limit(1)).first() is not None:
+            raise ConflictError(f"a test of subscription {subscription} is under way: wait for what comes of it")
+        values = {"id": ident, "subscription": subscription, "filter": "", "version": "", "alert_id": "", "object": ""}
+        values |= {"change": "test", "body": body, "state": PENDING}
         due = at + round(seconds * 1e6)
         lease = {} if by is None else {"lease_by": by, "lease_until": due, "tried": at}
         conn.execute(
-            insert(tables.deliveries).values({**row, **lease, "received": at, "created": at, "due": due, "attempts": 0})
+            insert(tables.deliveries).values({**values, **lease, "received": at, "created": at, "due": due, "attempts": 0})
         )
         bump(conn)
         return _read(conn, ident)

@@ -59,7 +59,7 @@ class Delivery:
     body
         JSON text: the ``data`` of the message; empty for one that was skipped.
     received
-        When the alert was.
+        When the alert was; of what an event brought later, when that was published.
     due
         When it is tried next; of one that is on its way, when it is tried again if nothing is heard of it.
     attempts, begun, tried

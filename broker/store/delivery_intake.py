@@ -12,14 +12,14 @@ from broker.store import tables
 from broker.store.deliveries import bump
 from broker.store.delivery import CANCELLED, PENDING, SKIPPED, Change, State, delivery_id
 
-__all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "write"]
+__all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "waiting", "write"]
 
 _AT_ONCE: Final = 500  # values in one statement
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A delivery to be; instants are microseconds since 1970, UTC."""
+    """A delivery to be; instants are microseconds since 1970, UTC. NUL, which PostgreSQL refuses, is left out of texts."""
 
     subscription: str
     filter: str
@@ -34,6 +34,12 @@ class Made:
     created: int
     due: int
     state: State = PENDING
+
+    def __post_init__(self) -> None:
+        for name in ("filter", "version", "alert_id", "object", "event", "body"):
+            value = getattr(self, name)
+            if value is not None and "\0" in value:
+                object.__setattr__(self, name, value.replace("\0", ""))
 
     @property
     def id(self) -> str:
@@ -65,6 +71,13 @@ def write(conn: Connection, rows: Sequence[Made], by: str = "") -> None:
     bump(conn, by)
 
 
+def waiting(conn: Connection, subscription: str, most: int) -> int:
+    """How many deliveries of a subscription wait, counted up to a number."""
+    row = tables.deliveries.c
+    some = select(row.id).where(row.subscription == subscription, text("deliveries.state = 'pending'")).limit(most)
+    return int(conn.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+
 def received(conn: Connection, alert_ids: Collection[str]) -> dict[str, int]:
     """When alerts were received, microseconds, UTC, by id; without those that the database does not have."""
     alert, found, ids = tables.alerts.c, dict[str, int](), sorted(set(alert_ids))
@@ -92,11 +105,11 @@ def told(conn: Connection, alert_ids: Collection[str]) -> dict[tuple[str, str, s
     found: dict[tuple[str, str, str], list[Told]] = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = row.alert_id.in_(ids[start : start + _AT_ONCE])
-        asked = select(
-            row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.attempts, row.lease_by
-        ).where(some, row.change.in_(["match", "update"]))
+        asked = select(row.id, row.subscription, row.filter, row.alert_id, row.object, row.change, row.state, row.tried).where(
+            some, row.change.in_(["match", "update"])
+        )
         for one in conn.execute(asked.order_by(row.id).with_for_update()):
-            untouched = one.attempts == 0 and one.lease_by is None
+            untouched = one.tried is None  # set when it is taken, and kept: whoever took it may have died with it half sent
             known = Told(one.id, one.subscription, one.object, one.change, one.state, untouched)
             found.setdefault((one.subscription, one.filter, one.alert_id), []).append(known)
     return found

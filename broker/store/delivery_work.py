@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from sqlalchemy import Connection, Select, delete, func, select, text, update
+from sqlalchemy import Connection, Select, delete, exists, func, select, text, update
 
 from broker.store import tables
 from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
 from broker.store.engine import Store, transaction
+from broker.store.subscription import REMOVED
+from broker.store.times import now
 
 __all__ = [
     "Lease",
     "Settled",
     "changed",
+    "clock",
     "drop",
+    "expire",
     "forget",
     "give_up",
     "hold",
@@ -73,6 +77,13 @@ class Settled:
     status: int | None
     error: str
     digest: str | None = None
+
+
+def clock(conn: Connection) -> int:
+    """The time that leases go by: the database's, where processes on several machines share it."""
+    if conn.dialect.name != "postgresql":
+        return now()
+    return int(conn.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")).scalar_one())
 
 
 def changed(conn: Connection, idents: Collection[str]) -> dict[str, int]:
@@ -147,18 +158,20 @@ def next_due(conn: Connection, subscription: str) -> int | None:
     return found
 
 
-def renew(conn: Connection, idents: Collection[str], lease: Lease) -> None:
-    """Keep for longer what is in hand."""
-    row = tables.deliveries.c
+def renew(conn: Connection, idents: Collection[str], lease: Lease) -> frozenset[str]:
+    """Keep for longer what is in hand; what is no longer, since others took it over or it waits no more."""
+    row, ours = tables.deliveries.c, set[str]()
     for some in _parts(idents):
         mine = (row.id.in_(some), row.state == PENDING, row.lease_by == lease.by)
         conn.execute(update(tables.deliveries).where(*mine).values(due=lease.until, lease_until=lease.until))
+        ours.update(conn.execute(select(row.id).where(*mine)).scalars())
+    return frozenset(idents) - ours
 
 
 def release(conn: Connection, by: str, now: int, idents: Collection[str] | None = None) -> int:
-    """Give back what a process holds, or some of it: it is due at once. How many there were."""
+    """Give back what a process holds, or some of it: it is due at once, before what came after it. How many there were."""
     row, released = tables.deliveries.c, 0
-    values = {"due": now, "lease_by": None, "lease_until": None}
+    values = {"due": func.coalesce(row.tried, now), "lease_by": None, "lease_until": None}
     back = update(tables.deliveries).where(_WAITS, row.lease_by == by).values(values)
     if idents is None:
         return int(conn.execute(back).rowcount)
@@ -170,15 +183,15 @@ def release(conn: Connection, by: str, now: int, idents: Collection[str] | None 
 def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     """Keep what came of tries.
 
-    What is acknowledged is delivered even where it was cancelled meanwhile; what failed stays as it was made meanwhile, and is
-    left to another process that has taken it over.
+    What is acknowledged is delivered even where it was cancelled or given up meanwhile; what failed stays as it was made
+    meanwhile, and is left to another process that has taken it over.
     """
     tried = "attempts = attempts + 1, begun = COALESCE(begun, :at), tried = :at, status = :status"
     free = "digest = COALESCE(:digest, digest), lease_by = NULL, lease_until = NULL"
     acknowledged = f"state = '{DELIVERED}', error = NULL, acknowledged = COALESCE(acknowledged, :done)"
     ours = f"id = :id AND state = '{PENDING}' AND lease_by = :by"
     kinds = (
-        (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}')", [one for one in outcomes if one.ok]),
+        (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}', '{FAILED}')", [one for one in outcomes if one.ok]),
         ("error = :error, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
         (f"error = :error, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
     )
@@ -204,8 +217,25 @@ def give_up(conn: Connection, subscription: str, before: int, why: str) -> int:
     return int(conn.execute(update(tables.deliveries).where(*mine).values(state=FAILED, error=why)).rowcount)
 
 
+def expire(store: Store, before: int, why: str) -> int:
+    """Give up what was due before an instant and nobody has in hand, whatever it waits for. How many there were."""
+    row, expired = tables.deliveries.c, 0
+    mine = (row.state == PENDING, row.lease_by.is_(None), row.created < before, row.due < before)
+    while True:
+        old = select(row.id).where(*mine).order_by(row.created).limit(_FORGET_AT_ONCE)
+        with transaction(store) as conn:
+            late = update(tables.deliveries).where(row.id.in_(old), *mine).values(state=FAILED, error=why)
+            gone = int(conn.execute(late).rowcount)
+        expired += gone
+        if not gone:
+            return expired
+
+
 def forget(store: Store, before: int) -> int:
-    """Forget deliveries made before an instant, but for those that wait. How many there were."""
+    """Forget deliveries made before an instant, but for those that wait. How many there were.
+
+    Subscriptions that were removed before it go with the last of theirs.
+    """
     row, forgotten = tables.deliveries.c, 0
     while True:
         old = select(row.id).where(row.created < before, row.state != PENDING).order_by(row.created).limit(_FORGET_AT_ONCE)
@@ -213,7 +243,12 @@ def forget(store: Store, before: int) -> int:
             gone = int(conn.execute(delete(tables.deliveries).where(row.id.in_(old))).rowcount)
         forgotten += gone
         if gone < _FORGET_AT_ONCE:
-            return forgotten
+            break
+    one = tables.subscriptions.c
+    with transaction(store) as conn:
+        left = ~exists().where(row.subscription == one.id)
+        conn.execute(delete(tables.subscriptions).where(one.state == REMOVED, one.changed < before, left))
+    return forgotten
 
 
 def _due(subscription: str, lease: Lease) -> Select[Any]:

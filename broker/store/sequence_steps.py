@@ -142,7 +142,7 @@ def steps_of(
 def followed(steps: Sequence[Step], asked: Asked) -> list[Step]:
     """The first detection and the follow-up that is asked for; empty where there is none of it."""
     picked = [step for step in steps if asked.picks(step)]
-    if not picked:
+    if all(step.status == "planned" for step in picked):  # by whom it was only planned to, it was not followed
         return []
     return [*[step for step in steps if step.own][:1], *picked]
 

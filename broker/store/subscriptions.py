@@ -1,7 +1,8 @@
 """Subscriptions: filters joined to one channel, and how much of what they pick is to come, and when.
 
 Each change counts a counter up, so that whoever holds them all knows by one look-up whether they are still those. Secrets are
-kept as they are, since messages are signed with them; those of a removed subscription are not kept.
+kept as they are, since messages are signed with them; those of a removed subscription are not kept, nor is its address, which
+may have a token in it.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def remove(store: Store, ident: str) -> Subscription:
     """
     table, waiting = tables.subscriptions, tables.deliveries.c
     with transaction(store) as conn:
-        target = {name: value for name, value in _there(conn, ident).target.items() if name != "urls"}
+        target = {name: value for name, value in _there(conn, ident).target.items() if name not in {"url", "urls"}}
         conn.execute(update(table).where(table.c.id == ident).values(state=REMOVED, secret="", target=target, changed=now()))
         pending = update(tables.deliveries).where(waiting.subscription == ident, waiting.state == "pending")
         conn.execute(pending.values(state="cancelled", error="the subscription was removed"))

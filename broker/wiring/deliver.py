@@ -18,6 +18,7 @@ from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_channels import Channels
 from broker.wiring.deliver_intake import Intake, follow
+from broker.wiring.deliver_readers import watch
 from broker.wiring.deliver_send import Senders
 from broker.wiring.instance import instance_name
 from broker.wiring.parts import Parts
@@ -79,7 +80,11 @@ async def _run(parts: Parts, by: str, stop: threading.Event, on_ready: Callable[
                 faults.append(error)
                 stop.set()
 
-        jobs: list[Callable[[], None]] = [lambda: follow(parts, intake, stop), lambda: _forget(parts, stop)]
+        jobs: list[Callable[[], None]] = [
+            lambda: follow(parts, intake, stop),
+            lambda: _forget(parts, stop),
+            lambda: watch(parts, rights, stop),
+        ]
         threads = [threading.Thread(target=guarded, args=(job,), name="deliver") for job in jobs]
 
         def interrupt() -> None:
@@ -101,10 +106,15 @@ async def _run(parts: Parts, by: str, stop: threading.Event, on_ready: Callable[
 
 
 def _forget(parts: Parts, stop: threading.Event) -> None:
-    """Forget old deliveries now and then."""
-    keep = timedelta(days=parts.settings.deliver.keep_days)
+    """Give up what waits for too long, and forget old deliveries, now and then."""
+    table = parts.settings.deliver
+    keep, wait = timedelta(days=table.keep_days), timedelta(days=table.wait_days)
+    why = f"it waited for {table.wait_days:g} days (deliver.wait_days) and was not sent"
     while not stop.is_set():
         try:
+            late = delivery_work.expire(parts.store, to_micros(datetime.now(UTC) - wait), why)
+            if late:
+                log.warning("deliveries that waited for too long are given up", deliveries=late)
             gone = delivery_work.forget(parts.store, to_micros(datetime.now(UTC) - keep))
         except TransientError as error:
             log.warning("old deliveries are not forgotten yet", error=str(error))

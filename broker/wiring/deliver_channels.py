@@ -7,16 +7,17 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import polars as pl
 
-from broker.deliver.addresses import networks
+from broker.deliver.addresses import check_url, networks
 from broker.deliver.card import Card, card, digest_card, test_card
 from broker.deliver.message import send
 from broker.deliver.outcome import Outcome
 from broker.deliver.webhook import Webhooks
-from broker.errors import NunciusError
+from broker.errors import NunciusError, UsageError
 from broker.science.finding_chart import Source
 from broker.store.delivery import Delivery
 from broker.store.subscription import Subscription
@@ -27,12 +28,17 @@ from broker.wiring.deliver_xml import voevent_of
 from broker.wiring.neighbours import neighbours
 from broker.wiring.parts import Parts
 
-__all__ = ["Channels"]
+__all__ = ["Channels", "longest"]
 
 log = get_logger(__name__)
 
 MESSAGE_SECONDS: Final = 60.0  # that mail servers and the like may take,
 DRAWING_SECONDS: Final = 30.0  # and the pictures
+
+
+def longest(channel: str, timeout: float) -> float:
+    """Seconds that sending one message may take, where a webhook may take `timeout`."""
+    return MESSAGE_SECONDS + DRAWING_SECONDS if channel == "message" else timeout
 
 
 class Channels:
@@ -67,13 +73,26 @@ class Channels:
             return await self._webhook(one, ident, some, digest=digest)
         except Exception as error:  # whatever stands in one message, the others go on
             log.exception("a delivery failed in our own hands", delivery=ident, subscription=one.id)
-            return Outcome(False, error=f"it could not be made: {type(error).__name__}: {error}", again=False)
+            # No thread or memory to be had just now, most likely: what fails each time is given up in time.
+            again = not isinstance(error, UsageError)
+            return Outcome(False, error=f"it could not be made: {type(error).__name__}: {error}", again=again)
 
     async def _webhook(self, one: Subscription, ident: str, some: Sequence[Delivery], *, digest: bool) -> Outcome:
         body, kind = message_of(some, digest=digest), "application/json"
         if one.target.get("format") == "voevent" and some[0].change != "test":
             body, kind = voevent_of(some[0], self._parts), "application/xml"
-        return await self._webhooks.post(str(one.target["url"]), one.secret, ident, body, kind)
+        url = str(one.target["url"])
+        outcome = await self._webhooks.post(url, one.secret, ident, body, kind)
+        if not outcome.again and outcome.status is None and self._may_be(url):
+            # A name that led where we may not go; resolvers that block and portals say such for a while.
+            return replace(outcome, again=True)
+        return outcome
+
+    def _may_be(self, url: str) -> bool:
+        with suppress(UsageError):
+            check_url(url, self._allowed)
+            return True
+        return False
 
     async def _message(
         self, one: Subscription, some: Sequence[Delivery], held: Callable[[int], None], *, digest: bool
@@ -89,9 +108,13 @@ class Channels:
             return test_card(one.id)
         said: list[dict[str, Any]] = [json.loads(each.body) for each in some]
         if digest:
-            return digest_card({"count": len(said), "matches": said})
+            return _digest(said)
         alert: dict[str, Any] = said[0]["alert"]
-        return card(said[0], light_curve=self._curve(alert), cutout=self._cutout(alert), sources=self._sources(alert))
+        try:
+            return card(said[0], light_curve=self._curve(alert), cutout=self._cutout(alert), sources=self._sources(alert))
+        except Exception:
+            log.exception("a message goes without its pictures", delivery=some[0].id)
+            return card(said[0])
 
     def _curve(self, alert: dict[str, Any]) -> pl.DataFrame | None:
         if not alert.get("object_id"):
@@ -111,6 +134,24 @@ class Channels:
         with suppress(NunciusError, OSError):
             return neighbours(self._parts, alert["ra"], alert["dec"])
         return ()
+
+
+def _digest(said: Sequence[dict[str, Any]]) -> Card:
+    """Card of several; one that cannot be told is counted, and keeps nobody from the others."""
+
+    def told(some: Sequence[dict[str, Any]]) -> Card:
+        return digest_card({"count": len(said), "matches": some})
+
+    def good(one: dict[str, Any]) -> bool:
+        with suppress(Exception):
+            return bool(told([one]))
+        return False
+
+    try:
+        return told(said)
+    except Exception:
+        log.exception("a digest goes without some of its matches")
+        return told([one for one in said if good(one)])
 
 
 async def _in_thread(work: Callable[[], Outcome], seconds: float, held: Callable[[int], None]) -> Outcome:

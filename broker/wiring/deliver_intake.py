@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from broker import topics
@@ -20,7 +21,7 @@ from broker.api.framed import match_reader
 from broker.api.hidden import Hidden
 from broker.api.models import Match
 from broker.deliver.pace import next_due
-from broker.errors import TransientError
+from broker.errors import PoisonError, TransientError, UsageError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
 from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
@@ -30,6 +31,7 @@ from broker.store.subscription import Subscription
 from broker.store.times import now, to_micros
 from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights
+from broker.wiring.deliver_room import Room
 from broker.wiring.deliver_words import body_of, links_of, object_of
 from broker.wiring.inbox import Inbox
 from broker.wiring.parts import Parts
@@ -42,6 +44,9 @@ log = get_logger(__name__)
 
 PATTERN: Final = "^matched[.].+"
 RECORDS, BYTES = 500, 16 << 20
+
+# Of what stands in a record; anything else is a fault of ours or of the database, and nothing may be left out for it.
+_BAD: Final = (ArithmeticError, DataError, IntegrityError, LookupError, PoisonError, TypeError, UsageError, ValueError)
 
 Wake = Callable[[Mapping[str, int]], None]
 """Told when the first of what was written is due, microseconds, by subscription."""
@@ -102,10 +107,12 @@ class Intake:
 
     def __init__(self, parts: Parts, book: Book, rights: Rights, wake: Wake, by: str) -> None:
         self._parts, self._book, self._rights, self._wake, self._by = parts, book, rights, wake, by
-        self._read = match_reader(published())
+        self._read, self._room = match_reader(published()), Room(parts.settings.deliver.most_waiting)
 
     def take(self, records: Sequence[Record]) -> None:
         """Write what these records say to whom; done again, it changes nothing.
+
+        A record that cannot be written is left out, and the log says which: what is behind it does not wait for ever.
 
         Raises
         ------
@@ -114,6 +121,17 @@ class Intake:
         """
         if not records:
             return
+        try:
+            self._take(records)
+        except _BAD:
+            if len(records) > 1:
+                for record in records:
+                    self.take([record])
+                return
+            place = {"topic": records[0].topic, "partition": records[0].partition, "offset": records[0].offset}
+            log.exception("a match cannot be told to its subscribers, and is left out", **place)
+
+    def _take(self, records: Sequence[Record]) -> None:
         words = list(self._words(records))
         if not words:
             return
@@ -122,6 +140,7 @@ class Intake:
             received = kept.received(conn, [word.match.alert.alert_id for word in words])
             for run in _runs(words):
                 rows = self._again(conn, run, received) if run[0].match.update is not None else self._new(run, received)
+                rows = self._room.within(conn, rows)
                 alone = {one.id for word in run for one in word.readers if one.only_first}
                 matches = [row for row in rows if row.change == "match" and row.subscription in alone]
                 others = [row for row in rows if row.change != "match" or row.subscription not in alone]
@@ -144,7 +163,7 @@ class Intake:
                 match.alert.alert_id = match.alert.alert_id.replace("\0", "")  # as the table of alerts has it
                 revision = header(record, topics.HEADER_REVISION) or ""
                 number = int(revision) if revision.isdecimal() else None
-                event = header(record, topics.HEADER_EVENT)
+                event = (header(record, topics.HEADER_EVENT) or "").replace("\0", "") or None
                 yield _Word(match, event, number, record.timestamp * 1000, tuple(readers))
 
     def _sees(self, one: Subscription, filter_name: str) -> bool:
@@ -203,13 +222,15 @@ class _Maker:
     api: str
     rights: Rights
     received: Mapping[str, int]
-    said: tuple[_Word, Hidden, bool, str] | None = None
+    said: tuple[_Word, Hidden | None, bool, str] | None = None
 
     def make(self, word: _Word, one: Subscription, change: Change) -> Made:
         alert, at = word.match.alert, now()
         event, revision = (word.event, word.revision) if word.match.update is not None else (None, None)
         ident = delivery_id(one.id, *word.key, change, event, revision)
         body = body_of(self._say(word, one, change), ident, one.id, links_of(word.match, self.api))
+        # A map may come days after the alert: how long it then takes to tell of it counts from the map on.
+        received = self.received.get(alert.alert_id, word.at) if word.match.update is None else word.at
         due = next_due(datetime.fromtimestamp(at / 1e6, UTC), one.quiet, one.digest)
         return Made(
             one.id,
@@ -221,16 +242,18 @@ class _Maker:
             event,
             revision,
             body,
-            self.received.get(alert.alert_id, word.at),
+            received,
             at,
             at if one.quiet is None and one.digest is None else to_micros(due),
         )
 
     def _say(self, word: _Word, one: Subscription, change: Change) -> str:
-        hidden, fresh = self.rights.hidden_from(one.owner) or Hidden(), change == "match"
+        hidden, fresh = self.rights.hidden_from(one.owner), change == "match"
         if self.said is not None and self.said[0] is word and self.said[1:3] == (hidden, fresh):
             return self.said[3]
-        alert = word.match.alert.model_copy(update={"annotations": hidden.kept(word.match.alert.annotations)})
+        # Who was disabled this moment is shown nothing, though what is made now waits for them.
+        annotations = {} if hidden is None else hidden.kept(word.match.alert.annotations)
+        alert = word.match.alert.model_copy(update={"annotations": annotations})
         shown = word.match.model_copy(update={"alert": alert})
         # Who is told of it first is told of no update.
         said = shown.model_dump_json(exclude_unset=True, exclude={"update"} if fresh else None)

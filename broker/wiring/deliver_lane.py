@@ -49,6 +49,8 @@ class Lane:
         Whether something was put there by hand since: a test goes out whatever the hour.
     stuck
         Threads that do not come back.
+    started
+        When the last was sent, by the clock of this process, seconds.
     """
 
     subscription: Subscription
@@ -60,6 +62,7 @@ class Lane:
     held: deque[Parcel] = field(default_factory=deque)
     flying: dict[str, Parcel] = field(default_factory=dict)
     stuck: int = 0
+    started: float = 0.0
 
     @property
     def proven(self) -> bool:
@@ -84,7 +87,7 @@ class Lane:
         if self.resting(now) and not self.fresh:
             self.look = quiet_end(now, self.subscription.quiet) if self.subscription.state == ACTIVE else None
             return None
-        ahead = AHEAD * self.window
+        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
         space = ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
         number, when = self.breaker.room(now, len(self.flying) + len(self.held))
         if number is not None:
@@ -104,6 +107,15 @@ class Lane:
     def in_hand(self) -> list[str]:
         """Ids of all deliveries held and under way."""
         return [one.id for parcel in (*self.held, *self.flying.values()) for one in parcel.deliveries]
+
+    def add(self, parcels: Sequence[Parcel]) -> None:
+        """Hold some more, without what is in hand: a lease that ended meanwhile has us take it from ourselves."""
+        there = frozenset(self.in_hand())
+        self.held += [one for one in parcels if there.isdisjoint(each.id for each in one.deliveries)]
+
+    def lose(self, idents: frozenset[str]) -> None:
+        """Let go of what others have taken over, as far as it was not begun."""
+        self.held = deque(one for one in self.held if idents.isdisjoint(each.id for each in one.deliveries))
 
     def let_go(self) -> list[str]:
         """Ids of what was held and not begun, which is held no more."""

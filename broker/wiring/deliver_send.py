@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -98,6 +99,7 @@ class Senders:
             except TransientError as error:
                 log.warning("deliveries wait for the database", error=str(error))
                 self._signs, self._looked = None, -SIGN_SECONDS  # nothing was taken: all is looked at again
+                self._renewed = -inf  # and what is in hand is held on to first
                 await self._pause(AWAY_SECONDS)
                 continue
             await self._pause(self._until_next())
@@ -157,12 +159,15 @@ class Senders:
         return Asked(tuple(self._outcomes), wants, renew, tuple(self._release), tuple(self._give_up))
 
     def _have(self, found: Found, lanes: Mapping[str, Lane]) -> None:
+        if found.lost:
+            for each in self._lanes.values():
+                each.lose(found.lost)
         for ident, parcels in found.parcels.items():
             lane = self._lanes.get(ident)
             if lane is None or lane is not lanes.get(ident):
                 self._release += [one.id for parcel in parcels for one in parcel.deliveries]
                 continue
-            lane.held += parcels
+            lane.add(parcels)
         for ident, look in found.look.items():
             lane = self._lanes.get(ident)
             if lane is not None and look is not None:
@@ -175,9 +180,12 @@ class Senders:
         BREAKERS.set(sum(lane.breaker.open for lane in self._lanes.values()))
 
     def _start_all(self) -> None:
-        """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for."""
+        """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for.
+
+        Who has waited longest begins: who hangs does not stand before the others again.
+        """
         now = datetime.now(UTC)
-        lanes = [lane for lane in self._lanes.values() if lane.held]
+        lanes = sorted((lane for lane in self._lanes.values() if lane.held), key=lambda lane: lane.started)
         while lanes and self._flying < self._table.total:
             lanes = [lane for lane in lanes if self._start(lane, now)]
 
@@ -193,7 +201,7 @@ class Senders:
             self._event.set()
             return False
         parcel = lane.held.popleft()
-        lane.flying[parcel.id] = parcel
+        lane.flying[parcel.id], lane.started = parcel, monotonic()
         self._flying += 1
         self._unproven += unproven
         task = asyncio.create_task(self._send(lane, parcel, unproven=unproven))

@@ -13,7 +13,7 @@ from broker.store.delivery import Delivery
 from broker.store.delivery_work import Settled, settle
 from broker.store.engine import transaction
 from broker.store.times import now
-from broker.wiring.deliver_channels import Channels
+from broker.wiring.deliver_channels import Channels, longest
 from broker.wiring.parts import Parts
 
 __all__ = ["try_out"]
@@ -35,7 +35,7 @@ def try_out(parts: Parts, ident: str) -> Delivery:
     if one.channel == "kafka":
         raise UsageError(f"subscription {ident} is read from Kafka: nothing is sent that could be tried out")
     table, by = parts.settings.deliver, f"test-{now()}"
-    made = deliveries.add_test(parts.store, ident, by=by, seconds=table.timeout + table.lease_seconds)
+    made = deliveries.add_test(parts.store, ident, by=by, seconds=longest(one.channel, table.timeout) + table.lease_seconds)
 
     async def send() -> None:
         async with Webhooks(networks(table.allow), timeout=table.timeout, max_answer=table.max_answer) as webhooks:

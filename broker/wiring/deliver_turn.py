@@ -60,12 +60,15 @@ class Found:
     ----------
     stale
         Whether a subscription is no longer as it was asked for: nothing of it is taken.
+    lost
+        Ids that were to be held on to, and are no longer ours.
     """
 
     parcels: dict[str, list[Parcel]] = field(default_factory=dict)
     look: dict[str, datetime | None] = field(default_factory=dict)
     given_up: int = 0
     stale: bool = False
+    lost: frozenset[str] = frozenset()
 
 
 def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
@@ -79,17 +82,24 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
     table: DeliverTable = parts.settings.deliver
     found = Found()
     hidden = {one.subscription.id: rights.hidden_from(one.subscription.owner) for one in asked.wants}
+    wants = sorted(asked.wants, key=lambda each: each.subscription.id)  # in one order: nobody waits in a circle
     with transaction(parts.store) as conn:
-        at = now()
+        for want in wants:
+            if want.subscription.rate is not None or want.subscription.digest is not None:
+                # First, as where one is changed: others who send to it count theirs after ours, and what belongs together is
+                # taken by one.
+                work.hold(conn, want.subscription.id)
+        at = work.clock(conn)
+        ahead = timedelta(microseconds=at - now())  # of our own clock, which says when to look again
         lease = Lease(by, at, at + round(table.lease_seconds * 1e6))
         work.settle(conn, asked.outcomes)
-        work.renew(conn, asked.renew, lease)
+        found.lost = work.renew(conn, asked.renew, lease)
         if asked.release:
             work.release(conn, by, at, asked.release)
         for one in asked.give_up:
             found.given_up += work.give_up(conn, one.subscription, to_micros(one.before), one.why)
         changed = work.changed(conn, list(hidden))
-        for want in sorted(asked.wants, key=lambda each: each.subscription.id):  # in one order: nobody waits in a circle
+        for want in wants:
             if changed.get(want.subscription.id) != to_micros(want.subscription.changed):  # paused, or gone elsewhere
                 found.look[want.subscription.id], found.stale = _instant(at), True
                 continue
@@ -103,6 +113,7 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
                 work.drop(conn, gone, "the owner of the subscription may no longer see the filter")
                 parcels = _without(parcels, frozenset(gone))
             found.parcels[want.subscription.id], found.look[want.subscription.id] = parcels, look
+    found.look = {ident: None if look is None else look - ahead for ident, look in found.look.items()}
     return found
 
 
@@ -111,15 +122,12 @@ def _take(conn: Connection, want: Want, lease: Lease) -> tuple[list[Parcel], dat
     if want.tests:
         return [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease, tests=True)], when
     if one.rate is not None:
-        work.hold(conn, one.id)  # others who send to it count theirs after ours
         begun = [_instant(each) for each in work.starts(conn, one.id, lease.now - _MINUTE)]
         free, later = room(when, begun, one.rate)
         if later is not None:
             return [], later
         most = min(most, free or 0)
     if one.digest is not None:
-        if one.rate is None:
-            work.hold(conn, one.id)  # what belongs together is taken by one
         parcels = [Parcel(ident, some) for ident, some in work.take_digests(conn, one.id, most, MOST_IN_DIGEST, lease)]
     else:
         parcels = [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease)]

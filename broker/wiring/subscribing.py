@@ -12,7 +12,7 @@ from broker.deliver.webhook import check_secret, new_secret
 from broker.errors import NotFoundError, UsageError
 from broker.filtering.parse import nearest
 from broker.store import filters, subscriptions
-from broker.store.subscription import CHANNELS, Subscription
+from broker.store.subscription import CHANNELS, REMOVED, Subscription
 from broker.wiring import access
 from broker.wiring.parts import Parts
 
@@ -72,7 +72,7 @@ def change(parts: Parts, ident: str, values: Mapping[str, Any]) -> Made:
         password = access.grant(parts.settings, user, names).password
     after = subscriptions.change(parts.store, ident, **there)
     if channel == "kafka":
-        _take_back(parts, before)
+        _take_back(parts, before, after)
     return Made(after, password)
 
 
@@ -85,9 +85,9 @@ def remove(parts: Parts, ident: str) -> None:
         There is none, or it was removed already.
     """
     before = subscriptions.get(parts.store, ident)
+    if before.channel == "kafka" and before.state != REMOVED:
+        _take_back(parts, before)  # first: where Kafka is away, it can be asked for again
     subscriptions.remove(parts.store, ident)
-    if before.channel == "kafka":
-        _take_back(parts, before)
 
 
 def shown(channel: str, target: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,13 +97,24 @@ def shown(channel: str, target: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**target, "urls": [message.mask(str(url)) for url in target.get("urls", ())]}
 
 
-def _take_back(parts: Parts, before: Subscription) -> None:
-    """What a reader of Kafka may read for the sake of no subscription any more."""
+def _take_back(parts: Parts, before: Subscription, after: Subscription | None = None) -> None:
+    """What a reader of Kafka may read for the sake of no subscription any more, as far as they still may.
+
+    What they were granted otherwise stays, and their password with it.
+    """
+    if parts.settings.log.engine != "kafka":
+        return  # any more: what was granted is on a cluster that we no longer use
     user = before.target["user"]
-    others = [one for one in subscriptions.listing(parts.store) if one.channel == "kafka" and one.target["user"] == user]
-    gone = set(before.filters) - {name for one in others for name in one.filters}
-    if gone:
-        access.revoke(parts.settings, user, () if not others else sorted(gone))
+    others = [one for one in subscriptions.listing(parts.store) if one.channel == "kafka" and one.id != before.id]
+    left = [one for one in (*others, *([] if after is None else [after])) if one.target["user"] == user]
+    gone = set(before.filters) - {name for one in left for name in one.filters}
+    for one in access.listing(parts.settings) if gone else ():
+        if one.user == user:
+            granted = set(access.filters_of(one))
+            if not left and granted <= gone:
+                access.revoke(parts.settings, user)
+            elif granted & gone:
+                access.revoke(parts.settings, user, sorted(granted & gone))
 
 
 def _known(parts: Parts, names: Collection[str]) -> None:

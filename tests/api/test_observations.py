@@ -115,6 +115,8 @@ def test_the_list_in_pages(client: httpx.Client) -> None:
         ({"footprint": {"type": "square"}}, "footprint"),
         ({"footprint": {"type": "polygon", "vertices": [[1, 1], [1, 1], [1, 1]]}}, "one place"),
         ({"footprint": {"type": "polygon", "vertices": [[1, 1], [2, 2]]}}, "vertices"),
+        ({"footprint": {"type": "polygon", "vertices": [[1, 1], [2, 2], [2, 1], [1, 2]]}}, "crosses itself"),
+        ({"footprint": {"type": "polygon", "vertices": [[1, 1], [2, 2], [2, 1]] * 40}}, "vertices"),
         ({"status": "maybe"}, "status"),
         ({"band_min": 1.0}, "come together"),
         ({"band_min": 1.0, "band_max": 2.0, "band_unit": "banana"}, "band_unit"),

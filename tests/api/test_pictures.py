@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from broker.api import pictures
 from broker.api.policy import Auth
 from broker.science.finding_chart import Source
 from tests.api.people import asked
@@ -72,6 +76,35 @@ def test_what_cannot_be_drawn_is_told(client: httpx.Client, alert_id: str, name:
     answer = client.get(f"/api/v1/alerts/{quote(alert_id, safe='')}/{name}")
     assert answer.status_code == 404
     assert said in answer.json()["detail"]
+
+
+def test_who_waits_for_others_pictures_is_told_so(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what takes its time to read holds nobody up."""
+    monkeypatch.setattr(pictures, "TURN_SECONDS", 0.05)
+    began, go, draw = Event(), Event(), pictures.lightcurve_plot.draw
+
+    def slowly(*some: Any, **more: Any) -> Any:
+        began.set()
+        assert go.wait(30)
+        return draw(*some, **more)
+
+    def reads(name: str) -> pl.DataFrame:
+        if began.is_set():
+            read.append(name)
+        return here.services.light_curve(name)
+
+    read: list[str] = []
+    monkeypatch.setattr(pictures.lightcurve_plot, "draw", slowly)
+    address = f"/api/v1/alerts/{quote(ZTF, safe='')}/light-curve.png"
+    with asked(replace(here.services, light_curve=reads), Auth()) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.get, address)
+        assert began.wait(30)
+        second = client.get(address)
+        go.set()
+        assert first.result(30).status_code == 200
+    assert second.status_code == 503
+    assert "many pictures" in second.json()["detail"]
+    assert len(read) == 1
 
 
 def test_a_chart_of_what_has_no_image_is_drawn(client: httpx.Client) -> None:

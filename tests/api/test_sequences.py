@@ -99,6 +99,8 @@ def test_of_an_event(client: httpx.Client) -> None:
         ({"since": "2024-04-22T20:35:14Z"}, None),
         ({"until": "2024-04-22T20:35:14Z", "telescope": "LT"}, {"LVK", "LT"}),
         ({"telescope": "nobody"}, None),
+        ({"telescope": "VLT"}, None),  # which only plans to
+        ({"band": "K"}, None),
     ],
 )
 def test_which_were_followed_by_whom(client: httpx.Client, asked: dict[str, Any], who: set[str] | None) -> None:

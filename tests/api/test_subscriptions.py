@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -221,6 +223,7 @@ class TestChanging:
         assert answer.status_code == 202
         told = answer.json()
         assert (told["change"], told["state"], told["subscription"]) == ("test", "pending", made["id"])
+        assert client.post(f"{API}/subscriptions/{made['id']}/test").status_code == 409  # one at a time
         settled(parts.store, made["id"], [told["id"]], ok=True)
         whole = client.get(f"{API}/deliveries/{told['id']}").json()
         assert (whole["state"], whole["status"], whole["data"]["delivery_id"]) == ("delivered", 204, told["id"])
@@ -370,3 +373,36 @@ class TestWhose:
                 assert client.get(API + path).status_code == 401
                 assert client.get(API + path, headers={"Authorization": f"Bearer {writer}"}).status_code == 403
         assert deliveries.get(stage.parts.store, stage.delivery).state == "failed"
+
+
+def test_nobody_waits_for_what_another_subscribes_to(tmp_path: Path) -> None:
+    """Kafka takes its time where somebody is let in."""
+    began, go = Event(), Event()
+    with parts_in(tmp_path) as parts:
+        populate(parts.store)
+        services, auth = serving.services(parts), Auth(required=True)
+
+        def add(values: Mapping[str, Any]) -> Any:
+            if values["note"] == "slow":
+                began.set()
+                assert go.wait(30)
+            return services.subscribing.add(values)
+
+        people = {
+            name: bearer(parts.store, name, "read", "write:filters", "write:subscriptions") for name in ("hypatia", "theon")
+        }
+        slow = replace(services, subscribing=replace(services.subscribing, add=add))
+        with asked(slow, auth) as client, ThreadPoolExecutor(1) as pool:
+            filter_named(client, "bright", people["hypatia"], visibility="public")
+
+            def subscribe(who: str, note: str) -> int:
+                asks = webhook("bright", note=note)
+                return client.post(f"{API}/subscriptions", json=asks, headers=people[who], timeout=20).status_code
+
+            first = pool.submit(subscribe, "hypatia", "slow")
+            try:
+                assert began.wait(30)
+                assert subscribe("theon", "at once") == 201
+            finally:
+                go.set()
+            assert first.result(30) == 201

@@ -64,6 +64,21 @@ def test_a_rectangle_has_its_area_whichever_way_it_is_named(ra: float, dec: floa
     assert area({"type": "polygon", "vertices": [*corners, corners[0]]}) == found  # a ring that closes itself
 
 
+def around(corners: int, step: int = 1) -> list[list[float]]:
+    """Corners of a regular polygon, or of a star."""
+    angle = 2.0 * np.pi * step * np.arange(corners) / corners
+    return turned(30.0, 20.0, np.cos(angle), np.sin(angle))
+
+
+def comb(teeth: int) -> list[list[float]]:
+    """A comb two degrees high and wide."""
+    x = np.linspace(-1.0, 1.0, 2 * teeth)
+    y = np.where(np.arange(2 * teeth) % 2, -0.9, 1.0)
+    zigzag = np.column_stack([np.repeat(x, 2)[1:-1], np.repeat(y, 2)[:-2]])
+    ring = np.vstack([zigzag, [[1.0, -1.0], [-1.0, -1.0]]])
+    return turned(30.0, 20.0, ring[:, 0], ring[:, 1])
+
+
 def test_a_polygon_with_a_bay() -> None:
     x, y = np.array([0.0, 4.0, 4.0, 2.0, 0.0]), np.array([0.0, 0.0, 4.0, 1.0, 4.0])
     shoelace = 0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
@@ -134,6 +149,16 @@ def test_limits_and_their_steps() -> None:
     assert not deep_enough(fields[-1], 0.0, "ab_mag")
 
 
+def test_of_many_limits_the_shallowest_are_told() -> None:
+    fields = [circle(1, 1, 1, depth=0.5 * number, unit="ab_mag") for number in range(200)]
+    fields += [circle(1, 1, 1, depth=10.0**-number, unit="flux_jy") for number in range(100)]
+    steps = depth_steps(fields)
+    assert steps == [(0.5 * number, "ab_mag") for number in range(40)] + [
+        (pytest.approx(10.0**-number), "flux_jy") for number in range(40)
+    ]
+    assert sum(deep_enough(one, *steps[0]) for one in fields) == 200
+
+
 @pytest.mark.parametrize(
     ("footprint", "said"),
     [
@@ -141,13 +166,38 @@ def test_limits_and_their_steps() -> None:
         ({"type": "polygon", "vertices": [[0.0, 0.0], [120.0, 0.0], [240.0, 0.0]]}, "all around the sky"),
         ({"type": "polygon", "vertices": [[0.0, 85.0], [0.0, -85.0], [60.0, 0.0]]}, "further than 80 degrees"),
         ({"type": "polygon", "vertices": [[1.0, 1.0], [2.0, 2.0]]}, "three vertices"),
+        ({"type": "polygon", "vertices": [[0.0, 0.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]}, "crosses itself"),
+        ({"type": "polygon", "vertices": [[9e-6, 0.0], [1e-5, 1e-6], [1e-5, 0.0], [9e-6, 1e-6]]}, "crosses itself"),
+        ({"type": "polygon", "vertices": around(5, step=2)}, "crosses itself"),
+        ({"type": "polygon", "vertices": around(99, step=49)}, "crosses itself"),
+        ({"type": "polygon", "vertices": around(101)}, "100 are the most"),
+        ({"type": "polygon", "vertices": comb(24)}, "more than 40 times"),
         ({"type": "circle", "radius": 0.0}, "no field"),
         ({"type": "circle", "radius": 200.0}, "no field"),
     ],
 )
 def test_what_is_no_field(footprint: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        field_ranges(10.0, 10.0, footprint)
+    for asked in (field_ranges, coverage.check):
+        with pytest.raises(UsageError, match=said):
+            asked(10.0, 10.0, footprint)
+
+
+def test_a_ring_with_a_seam() -> None:
+    """A square with a hole, as one outline: edges that touch do not cross."""
+    square, hole = [[-2.0, -2.0], [2.0, -2.0], [2.0, 2.0], [-2.0, 2.0]], [[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]]
+    ring = np.array([*square, square[0], *hole, hole[0]])
+    vertices = turned(30.0, 20.0, ring[:, 0], ring[:, 1])
+    assert area({"type": "polygon", "vertices": vertices}) == pytest.approx(12.0, rel=5e-3)
+
+
+def test_the_longest_outlines_have_so_many_cells_and_are_checked_without_them() -> None:
+    """What is sent is looked at only: its cells are made where coverage is asked for."""
+    before = coverage._polygon.cache_info()
+    for teeth in range(2, 15):
+        coverage.check(0.0, 0.0, {"type": "polygon", "vertices": comb(teeth)})
+    assert coverage._polygon.cache_info() == before
+    ranges = field_ranges(0.0, 0.0, {"type": "polygon", "vertices": comb(14)})
+    assert 1000 < len(ranges) < 40_000
 
 
 def test_the_middle_of_a_polygon_across_the_meridian() -> None:

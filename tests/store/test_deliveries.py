@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event, update
 
 from broker.errors import ConflictError, UsageError
-from broker.store import deliveries, delivery_intake, delivery_work, subscriptions
+from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
 from broker.store.delivery import Delivery, delivery_id
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
@@ -83,6 +84,14 @@ class TestMade:
         assert deliveries.counts(store, one.id) == {one.id: {"delivered": 1, "pending": 5}}
         assert deliveries.get(store, ids[1]).body == '{"n":1}'
         assert all(ident.startswith("dlv_") and len(ident) == 28 for ident in ids)
+
+    def test_without_what_postgresql_refuses(self, store: Store, one: Subscription) -> None:
+        """C programs that pad strings leave NUL in names."""
+        row = made(one, 1, object="ZTF1\0\0", alert_id="ztf:1\0", version="1\0", change="update", event="S\0" + "1", revision=1)
+        write(store, delivery_firsts(store, [row]))
+        kept = deliveries.get(store, row.id)
+        assert (kept.object, kept.alert_id, kept.version, kept.event) == ("ZTF1", "ztf:1", "1", "S1")
+        assert kept.id == delivery_id(one.id, "bright", "ztf:1", "update", "S1", 1)
 
     def test_ids_tell_apart_what_is_not_the_same(self, one: Subscription) -> None:
         keys = [("match", None, None), ("update", "S1", 1), ("update", "S1", 2), ("update", "S2", 1), ("retraction", "S1", 1)]
@@ -173,18 +182,71 @@ class TestTaken:
         settle(store, ident, ok=False, by="b")
         assert deliveries.get(store, ident).state == "delivered"
 
+    def test_what_arrives_after_all_is_delivered(self, store: Store, one: Subscription) -> None:
+        """Though another process has given it up meanwhile."""
+        (ident,) = write(store, [made(one, 1)])
+        take(store, one, by="a", seconds=5)
+        take(store, one, by="b", at=now() + 6 * SECOND)
+        settle(store, ident, ok=False, by="b")
+        assert deliveries.get(store, ident).state == "failed"
+        settle(store, ident, ok=True, by="a")
+        kept = deliveries.get(store, ident)
+        assert (kept.state, kept.error, kept.status) == ("delivered", None, 204)
+
     def test_given_back_and_held_on_to(self, store: Store, one: Subscription) -> None:
         ids = write(store, [made(one, number) for number in range(3)])
         take(store, one, by="a")
         at = now()
         with transaction(store) as conn:
             assert delivery_work.release(conn, "b", at) == 0
-            delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
+            assert not delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
             assert delivery_work.release(conn, "a", at, ids[:1]) == 1
             assert (delivery_work.next_due(conn, one.id) or 0) <= now()
         assert [each.id for each in take(store, one, by="b", at=at + 600 * SECOND)] == ids[:1]
         with transaction(store) as conn:
             assert delivery_work.release(conn, "a", at) == 2
+
+    def test_what_is_given_back_keeps_its_place(self, store: Store, one: Subscription) -> None:
+        ids = write(store, [made(one, 1), made(one, 2)])
+        take(store, one)
+        ids += write(store, [made(one, 3)])
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "a", now()) == 2
+        assert [each.id for each in take(store, one)] == ids
+
+    def test_what_is_lost_meanwhile_is_told(self, store: Store, one: Subscription) -> None:
+        """To who would hold on to it: what another has taken over, or waits no more."""
+        ids = write(store, [made(one, number) for number in range(4)])
+        take(store, one, by="a", seconds=1)
+        settle(store, ids[3], by="a")
+        assert [each.id for each in take(store, one, 1, by="b", at=now() + 5 * SECOND)] == ids[:1]
+        with transaction(store) as conn:
+            delivery_work.drop(conn, ids[1:2], "retracted")
+            at = now()
+            lost = delivery_work.renew(conn, ids, Lease("a", at, at + 900 * SECOND))
+        assert lost == {ids[0], ids[1], ids[3]}
+
+    def test_what_was_taken_once_may_have_been_heard_of(self, store: Store, one: Subscription) -> None:
+        """Whoever took it may have died between sending it and saying so."""
+        ids = write(store, [made(one, 1), made(one, 2)])
+        take(store, one, 1, by="a")
+        with transaction(store) as conn:
+            assert delivery_work.release(conn, "a", now()) == 1
+            known = delivery_intake.told(conn, ["ztf:00001", "ztf:00002"])
+        untouched = {told.id: told.untouched for some in known.values() for told in some}
+        assert untouched == {ids[0]: False, ids[1]: True}
+
+    def test_one_test_at_a_time(self, store: Store, one: Subscription) -> None:
+        """Tests wait for nothing: any number of them would go to wherever a subscription points."""
+        under_way = deliveries.add_test(store, one.id, by="a", seconds=60)
+        with pytest.raises(ConflictError, match="under way"):
+            deliveries.add_test(store, one.id, by="b", seconds=60)
+        deliveries.add_test(store, subscribe(store).id, by="b", seconds=60)
+        settle(store, under_way.id, by="a")
+        again = deliveries.add_test(store, one.id, by="b", seconds=0)
+        assert deliveries.add_test(store, one.id, by="c", seconds=60).id != again.id  # whose sender died
+        with pytest.raises(ConflictError, match="under way"):
+            deliveries.add_test(store, one.id, alone=True)
 
     def test_tests_alone(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, 1)])
@@ -380,6 +442,62 @@ def test_old_ones_are_forgotten_but_for_those_that_wait(store: Store, one: Subsc
     write(store, [made(one, number, created=at, state="failed") for number in range(9, 12)])
     assert delivery_work.forget(store, at - 50 * SECOND) == 6
     assert deliveries.counts(store) == {one.id: {"pending": 3, "failed": 3}}
+
+
+def test_removed_subscriptions_are_forgotten_with_the_last_of_theirs(store: Store, one: Subscription) -> None:
+    at = now()
+    empty, fresh = subscribe(store), subscribe(store)
+    write(store, [made(one, 1, created=at - 100 * SECOND, state="failed"), made(one, 2, state="failed")])
+    for gone in (one, empty):
+        subscriptions.remove(store, gone.id)
+
+    def there() -> set[str]:
+        return {each.id for each in subscriptions.listing(store, removed=True)}
+
+    assert delivery_work.forget(store, at - 50 * SECOND) == 1
+    assert there() == {one.id, empty.id, fresh.id}  # removed only now
+    assert delivery_work.forget(store, now() + 10 * SECOND) == 1
+    assert there() == {fresh.id}
+
+
+def test_a_page_reads_no_bodies_but_its_own(store: Store) -> None:
+    """However many subscriptions an account has, or had."""
+    mine = [subscribe(store, owner="hypatia") for _ in range(8)]
+    ids = [ident for number, one in enumerate(mine) for ident in write(store, [made(one, 10 * number + n) for n in range(9)])]
+    read: list[str] = []
+
+    def seen(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        read.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", seen)
+    try:
+        page = deliveries.listing(store, owner="hypatia", limit=7)
+    finally:
+        event.remove(store.engine, "before_cursor_execute", seen)
+    assert len([statement for statement in read if "deliveries.body" in statement]) == 1
+    assert {each.id for each in page.items} <= set(ids)
+    assert (len(page.items), page.next is None) == (7, False)
+
+
+def test_what_waits_for_too_long_is_given_up(store: Store, one: Subscription) -> None:
+    """In parts; not what somebody has in hand, is to be tried yet, or was put there again by hand."""
+    at = now()
+    old = {"created": at - 100 * SECOND, "due": at - 100 * SECOND}
+    late = write(store, [made(one, number, **old) for number in range(2100)])
+    kept = write(store, [made(one, 5001, **old), made(one, 5002, **old | {"due": at + 60 * SECOND}), made(one, 5003)])
+    kept += write(store, [made(one, 5004, **old, state="failed")])
+    deliveries.replay(store, kept[-1])
+    with transaction(store) as conn:
+        conn.execute(update(tables.deliveries).where(tables.deliveries.c.id == kept[0]).values(lease_by="a"))
+    assert delivery_work.expire(store, at - 50 * SECOND, "too late") == len(late)
+    assert deliveries.counts(store) == {one.id: {"failed": len(late), "pending": len(kept)}}
+    assert (deliveries.get(store, late[0]).state, deliveries.get(store, late[0]).error) == ("failed", "too late")
+
+
+def test_how_many_wait(store: Store, one: Subscription) -> None:
+    write(store, [made(one, number, state=("pending", "failed")[number % 2]) for number in range(10)])
+    with transaction(store) as conn:
+        assert [delivery_intake.waiting(conn, one.id, most) for most in (3, 5, 9)] == [3, 5, 5]
 
 
 def test_signs_of_others(store: Store, one: Subscription) -> None:

@@ -121,6 +121,12 @@ def test_removed_keeps_no_secrets(store: Store) -> None:
             again(store, made.id)
 
 
+def test_removed_keeps_no_address(store: Store) -> None:
+    """Those of chats have the token in them."""
+    made = make(store, channel="webhook", target={"url": "https://chat.example.org/hooks/T0KEN", "format": "json"})
+    assert "T0KEN" not in str(subscriptions.remove(store, made.id))
+
+
 @pytest.mark.parametrize("odd", ["sub_1", "\0", "\udcff", ""])
 def test_there_is_none(store: Store, odd: str) -> None:
     with pytest.raises(NotFoundError, match="no subscription"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,13 +25,13 @@ from broker.store.delivery import Delivery
 from broker.store.engine import transaction
 from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
-from broker.wiring import subscribing
-from broker.wiring.deliver import deliver
+from broker.wiring import deliver_channels, subscribing
 from broker.wiring.deliver_test import try_out
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
+from tests.api.world import survey_alert
 from tests.running import wait_for
-from tests.subscribers import SECRET, dead_port, failing, parts_with, publish, receiver, rows_of
+from tests.subscribers import SECRET, dead_port, delivering, failing, parts_with, publish, receiver, rows_of
 
 QUICK = "backoff = [0.05, 0.1, 0.2]\nbreaker_failures = 4\nbreaker_seconds = 0.3\ntimeout = 1.5\ngive_up_hours = 0.01\n"
 
@@ -39,29 +40,6 @@ QUICK = "backoff = [0.05, 0.1, 0.2]\nbreaker_failures = 4\nbreaker_seconds = 0.3
 def parts(tmp_path: Path) -> Iterator[Parts]:
     with parts_with(tmp_path / "data", "bright", "young", more=QUICK) as opened:
         yield opened
-
-
-@contextmanager
-def delivering(parts: Parts) -> Iterator[None]:
-    """`nuncius deliver` in a thread; it must end when it is told to, and without a fault."""
-    stop, ready, faults = threading.Event(), threading.Event(), list[BaseException]()
-
-    def run() -> None:
-        try:
-            deliver(parts, stop, ready.set)
-        except BaseException as error:  # noqa: BLE001
-            faults.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield
-    finally:
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
-    assert not faults
 
 
 def subscribed(parts: Parts, url: str, *names: str, **more: Any) -> Subscription:
@@ -153,6 +131,20 @@ def test_who_misbehaves_delays_nobody_else(parts: Parts, path: str) -> None:
     assert all(each.error for each in failed)
     words = {"/hang": "no whole answer within 1.5 s", "/redirect": "302", "/500": "500", "gone": "no connection"}
     assert any(words[path] in (each.error or "") for each in failed)
+
+
+def test_who_hangs_has_no_more_turns_than_who_is_new(parts: Parts) -> None:
+    """Those of whom it is not known that they answer share a place here: each has a try before any has another."""
+    narrow = replace(parts, settings=_with(parts, total=2, breaker_failures=50))
+    with receiver() as here:
+        for _ in range(2):
+            subscribed(parts, here.url("/hang"))
+        one = subscribed(parts, here.url("/good"))
+        publish(parts, "bright", rows_of(range(5)))
+        with delivering(narrow):
+            wait_for(lambda: len(here.tried("/good")) > 0, 60, "it has no turn")
+            assert len(here.tried("/hang")) <= 3
+            wait_for(settled(parts, one, 5), 60, "it does not go on")
 
 
 def test_the_breaker_lets_single_probes_through_and_all_once_it_is_mended(parts: Parts) -> None:
@@ -298,6 +290,28 @@ class TestUpdates:
             wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
         assert [got.said["type"] for got in here.got if got.status < 300] == ["match.retracted"]
 
+    def test_what_a_process_died_with_is_in_doubt(self, parts: Parts) -> None:
+        """Its receiver may have the match: the successor tells it of the retraction, whichever it comes to first."""
+        with receiver() as here:
+            one = subscribed(parts, here.url())
+            with delivering(parts):
+                subscriptions.change(parts.store, one.id, state="paused")
+                publish(parts, "bright", rows_of([1]))
+                wait_for(lambda: states(parts, one) == {"pending": 1}, 20, "it is not taken in")
+            at = now()
+            for act in ("taken", "taken back"):  # as by a process that is killed, and the next one of its name
+                with transaction(parts.store) as conn:
+                    if act == "taken":
+                        assert delivery_work.take(conn, one.id, 9, delivery_work.Lease("dead-0", at, at + 30_000_000))
+                    else:
+                        assert delivery_work.release(conn, "dead-0", at) == 1
+            publish(parts, "bright", rows_of([1]), update="retracted")
+            with delivering(parts):
+                wait_for(lambda: states(parts, one) == {"cancelled": 1, "pending": 1}, 20, "the retraction is not to be told")
+                subscriptions.change(parts.store, one.id, state="active")
+                wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
+        assert [got.said["type"] for got in here.got] == ["match.retracted"]
+
     def test_picked_only_now_is_a_match(self, parts: Parts) -> None:
         """An alert that a map comes to hold is told as scored again; whoever subscribed before hears of it first."""
         with receiver() as here, delivering(parts):
@@ -315,6 +329,24 @@ class TestUpdates:
             wait_for(settled(parts, one, 2), 20, "it does not arrive")
         assert [got.said["type"] for got in here.got] == ["match", "match"]
         assert [each.revision for each in of(parts, one)][-1] == 1
+
+    def test_latency_of_an_update_counts_from_the_update(self, parts: Parts) -> None:
+        """And not from an alert of days ago."""
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, here.url(), updates="all")
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it does not arrive")
+            with transaction(parts.store) as conn:
+                long_ago = tables.alerts.c.received - 10 * 86_400_000_000
+                conn.execute(tables.alerts.update().values(received=long_ago))
+            publish(parts, "bright", rows_of([1]), update="rescored")
+            wait_for(settled(parts, one, 2), 20, "the update does not arrive")
+        match, update = sorted(of(parts, one), key=lambda each: each.created)
+        assert update.received >= match.received
+        told = deliveries.latency(parts.store, one.id)
+        assert told.count == 2
+        assert told.p99 is not None
+        assert told.p99 < 86_400
 
     def test_a_batch_done_again_says_the_same(self, parts: Parts) -> None:
         """As after a crash between database and log: the group's place is lost, and all is read anew."""
@@ -485,13 +517,15 @@ def test_voevents(parts: Parts) -> None:
         subscribed(parts, here.url(), target={"url": here.url(), "format": "voevent"}, digest=5)
 
 
-def test_cards_go_by_apprise(parts: Parts) -> None:
-    """To a server that takes apprise's JSON, with the pictures."""
+@contextmanager
+def json_receiver(meanwhile: Callable[[], None] = lambda: None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that takes apprise's JSON: its address of apprise, and what it got."""
     bodies: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            meanwhile()
             self.send_response(204)
             self.end_headers()
 
@@ -502,18 +536,78 @@ def test_cards_go_by_apprise(parts: Parts) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        with delivering(parts):
-            urls = [f"json://127.0.0.1:{server.server_address[1]}/"]
-            one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
-            publish(parts, "bright", rows_of([4]))
-            wait_for(settled(parts, one, 1), 60, "it does not arrive")
+        yield f"json://127.0.0.1:{server.server_address[1]}/", bodies
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_cards_go_by_apprise(parts: Parts) -> None:
+    """To a server that takes apprise's JSON, with the pictures."""
+    with json_receiver() as (url, bodies), delivering(parts):
+        one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+        publish(parts, "bright", rows_of([4]))
+        wait_for(settled(parts, one, 1), 60, "it does not arrive")
     assert states(parts, one) == {"delivered": 1}
     (body,) = bodies
     assert "ZTF24aa00004" in body["title"]
+
+
+class TestPassingTrouble:
+    """Of ours, and not of who is told: nothing is given up for it."""
+
+    def test_a_message_goes_without_pictures_that_cannot_be_drawn(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        def crowded(*_: object, **__: object) -> Any:
+            raise MemoryError
+
+        monkeypatch.setattr("broker.wiring.deliver_channels.reading.light_curve", crowded)
+        with json_receiver() as (url, bodies), delivering(parts):
+            one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+            publish(parts, "bright", rows_of([4]))
+            wait_for(settled(parts, one, 1), 60, "it does not arrive")
+        assert states(parts, one) == {"delivered": 1}
+        assert "ZTF24aa00004" in bodies[0]["title"]
+
+    def test_what_could_not_be_made_is_made_again(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        said, tried = deliver_channels.message_of, list[str]()
+
+        def crowded(some: Sequence[Delivery], **more: Any) -> bytes:
+            tried.append(some[0].id)
+            if len(tried) == 1:
+                raise RuntimeError("can't start new thread")
+            return said(some, **more)
+
+        monkeypatch.setattr(deliver_channels, "message_of", crowded)
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, here.url())
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it is not tried again")
+        assert states(parts, one) == {"delivered": 1}
+        assert here.ids() == tried[:1]
+
+    def test_a_name_that_leads_nowhere_for_a_while(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked, look = list[str](), socket.getaddrinfo
+
+        def blocked(host: Any, port: Any, *args: Any, **more: Any) -> Any:
+            if host != "hook.example":
+                return look(host, port, *args, **more)
+            asked.append(host)
+            where = "0.0.0.0" if len(asked) == 1 else "127.0.0.1"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port))]
+
+        monkeypatch.setattr("broker.deliver.addresses.socket.getaddrinfo", blocked)
+        with receiver() as here, delivering(parts):
+            one = subscribed(parts, f"http://hook.example:{here.port}/hook")
+            publish(parts, "bright", rows_of([1]))
+            wait_for(settled(parts, one, 1), 20, "it is not tried again")
+        assert states(parts, one) == {"delivered": 1}
+
+    def test_one_match_that_cannot_be_told_of_keeps_nobody_from_the_rest(self) -> None:
+        good = {"filter": "bright", "alert": survey_alert(3) | {"annotations": {}}}
+        shown = deliver_channels._digest([good, {"alert": None}])
+        assert "2 matches" in shown.title
+        assert "ZTF24aa00003" in shown.text
 
 
 class TestByHand:
@@ -529,6 +623,21 @@ class TestByHand:
         assert "no connection" in (came.error or "")
         with pytest.raises(NotFoundError):
             try_out(parts, "sub_000000000000")
+
+    def test_a_test_of_messages_is_its_senders_until_it_ends(self, parts: Parts) -> None:
+        """Mail may take longer than a webhook; nobody else sends it meanwhile."""
+        leases: list[tuple[float, str | None]] = []
+
+        def look() -> None:
+            (test,) = deliveries.listing(parts.store).items
+            assert test.lease_until is not None
+            leases.append(((test.lease_until - test.created).total_seconds(), test.lease_by))
+
+        with json_receiver(look) as (url, bodies):
+            one = subscribed(parts, "", channel="message", target={"urls": [url]}, secret="")
+            assert try_out(parts, one.id).state == "delivered"
+        assert len(bodies) == len(leases) == 1
+        assert leases[0][0] > deliver_channels.MESSAGE_SECONDS + deliver_channels.DRAWING_SECONDS
 
     def test_unknown_filters_are_refused(self, parts: Parts) -> None:
         with pytest.raises(NotFoundError, match="did you mean bright"):
@@ -560,6 +669,31 @@ def test_another_process_takes_over_what_one_had_in_hand(parts: Parts) -> None:
         with delivering(short):
             wait_for(lambda: states(parts, one) == {"delivered": 20}, 30, "nobody takes over")
     assert Counter(here.ids()) == dict.fromkeys(idents, 2)
+
+
+def test_a_clock_put_forward_sends_nothing_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of what is under way have ended then, by the clock: who has it does not take it from itself."""
+    slow, asked = threading.Event(), threading.Event()
+
+    def answer(_path: str) -> int:
+        asked.set()
+        slow.wait(20)
+        return 204
+
+    patient = replace(parts, settings=_with(parts, timeout=30.0))
+    with receiver(answer) as here, delivering(patient):
+        one = subscribed(parts, here.url())
+        publish(parts, "bright", rows_of([1, 2]))
+        assert asked.wait(20)
+        wait_for(lambda: all(each.lease_by for each in of(parts, one)), 20, "they are not taken")
+        monkeypatch.setattr("broker.store.delivery_work.now", lambda: now() + 3_600_000_000)
+        publish(parts, "bright", rows_of([3]))
+        wait_for(lambda: [bool(each.lease_by) for each in of(parts, one)] == [True] * 3, 20, "the third is not taken")
+        slow.set()
+        wait_for(lambda: states(parts, one) == {"delivered": 3}, 20, "not all of it arrives")
+        publish(parts, "bright", rows_of([4]))
+        wait_for(lambda: states(parts, one) == {"delivered": 4}, 20, "it does not go on")
+    assert Counter(here.ids()) == dict.fromkeys([each.id for each in of(parts, one)], 1)
 
 
 def test_several_share_the_work(parts: Parts, tmp_path: Path) -> None:
