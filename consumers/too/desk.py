@@ -78,13 +78,13 @@ class Desk:
     def _decide(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         about = _about(alert, rule)
         now = self._clock()
-        if not self._ledger.first_time(_digest(alert, rule), now.timestamp()):
-            return [self._line("repeat", about, reason="decided on before")]
-        if reason := taken_back(alert, rule):
-            rows = self._rows_of(alert, rule)
-            if not rows:
-                return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
+        first, reason = self._ledger.first_time(_digest(alert, rule), now.timestamp()), taken_back(alert, rule)
+        if reason and (rows := self._rows_of(alert, rule)):  # also told again: an alert leaves a map twice in the same words
             return [self._cancel(row, reason, self._line("cancel", about)) for row in rows]
+        if not first:
+            return [self._line("repeat", about, reason="decided on before")]
+        if reason:
+            return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
         if alert.update and (known := self._rows_of(alert, rule)):
             return [self._line("keep", about, reason=f"still within the rule's limits: {row.name} stays") for row in known]
         decision = decide(alert, rule, self._ledger, now)

@@ -283,6 +283,14 @@ def test_a_credible_level_that_rises_beyond_the_bound_cancels_where_the_rule_wan
         assert bench.states() == ["planned"]
 
 
+def test_an_alert_that_leaves_a_map_a_second_time_is_cancelled_a_second_time(tmp_path):
+    left = alert(1, update="retracted", update_event="S261121a")  # the same words each time: the map is no more among its maps
+    with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
+        lines = bench.take(in_map(1), left, rescored(0.3), left, left)
+        assert [line["decision"] for line in lines] == ["request", "cancel", "request", "cancel", "repeat"]
+        assert bench.states() == ["cancelled", "cancelled"]
+
+
 def test_an_alert_first_told_as_rescored_is_an_alert_like_any(tmp_path):
     with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
         assert bench.take(rescored(0.3))[0]["decision"] == "request"
