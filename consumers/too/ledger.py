@@ -59,7 +59,7 @@ class Row:
     state
         ``planned``; ``waiting`` (certainly not posted), ``posting``, ``unknown`` (perhaps posted), ``requested``, ``refused``,
         ``cancelling``, ``cancelled``, ``uncancelled`` (nobody can by program), ``done``, ``expired``, ``failed``, ``lost``
-        (looked up in vain too often).
+        (posted in vain too often, or looked up in vain until its window was over).
     number
         The observatory's own.
     due

@@ -153,13 +153,18 @@ class Worker:
             self._enter(
                 row, {"state": "waiting", "due": self._now, "looks": 0}, "absent", f"{found.said}: it may be posted again"
             )
-        elif found.kind == "absent" or row.looks + 1 >= self._manners.tries:
+        elif found.kind == "absent" or self._now > row.end:
             said = f"given up after {row.posts} posts and {row.looks + 1} looks: {found.said}"
-            self._enter(row, {"state": "lost", "due": None, "said": said}, "lost", said)
-        else:
+            state = "uncancelled" if row.cancel else "lost"
+            self._enter(row, {"state": state, "due": None, "said": said}, state, said)
+        else:  # they may have it: looked for until its window is over, so that it can still be cancelled
             self._pause(rule)
             looks = row.looks + 1
-            self._enter(row, {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}, "unknown", found.said)
+            changes = {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}
+            if found.said == row.said:
+                self._ledger.update(row.key, changes)
+            else:
+                self._enter(row, changes, "unknown", found.said)
 
     def _look_after(self, row: Row, rule: Rule, at: Observatory) -> None:
         found = _ask(at.stands, row)

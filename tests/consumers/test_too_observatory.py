@@ -134,8 +134,32 @@ def test_while_its_list_does_not_answer_nothing_is_posted_again(tmp_path, live_c
         for _ in range(20):
             live_clock.pass_(minutes=10)
             bench.work()
-        assert (bench.states(), stand.posts) == (["lost"], 1)
-        assert len(stand.asked) <= 8
+        assert (bench.states(), stand.posts) == (["unknown"], 1)  # they have it: it is not given up
+        assert len(stand.asked) <= 20
+        bench.take(back(1))
+        live_clock.pass_(minutes=20)
+        bench.work()
+        assert (bench.states(), len(stand.live)) == (["unknown"], 1)
+        stand.lists_answer = 200
+        live_clock.pass_(minutes=20)
+        bench.work(2)
+        assert (bench.states(), stand.posts, stand.live) == (["cancelled"], 1, [])
+
+
+@pytest.mark.parametrize(("taken_back", "state"), [(False, "lost"), (True, "uncancelled")])
+def test_a_list_that_never_answers_is_asked_until_the_window_is_over_and_that_is_told(tmp_path, live_clock, taken_back, state):
+    with portal("taken-close") as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up())
+        bench.work()
+        stand.lists_answer = 500
+        if taken_back:
+            bench.take(back(1))
+        live_clock.pass_(hours=23)
+        bench.work()
+        assert bench.states() == ["unknown"]
+        live_clock.pass_(hours=2)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["decision"], stand.posts) == ([state], state, 1)
 
 
 def test_a_server_that_is_away_is_waited_for_and_the_request_is_posted_when_it_is_back(tmp_path, live_clock):
