@@ -70,6 +70,17 @@ def test_what_skyportal_refuses_is_refused_with_its_words(tmp_path, clock):
         assert "Could not find source" in bench.lines()[-1]["reason"]
 
 
+def test_what_skyportal_ignores_as_a_duplicate_is_refused_and_not_posted_again(tmp_path, clock):
+    with skyportal("ignored") as stand, live(tmp_path, "skyportal", stand, clock) as bench:
+        bench.take(up())
+        bench.work(2)
+        clock.pass_(seconds=31)
+        bench.work(2)
+        assert (bench.states(), len(stand.bodies), stand.groups) == (["refused"], 1, [])
+        assert "not submitting request" in bench.lines()[-1]["reason"]
+        assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0
+
+
 def event(name="S261121a"):
     return alert(alert_id=f"lvk:{name}-1", object_id=None, event_name=name, ra=None, dec=None, mag=None)
 

@@ -305,6 +305,10 @@ class _SkyPortal(_Handler):
         if how == "refuse":
             self.answer(400, {"status": "error", "message": "Could not find source"})
             return
+        if how == "ignored":
+            message = "Source has already been requested for this allocation, not submitting request"
+            self.said({"id": None, "ignored": True, "message": message})
+            return
         number = 7 + len(self.stand.groups)
         self.stand.groups.append({**body, "id": number, "status": "submitted"})
         if how == "taken-close":
