@@ -115,6 +115,7 @@ class Desk:
             state="waiting" if self._ledger.live else "planned",
             due=now if self._ledger.live else None,
             changed=now,
+            address=str(request.rule.table["address"]),
         )
         self._ledger.add(row)
         return row

@@ -25,6 +25,7 @@ OPEN: Final = ("planned", "waiting", "posting", "unknown", "requested")
 """States in which the observatory may still observe; ``planned`` is a dry run's."""
 COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost")
 _VERSION: Final = "1"
+_LATER: Final = ("address",)  # columns that ledgers of before do not have
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, position TEXT NOT NULL);
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS requests (
   subject TEXT NOT NULL, events TEXT NOT NULL, target TEXT NOT NULL, night TEXT NOT NULL, seconds REAL NOT NULL,
   charged INTEGER NOT NULL, payload TEXT NOT NULL, start REAL NOT NULL, "end" REAL NOT NULL, made REAL NOT NULL,
   state TEXT NOT NULL, number TEXT, posts INTEGER NOT NULL, looks INTEGER NOT NULL, due REAL, cancel TEXT NOT NULL,
-  said TEXT NOT NULL, changed REAL NOT NULL
+  said TEXT NOT NULL, changed REAL NOT NULL, address TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS requests_of_rule ON requests (rule, night);
 CREATE INDEX IF NOT EXISTS requests_of_state ON requests (state);
@@ -66,6 +67,8 @@ class Row:
         When it is to be looked after next; ``None``: never.
     cancel
         Why it is to be cancelled; empty where it is not.
+    address
+        Of the observatory that it was made for; empty where an older program entered it.
     """
 
     key: str
@@ -91,10 +94,11 @@ class Row:
     cancel: str = ""
     said: str = ""
     changed: float = 0.0
+    address: str = ""
 
     def summary(self) -> dict[str, Any]:
         """For people and programs: without the payload."""
-        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged"}
+        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged", "address"}
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in hidden}
         times = {name: _iso(getattr(self, name)) for name in ("made", "start", "end")}
         return {**plain, "events": json.loads(self.events), **times, "charged": bool(self.charged)}
@@ -142,6 +146,10 @@ class Ledger:
 
     def _open(self) -> None:
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
+        known = {str(row[1]) for row in self._db.execute("PRAGMA table_info (requests)")}
+        for column in _LATER:
+            if column not in known:
+                self._db.execute(f"ALTER TABLE requests ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
         mode = "live" if self.live else "dry run"
         begun = (_VERSION, mode, secrets.token_hex(6))
         with self.change():

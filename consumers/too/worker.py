@@ -48,6 +48,7 @@ class Worker:
         self._manners = rules.manners
         self._open: dict[str, Observatory] = {}
         self._paused: dict[str, float] = {}
+        self._orphans: set[str] = set()
         if ledger.live:
             self._recover()
 
@@ -61,13 +62,20 @@ class Worker:
             if time.monotonic() > until:  # alerts want to be read, too
                 break
             rule = self._rules.named(row.rule)
-            if rule is None:
-                said = f"rule {row.rule} is no more: look after request {row.number or row.name} by hand"
-                self._enter(row, {"due": None, "said": said}, "orphaned", said)
+            if rule is None or rule.target != row.kind or row.address not in {"", rule.table["address"]}:
+                self._orphaned(row, rule)
             elif self._now >= self._paused.get(str(rule.table["address"]), 0.0):
                 self._step(row, rule)
                 did = True
         return did
+
+    def _orphaned(self, row: Row, rule: Rule | None) -> None:
+        """Leave alone what was asked of another observatory than the rules name now; it goes on once they name it again."""
+        if row.key not in self._orphans:
+            self._orphans.add(row.key)
+            gone = f"rule {row.rule} is no more" if rule is None else f"rule {row.rule} no longer asks {row.kind} {row.address}"
+            said = f"{gone}: bring it back, or look after request {row.number or row.name} by hand"
+            self._enter(row, {"said": said}, "orphaned", said)
 
     @property
     def _now(self) -> float:

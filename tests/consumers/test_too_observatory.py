@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -410,7 +411,51 @@ def test_an_observatory_that_was_renamed_out_of_the_rules_is_left_to_people(tmp_
         with live(tmp_path, stand, live_clock, name="other") as bench:
             bench.work()
             assert bench.lines()[-1]["decision"] == "orphaned"
+            bench.work(3)
+            assert [line["decision"] for line in bench.lines()].count("orphaned") == 1
             assert stand.asked == []
+        with live(tmp_path, stand, live_clock) as bench:  # its rule is back: it goes on
+            bench.work()
+            assert (bench.states(), stand.posts) == (["requested"], 1)
+
+
+@pytest.mark.parametrize("how", ["ok", "taken-close"])
+def test_a_rule_that_asks_another_observatory_now_takes_no_request_there(tmp_path, live_clock, how):
+    with portal(how) as first, portal() as second:
+        with live(tmp_path, first, live_clock) as bench:
+            bench.take(up(1))
+            bench.work()
+        live_clock.pass_(seconds=31)
+        with live(tmp_path, second, live_clock) as bench:
+            bench.take(back(1))
+            bench.work(3)
+            assert (second.asked, bench.lines()[-1]["decision"]) == ([], "orphaned")
+            assert first.url in bench.lines()[-1]["reason"]
+        with live(tmp_path, first, live_clock) as bench:
+            bench.work(3)
+            assert (bench.states(), first.posts, first.live) == (["cancelled"], 1, [])
+
+
+def test_a_rule_of_another_kind_now_posts_nothing_of_the_old_kind(tmp_path, live_clock):
+    with portal() as stand, own_telescope() as dome:
+        with live(tmp_path, dome, live_clock, "json") as bench:
+            bench.take(up(1))
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.work(3)
+            assert (stand.asked, dome.asked, bench.states()) == ([], [], ["waiting"])
+
+
+def test_a_ledger_of_before_is_gone_on_with(tmp_path, live_clock):
+    with portal() as stand:
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.take(up(1))
+        with sqlite3.connect(tmp_path / "state.sqlite") as old:
+            old.execute("ALTER TABLE requests DROP COLUMN address")
+        old.close()
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.take(up(2))
+            bench.work(2)
+            assert bench.states() == ["requested", "requested"]
 
 
 def test_a_generic_request_is_as_its_schema_says(tmp_path, live_clock):
