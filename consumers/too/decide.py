@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from consumers.alert import Alert
 from consumers.sites import Site
 from consumers.too import payloads
-from consumers.too.checks import Check, check_alert, level_of
+from consumers.too.checks import TAKEN_BACK, Check, check_alert, holding, level_of
 from consumers.too.ledger import COUNTED, Ledger
 from consumers.too.request import Payload, Request, events_of, key_of, name_of, stamp, target_name
 from consumers.too.rules import Rule
@@ -32,9 +32,11 @@ class Decision:
 
 
 def taken_back(alert: Alert, rule: Rule) -> str:
-    """Why what was requested for an alert is to be cancelled; empty where it is not."""
+    """Why what was requested for an alert is to be cancelled; empty where it is not, as another event's map still holds it."""
     event = alert.update_event or alert.event_name or ""
-    if alert.update in {"retracted", "retraction"}:
+    if alert.update and holding(alert, rule.limits):
+        return ""
+    if alert.update in TAKEN_BACK:
         return f"{event or 'the alert'} is retracted, or its map no longer holds the alert"
     if (alert.alert_type or "").lower() == "retraction":
         return f"{event or 'the alert'} is retracted"

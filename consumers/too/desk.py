@@ -12,7 +12,7 @@ from typing import Any
 
 from consumers.alert import Alert
 from consumers.options import topic_names
-from consumers.too.checks import level_of, whole
+from consumers.too.checks import TAKEN_BACK, holding, level_of, whole
 from consumers.too.decide import Decision, decide, night_of, subject_of, taken_back
 from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.request import Payload, Request, events_of, stamp, target_name
@@ -59,7 +59,7 @@ class Desk:
         """Cancel what was requested for an event, when that is learnt otherwise than from an alert."""
         with self._ledger.change():
             rows = [row for row in self._open() if event in json.loads(row.events)]
-            lines = [self._cancel(row, reason, self._line("cancel", {"rule": row.rule, "events": [event]})) for row in rows]
+            lines = [self._lose(row, event, reason, {"rule": row.rule, "events": [event]}) for row in rows]
             for line in lines:
                 self._ledger.tell(line)
         for line in lines:
@@ -80,13 +80,15 @@ class Desk:
         now = self._clock()
         first, reason = self._ledger.first_time(_digest(alert, rule), now.timestamp()), taken_back(alert, rule)
         if reason and (rows := self._rows_of(alert, rule)):  # also told again: an alert leaves a map twice in the same words
+            if _whole(alert):
+                return [self._lose(row, str(alert.event_name), reason, about) for row in rows]
             return [self._cancel(row, reason, self._line("cancel", about)) for row in rows]
         if not first:
             return [self._line("repeat", about, reason="decided on before")]
-        if reason:
-            return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
         if alert.update and (known := self._rows_of(alert, rule)):
-            return [self._line("keep", about, reason=f"still within the rule's limits: {row.name} stays") for row in known]
+            return [self._keep(row, holding(alert, rule.limits), "still within the rule's limits", about) for row in known]
+        if reason or alert.update in TAKEN_BACK:
+            return [self._line("nothing", about, reason=f"{reason or 'another map still holds it'}; nothing is requested for it")]
         decision = decide(alert, rule, self._ledger, now)
         line = self._line("refuse", about, reason=decision.reason, checks=[check.plain() for check in decision.checks])
         if decision.request is None or decision.payload is None:
@@ -116,6 +118,7 @@ class Desk:
             due=now if self._ledger.live else None,
             changed=now,
             address=str(request.rule.table["address"]),
+            maps=json.dumps(list(holding(request.alert, request.rule.limits))),
         )
         self._ledger.add(row)
         return row
@@ -123,13 +126,26 @@ class Desk:
     def _rows_of(self, alert: Alert, rule: Rule) -> list[Row]:
         """Open requests of a rule for an alert; of a notice that retracts its event, for the event."""
         rows = [row for row in self._open() if row.rule == rule.name]
-        whole = (alert.alert_type or "").lower() == "retraction" and not alert.update
-        if whole and alert.event_name:
+        if _whole(alert):
             return [row for row in rows if alert.event_name in json.loads(row.events)]
         return [row for row in rows if row.alert_id == alert.alert_id]
 
     def _open(self) -> list[Row]:
         return self._ledger.in_states(OPEN, "cancel = ''")
+
+    def _lose(self, row: Row, event: str, reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Cancel what was requested for an event that is no more, unless the map of another one holds the alert, too."""
+        maps = json.loads(row.maps or "[]")
+        if event in maps and (left := [name for name in maps if name != event]):
+            self._ledger.update(row.key, {"events": json.dumps([name for name in json.loads(row.events) if name != event])})
+            return self._keep(row, left, f"{reason}, but {', '.join(left)} still holds it", about)
+        return self._cancel(row, reason, self._line("cancel", about))
+
+    def _keep(self, row: Row, maps: Sequence[str], reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Leave a request as it is, and remember whose maps it stands on now."""
+        if maps:
+            self._ledger.update(row.key, {"maps": json.dumps(list(maps))})
+        return self._line("keep", about, reason=f"{reason}: {row.name} stays")
 
     def _cancel(self, row: Row, reason: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """Cancel at once what was never sent; else have it cancelled."""
@@ -153,6 +169,11 @@ class Desk:
 
 def _listens(rule: Rule, topic: str) -> bool:
     return any(re.match(asked, topic) if asked.startswith("^") else asked == topic for asked in topic_names(rule.filters))
+
+
+def _whole(alert: Alert) -> bool:
+    """Whether it is a notice that takes back a whole event."""
+    return (alert.alert_type or "").lower() == "retraction" and not alert.update and bool(alert.event_name)
 
 
 def _digest(alert: Alert, rule: Rule) -> str:

@@ -25,7 +25,7 @@ OPEN: Final = ("planned", "waiting", "posting", "unknown", "requested")
 """States in which the observatory may still observe; ``planned`` is a dry run's."""
 COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost")
 _VERSION: Final = "1"
-_LATER: Final = ("address",)  # columns that ledgers of before do not have
+_LATER: Final = ("address", "maps")  # columns that ledgers of before do not have
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, position TEXT NOT NULL);
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS requests (
   subject TEXT NOT NULL, events TEXT NOT NULL, target TEXT NOT NULL, night TEXT NOT NULL, seconds REAL NOT NULL,
   charged INTEGER NOT NULL, payload TEXT NOT NULL, start REAL NOT NULL, "end" REAL NOT NULL, made REAL NOT NULL,
   state TEXT NOT NULL, number TEXT, posts INTEGER NOT NULL, looks INTEGER NOT NULL, due REAL, cancel TEXT NOT NULL,
-  said TEXT NOT NULL, changed REAL NOT NULL, address TEXT NOT NULL DEFAULT ''
+  said TEXT NOT NULL, changed REAL NOT NULL, address TEXT NOT NULL DEFAULT '',
+  maps TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS requests_of_rule ON requests (rule, night);
 CREATE INDEX IF NOT EXISTS requests_of_state ON requests (state);
@@ -69,6 +70,8 @@ class Row:
         Why it is to be cancelled; empty where it is not.
     address
         Of the observatory that it was made for; empty where an older program entered it.
+    maps
+        Events whose maps hold the alert within the rule's bound, a JSON list: the request stands while there is one.
     """
 
     key: str
@@ -95,10 +98,11 @@ class Row:
     said: str = ""
     changed: float = 0.0
     address: str = ""
+    maps: str = ""
 
     def summary(self) -> dict[str, Any]:
         """For people and programs: without the payload."""
-        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged", "address"}
+        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged", "address", "maps"}
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in hidden}
         times = {name: _iso(getattr(self, name)) for name in ("made", "start", "end")}
         return {**plain, "events": json.loads(self.events), **times, "charged": bool(self.charged)}

@@ -291,6 +291,40 @@ def test_an_alert_that_leaves_a_map_a_second_time_is_cancelled_a_second_time(tmp
         assert bench.states() == ["cancelled", "cancelled"]
 
 
+TWO = (SkyMapLevel("S261121a", 1, 0.1), SkyMapLevel("S261119b", 1, 0.8))
+NOTICE = {"alert_type": "retraction", "ra": None, "dec": None}
+
+
+@pytest.mark.parametrize("limits", ["min_altitude = 30", "max_credible_level = 0.9"])
+@pytest.mark.parametrize(("first", "last"), [("S261119b", "S261121a"), ("S261121a", "S261119b")])
+def test_what_the_map_of_another_event_still_holds_is_kept_until_that_is_gone_too(tmp_path, limits, first, last):
+    left = tuple(one for one in TWO if one.event == last)
+    with Bench(tmp_path / "alert", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        assert bench.take(alert(1, skymaps=left, update="retracted", update_event=first))[0]["decision"] == "keep"
+        assert bench.take(alert(1, update="retracted", update_event=last))[0]["decision"] == "cancel"
+        assert bench.take(alert(2, skymaps=left, update="retracted", update_event=first))[0]["decision"] == "nothing"
+    with Bench(tmp_path / "notice", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        (line,) = bench.take(alert(8, event_name=first, **NOTICE))
+        assert (line["decision"], f"but {last} still holds it" in line["reason"]) == ("keep", True)
+        assert bench.take(alert(9, event_name=last, **NOTICE))[0]["decision"] == "cancel"
+    with Bench(tmp_path / "asked", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        bench.desk.retract(first, f"{first} is retracted")
+        assert bench.states() == ["planned"]
+        bench.desk.retract(last, f"{last} is retracted")
+        assert bench.states() == ["cancelled"]
+
+
+def test_a_map_that_holds_it_beyond_the_bound_keeps_nothing(tmp_path):
+    with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        far = (SkyMapLevel("S261121a", 1, 0.1), SkyMapLevel("S261119b", 2, 0.95))
+        assert bench.take(alert(1, skymaps=far, update="rescored", update_event="S261119b"))[0]["decision"] == "keep"
+        assert bench.take(alert(9, event_name="S261121a", **NOTICE))[0]["decision"] == "cancel"
+
+
 def test_an_alert_first_told_as_rescored_is_an_alert_like_any(tmp_path):
     with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
         assert bench.take(rescored(0.3))[0]["decision"] == "request"
