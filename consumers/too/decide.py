@@ -19,6 +19,8 @@ __all__ = ["Decision", "decide", "night_of", "subject_of", "taken_back"]
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
 _SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0)"  # one that was never posted stands in no way
 _DAY = 24.0  # hours
+_REFUSALS = 5  # in a row, after which a rule rests
+_REST = 60.0  # minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         return Decision("the alert has no place in the sky", (*checks, Check("place", place, "ra, dec", passed=False)))
     time = alert.time or alert.timestamp
     checks += check_alert(alert, rule.limits, (now - time).total_seconds() / 3600.0 if time else None)
-    checks += _cool_down(rule, ledger, now)
+    checks += [*_cool_down(rule, ledger, now), *_refusals(rule, ledger, now)]
     if failed := [check for check in checks if not check.passed]:
         said = ", ".join(f"{check.name} is {check.said}, the bound {check.bound}" for check in failed)
         return Decision(said, tuple(checks))
@@ -130,6 +132,15 @@ def _cool_down(rule: Rule, ledger: Ledger, now: datetime) -> list[Check]:
     made = [row.made for row in ledger.in_states(COUNTED, "rule = ?", rule.name)]
     minutes = (now.timestamp() - max(made)) / 60.0 if made else None
     return [Check("cool_down", minutes, rule.cool_down, passed=minutes is None or minutes >= rule.cool_down)]
+
+
+def _refusals(rule: Rule, ledger: Ledger, now: datetime) -> list[Check]:
+    """A rule that is refused again and again, as its proposal is out of time, asks but once an hour."""
+    made = ledger.refused(rule.name, _REFUSALS)
+    minutes = (now.timestamp() - made) / 60.0 if made is not None else None
+    if minutes is None or minutes >= _REST:
+        return []
+    return [Check(f"minutes since the last of {_REFUSALS} refusals in a row", minutes, _REST, passed=False)]
 
 
 def _budget(rule: Rule, ledger: Ledger, night: str) -> list[Check]:

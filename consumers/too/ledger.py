@@ -23,7 +23,8 @@ __all__ = ["COUNTED", "OPEN", "Ledger", "Row"]
 
 OPEN: Final = ("planned", "waiting", "posting", "unknown", "requested")
 """States in which the observatory may still observe; ``planned`` is a dry run's."""
-COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost")
+COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost", "refused")
+"""States that count for only-once and cool-down: also what was refused, lest an observatory be asked the same without end."""
 _VERSION: Final = "1"
 _LATER: Final = ("address", "maps")  # columns that ledgers of before do not have
 _TABLES: Final = """
@@ -263,6 +264,15 @@ class Ledger:
             "SELECT count(*), coalesce(sum(seconds), 0) FROM requests WHERE rule = ? AND night = ? AND charged", (rule, night)
         ).fetchone()
         return int(row[0]), float(row[1])
+
+    def refused(self, rule: str, last: int) -> float | None:
+        """When the last of a rule's requests was made, where so many in a row were refused; else ``None``."""
+        known = "state NOT IN ('planned', 'waiting', 'posting', 'unknown') AND NOT (state = 'cancelled' AND number IS NULL)"
+        found = self._db.execute(
+            f"SELECT state, made FROM requests WHERE rule = ? AND {known} ORDER BY rowid DESC LIMIT ?",  # noqa: S608 - our own text
+            (rule, last),
+        ).fetchall()
+        return float(found[0][1]) if len(found) == last and all(row[0] == "refused" for row in found) else None
 
     def tell(self, line: Mapping[str, Any]) -> None:
         """Put a line into the audit trail's queue."""

@@ -36,9 +36,9 @@ def live_clock():
     return Clock(datetime.now(UTC).replace(microsecond=0))
 
 
-def live(folder, stand, clock, kind="lco", **more):
+def live(folder, stand, clock, kind="lco", more_rule="", **more):
     limits = "min_altitude = 10\nmax_sun_altitude = 90\nmax_age_hours = 1e6"
-    text = rules_text(kind, address=stand.url, limits=limits, more="valid_hours = 24", site="pole=0,-89.9,2800", **more)
+    text = rules_text(kind, address=stand.url, limits=limits, more=f"valid_hours = 24\n{more_rule}", site="pole=0,-89.9,2800", **more)
     return Bench(folder, text + MANNERS, live=True, clock=clock)
 
 
@@ -84,6 +84,32 @@ def test_what_the_portal_finds_wrong_is_not_posted(tmp_path, live_clock):
         assert (bench.states(), stand.posts) == (["refused"], 0)
         assert "You do not belong" in bench.lines()[-1]["reason"]
         assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0
+
+
+def test_an_observatory_that_refuses_is_not_asked_without_end(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock, more_rule='only_once = "object"') as bench:
+        stand.validation = {"non_field_errors": ["There is no time left on the proposal"]}
+        for number in range(20):
+            bench.take(up(number // 2, alert_id=f"ztf:{number}"))  # each object comes twice
+            bench.work(2)
+        assert (bench.states(), stand.posts) == (["refused"] * 5, 0)
+        assert stand.count("POST", "/api/requestgroups/validate/") == 5
+        line = bench.lines()[-1]
+        assert (line["decision"], "5 refusals in a row" in line["reason"]) == ("refuse", True)
+        live_clock.pass_(minutes=61)
+        stand.validation = {}
+        bench.take(up(30), up(31))
+        bench.work(2)
+        assert bench.states() == ["refused"] * 5 + ["requested"] * 2
+
+
+def test_what_was_refused_counts_for_the_cool_down(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock, more_rule="cool_down = 30") as bench:
+        stand.validation = {"non_field_errors": ["no"]}
+        bench.take(up(1))
+        bench.work()
+        bench.take(up(2))
+        assert (bench.states(), bench.lines()[-1]["decision"]) == (["refused"], "refuse")
 
 
 @pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "500-taken"])
