@@ -14,7 +14,7 @@ from consumers.too.request import Payload, Request, events_of, key_of, name_of, 
 from consumers.too.rules import Rule
 from consumers.too.sight import look
 
-__all__ = ["Decision", "decide", "night_of", "subject_of", "taken_back"]
+__all__ = ["Decision", "decide", "gone", "night_of", "subject_of", "taken_back"]
 
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
 _SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0)"  # one that was never posted stands in no way
@@ -70,6 +70,8 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         check = Check("only_once", subject, rule.only_once, passed=False)
         return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
     checks.append(Check("only_once", subject, rule.only_once, passed=True))
+    if event := _retracted(alert, rule, ledger):
+        return Decision(f"{event} was retracted before", (*checks, Check("retracted", event, None, passed=False)))
     placed = alert.ra is not None and alert.dec is not None and 0.0 <= alert.ra <= 360.0 and -90.0 <= alert.dec <= 90.0
     if not placed and rule.target != "skyportal_plan":
         place = f"{alert.ra}, {alert.dec}" if alert.ra is not None else None
@@ -91,6 +93,18 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         said = ", ".join(f"{check.name} {check.said} of {check.bound}" for check in failed)
         return Decision(f"the budget of the night of {night} is spent: {said}", tuple(checks))
     return _asked(alert, rule, ledger, (start, end, now), tuple(checks))
+
+
+def gone(event: str) -> str:
+    """Under which name the ledger keeps that an event is retracted, which is final."""
+    return f"retracted {event}"
+
+
+def _retracted(alert: Alert, rule: Rule, ledger: Ledger) -> str:
+    """The event that an alert stands on, where its retraction was read first: topics and partitions come in no order."""
+    lost = [name for name in events_of(alert) if ledger.meta(gone(name))]
+    own = alert.event_name in lost
+    return lost[0] if lost and (own or not set(holding(alert, rule.limits)) - set(lost)) else ""
 
 
 def _asked(

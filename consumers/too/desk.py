@@ -13,7 +13,7 @@ from typing import Any
 from consumers.alert import Alert
 from consumers.options import topic_names
 from consumers.too.checks import TAKEN_BACK, holding, level_of, whole
-from consumers.too.decide import Decision, decide, night_of, subject_of, taken_back
+from consumers.too.decide import Decision, decide, gone, night_of, subject_of, taken_back
 from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.request import Payload, Request, events_of, stamp, target_name
 from consumers.too.rules import Rule, Rules
@@ -58,6 +58,7 @@ class Desk:
     def retract(self, event: str, reason: str) -> None:
         """Cancel what was requested for an event, when that is learnt otherwise than from an alert."""
         with self._ledger.change():
+            self._ledger.set_meta(gone(event), reason)
             rows = [row for row in self._open() if event in json.loads(row.events)]
             lines = [self._lose(row, event, reason, {"rule": row.rule, "events": [event]}) for row in rows]
             for line in lines:
@@ -79,6 +80,8 @@ class Desk:
         about = _about(alert, rule)
         now = self._clock()
         first, reason = self._ledger.first_time(_digest(alert, rule), now.timestamp()), taken_back(alert, rule)
+        if _whole(alert):
+            self._ledger.set_meta(gone(str(alert.event_name)), reason)
         if reason and (rows := self._rows_of(alert, rule)):  # also told again: an alert leaves a map twice in the same words
             if _whole(alert):
                 return [self._lose(row, str(alert.event_name), reason, about) for row in rows]

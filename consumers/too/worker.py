@@ -52,13 +52,19 @@ class Worker:
         if ledger.live:
             self._recover()
 
-    def work(self) -> bool:
-        """Do what is due; whether there was anything. In a dry run there is not."""
+    def work(self, *, posting: bool = True) -> bool:
+        """Do what is due; whether there was anything. In a dry run there is not.
+
+        Parameters
+        ----------
+        posting
+            Whether anything new is handed in; what is taken back, and what is unclear, is seen to all the same.
+        """
         if not self._ledger.live:
             return False
         did, until = False, time.monotonic() + _TURN
         due = self._ledger.rows("due IS NOT NULL AND due <= ?", self._now)
-        for row in sorted(due, key=lambda one: one.state != "cancelling"):  # what is taken back first
+        for row in sorted((row for row in due if posting or row.state != "waiting"), key=lambda one: one.state != "cancelling"):  # what is taken back first
             if time.monotonic() > until:  # alerts want to be read, too
                 break
             rule = self._rules.named(row.rule)
