@@ -320,7 +320,7 @@ def test_what_the_map_of_another_event_still_holds_is_kept_until_that_is_gone_to
 def test_a_retraction_that_is_read_before_the_match_stops_the_request(tmp_path):
     other = rules_text(name="other", filters='["notices"]')  # hears the retraction; the rule that would ask does not
     with Bench(tmp_path, rules_text() + other) as bench:
-        bench.take(alert(9, event_name="S261121a", topic="notices", **NOTICE))
+        bench.take(alert(9, event_name="S261121a", topic="matched.notices", **NOTICE))
     with Bench(tmp_path, rules_text() + other) as bench:  # also after a restart
         lines = bench.take(in_map(1), alert(2, event_name="S261121a"), alert(3, skymaps=TWO), alert(4))
         assert [line["decision"] for line in lines] == ["refuse", "refuse", "request", "request"]

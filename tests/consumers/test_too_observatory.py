@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
+import threading
 import time
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -19,7 +21,7 @@ from consumers.too.reading import parse_rules
 from consumers.too.request import stamp
 from consumers.too.rules import Manners
 from tests.consumers.test_too_rules import TABLES
-from tests.consumers.too_observatories import TOKEN, own_telescope, portal, rtml_telescope
+from tests.consumers.too_observatories import TOKEN, eventually, own_telescope, portal, rtml_telescope
 from tests.consumers.too_world import NOW, Bench, Clock, alert, in_map, rules_text
 
 MANNERS = "\n[observatory]\ntimeout = 1.0\nsettle = 30\ntries = 3\npoll = 600\n"
@@ -428,6 +430,24 @@ def test_an_exchange_is_bounded_however_slowly_it_is_answered():
         )
         assert (answer.good, answer.arrived) == (False, True)
         assert time.monotonic() - begun < 30  # not the 50 s that its thousand bytes would take
+
+
+def test_an_exchange_that_was_given_up_does_not_arrive_later(monkeypatch):
+    known, released = socket.getaddrinfo, threading.Event()
+
+    def slowly(*about, **more):
+        released.wait(60)
+        return known(*about, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with own_telescope() as stand:
+        body = {"request_id": "x"}
+        answer = exchange("POST", f"{stand.url}/requests", headers={}, timeout=0.3, data=body)
+        assert (answer.good, answer.arrived) == (False, True)
+        released.set()
+        eventually(lambda: not any(thread.name == "too-exchange" for thread in threading.enumerate()))
+        assert stand.groups == []
+        assert exchange("POST", f"{stand.url}/requests", headers={}, timeout=30, data=body).good
 
 
 def test_an_observatory_that_was_renamed_out_of_the_rules_is_left_to_people(tmp_path, live_clock):
