@@ -17,7 +17,7 @@ from consumers.too.sight import look
 __all__ = ["Decision", "decide", "gone", "night_of", "subject_of", "taken_back"]
 
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
-_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0)"  # one that was never posted stands in no way
+_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0 AND charged = 0)"  # one that was never posted stands in no way
 _DAY = 24.0  # hours
 _REFUSALS = 5  # in a row, after which a rule rests
 _REST = 60.0  # minutes

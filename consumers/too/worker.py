@@ -60,6 +60,7 @@ class Worker:
         posting
             Whether anything new is handed in; what is taken back, and what is unclear, is seen to all the same.
         """
+        self._close()
         if not self._ledger.live:
             return False
         did, until = False, time.monotonic() + _TURN
@@ -74,6 +75,15 @@ class Worker:
                 self._step(row, rule)
                 did = True
         return did
+
+    def _close(self) -> None:
+        """End what nobody tells us more of, a day after its window: else it would be asked and looked after for ever."""
+        over = self._now - _AFTER
+        for row in self._ledger.in_states(("planned", "unknown", "requested"), 'due IS NULL AND "end" < ?', over):
+            self._over(row, "its window is over")
+
+    def _over(self, row: Row, said: str) -> None:
+        self._enter(row, {"state": "expired", "due": None, "said": said}, "expired", said)
 
     def _orphaned(self, row: Row, rule: Rule | None) -> None:
         """Leave alone what was asked of another observatory than the rules name now; it goes on once they name it again."""
@@ -187,8 +197,10 @@ class Worker:
             return
         if found.kind in {"away", "unclear"}:
             self._pause(rule)
-        over = self._now > row.end + _AFTER
-        self._ledger.update(row.key, {"due": None if over else self._now + self._manners.poll, "said": found.said})
+        if self._now > row.end + _AFTER:
+            self._over(row, f"its window is over, and how it ended is not told: {found.said}")
+        else:
+            self._ledger.update(row.key, {"due": self._now + self._manners.poll, "said": found.said})
 
     def _cancel(self, row: Row, rule: Rule, at: Observatory) -> None:
         came = _ask(at.cancel, row, row.cancel)
@@ -242,7 +254,7 @@ class Worker:
             now = self._ledger.update(row.key, changes)
             line = {
                 "time": stamp(self._clock()),
-                "mode": "live",
+                "mode": "live" if self._ledger.live else "dry-run",
                 "decision": decision,
                 "rule": row.rule,
                 "alert_id": row.alert_id,

@@ -432,6 +432,34 @@ def test_an_exchange_is_bounded_however_slowly_it_is_answered():
         assert time.monotonic() - begun < 30  # not the 50 s that its thousand bytes would take
 
 
+@pytest.mark.parametrize("how", ["confirm", "close"])
+def test_a_request_of_which_nothing_is_told_ends_with_its_window(tmp_path, live_clock, how):
+    with rtml_telescope(how) as stand, live(tmp_path, stand, live_clock, "rtml", table=RTML) as bench:
+        bench.take(up(1))
+        bench.work()
+        live_clock.pass_(seconds=31)
+        bench.work()
+        assert bench.states() == ["requested" if how == "confirm" else "unknown"]
+        live_clock.pass_(hours=49)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["decision"]) == (["expired"], "expired")
+        (line,) = bench.take(back(1))
+        bench.work(2)
+        assert (line["decision"], len(stand.bodies)) == ("nothing", 1)  # weeks later no document is sent, and nobody called
+
+
+def test_a_dry_run_ends_what_it_planned_and_asks_for_the_object_no_more(tmp_path):
+    with Bench(tmp_path, rules_text(limits="max_age_hours = 1e6")) as bench:
+        bench.take(in_map(1))
+        bench.work()
+        assert bench.states() == ["planned"]
+        bench.clock.pass_(hours=48)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["mode"]) == (["expired"], "dry-run")
+        (line,) = bench.take(in_map(2, object_id="ZTF26aa00001"))
+        assert (line["decision"], "one request for each object" in line["reason"]) == ("refuse", True)
+
+
 def test_an_exchange_that_was_given_up_does_not_arrive_later(monkeypatch):
     known, released = socket.getaddrinfo, threading.Event()
 
