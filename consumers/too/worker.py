@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumers.too.ledger import Ledger, Row
+from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.observatories import open_observatory
 from consumers.too.observatory import Observatory, Outcome
 from consumers.too.request import stamp
@@ -87,7 +87,9 @@ class Worker:
 
     def _orphaned(self, row: Row, rule: Rule | None) -> None:
         """Leave alone what was asked of another observatory than the rules name now; it goes on once they name it again."""
-        if row.key not in self._orphans:
+        if row.state in OPEN and self._now > row.end + _AFTER:
+            self._over(row, "its window is over, and no rule names its observatory")
+        elif row.key not in self._orphans:
             self._orphans.add(row.key)
             gone = f"rule {row.rule} is no more" if rule is None else f"rule {row.rule} no longer asks {row.kind} {row.address}"
             said = f"{gone}: bring it back, or look after request {row.number or row.name} by hand"
