@@ -69,7 +69,8 @@ class Desk:
     def _safely(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         """Decide; an alert that no rule was written for ends neither the program nor what other rules make of it."""
         try:
-            return self._decide(alert, rule)
+            with self._ledger.change():  # what stumbles leaves nothing behind: told again, it is decided on again
+                return self._decide(alert, rule)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it stumbles over is told with the alert's id

@@ -191,17 +191,15 @@ class Ledger:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """All or nothing; within another one, a part of it."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
+        """All or nothing; within another one, a part of it that can be undone by itself."""
+        inner = self._db.in_transaction
+        self._db.execute("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("ROLLBACK TO part" if inner else "ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE part" if inner else "COMMIT")
 
     def meta(self, name: str) -> str:
         """What is kept under a name."""

@@ -237,6 +237,13 @@ def test_an_alert_that_nobody_thought_of_stops_neither_the_program_nor_other_rul
     assert "cannot be decided on: TypeError" in lines[0]["reason"]
 
 
+def test_an_alert_on_which_the_decision_failed_is_decided_on_when_it_is_told_again(tmp_path):
+    with Bench(tmp_path, rules_text()) as bench:
+        lines = bench.take(alert(1, time="yesterday"), alert(1))  # type: ignore[arg-type]
+        assert [line["decision"] for line in lines] == ["refuse", "request"]
+        assert bench.take(alert(1))[0]["decision"] == "repeat"
+
+
 def test_every_rule_that_listens_decides_for_itself(tmp_path):
     other = rules_text("json", name="dome", filters='["^matched[.]bright"]', limits="max_mag = 15", address="https://d.example")
     deaf = rules_text(name="deaf", filters='["something-else"]')
