@@ -206,9 +206,9 @@ class Worker:
 
     def _cancel(self, row: Row, rule: Rule, at: Observatory) -> None:
         came = _ask(at.cancel, row, row.cancel)
-        if came.kind == "done" and came.state in {"cancelled", "requested"}:
+        if came.kind == "done" and came.state == "cancelled":
             self._cancelled(row, came.said)
-        elif came.kind == "done":
+        elif came.kind == "done" and came.state != "requested":  # which they would call one that still stands
             self._enter(row, {"state": came.state, "due": None, "said": came.said}, came.state, f"too late: {came.said}")
         elif came.kind == "refused" or self._now > row.end + _AFTER:
             said = f"not cancelled, see to request {row.number} by hand: {came.said}"

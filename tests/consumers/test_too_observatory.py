@@ -304,6 +304,19 @@ def test_a_cancellation_is_repeated_until_it_is_answered(tmp_path, live_clock):
         assert (bench.states(), stand.groups[0]["state"]) == (["cancelled"], "CANCELED")
 
 
+def test_a_cancellation_after_which_the_request_still_stands_is_repeated(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up(1))
+        bench.work()
+        stand.cancels_in_vain = 1
+        bench.take(back(1))
+        bench.work(2)
+        assert (bench.states(), len(stand.live)) == (["cancelling"], 1)
+        live_clock.pass_(seconds=31)
+        bench.work(2)
+        assert (bench.states(), stand.live) == (["cancelled"], [])
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [("COMPLETED", "done"), ("WINDOW_EXPIRED", "expired"), ("FAILURE_LIMIT_REACHED", "failed"), ("CANCELED", "cancelled")],

@@ -33,6 +33,7 @@ class StandIn:
     tokens: set[str] = field(default_factory=set)
     lists_answer: int = 200
     cancels_answer: int = 200
+    cancels_in_vain: int = 0
     validation: dict[str, Any] = field(default_factory=dict)
     on_post: Callable[[], None] = lambda: None
     url: str = ""
@@ -171,6 +172,9 @@ class _Portal(_Handler):
             self.answer(404, {"detail": "Not found."})
         elif one["state"] in OVER:
             self.answer(400, {"errors": [f"Cannot change requestgroup state from {one['state']} to CANCELED"]})
+        elif self.stand.cancels_in_vain:
+            self.stand.cancels_in_vain -= 1
+            self.answer(200, one)
         else:
             one["state"] = "CANCELED"
             self.answer(200, one)
