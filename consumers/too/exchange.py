@@ -56,7 +56,7 @@ class Answer:
         """The body as JSON; ``None`` where it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # also what is nested too deeply
             return None
 
     def said(self, longest: int = 300) -> str:

@@ -281,5 +281,5 @@ def _ask(question: Callable[..., Outcome], *about: Any) -> Outcome:
     """Ask an observatory; an answer of another shape than any that it has documented is an unclear one."""
     try:
         return question(*about)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return Outcome("unclear", said=f"its answer cannot be read: {type(error).__name__} {error}")

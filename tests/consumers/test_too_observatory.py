@@ -114,7 +114,7 @@ def test_what_was_refused_counts_for_the_cool_down(tmp_path, live_clock):
         assert (bench.states(), bench.lines()[-1]["decision"]) == (["refused"], "refuse")
 
 
-@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "500-taken"])
+@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "taken-nested", "500-taken"])
 def test_taken_but_not_told_is_found_by_its_name_and_not_posted_again(tmp_path, live_clock, how):
     with portal(how) as stand, live(tmp_path, stand, live_clock) as bench:
         bench.take(up())

@@ -69,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def answer(self, status: int, body: Any = None) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
+        self.raw(status, b"" if body is None else json.dumps(body).encode())
+
+    def raw(self, status: int, data: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -92,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             stand.on_post()
         if how == "ok":
             self.answer(201, made)
+        elif how == "taken-nested":
+            self.raw(201, b"[" * 500_000)
         elif how in _PLAIN:
             status, body = _PLAIN[how]
             self.answer(status, body or {"detail": f"sorry, {self.headers.get('Authorization')}"} if body != "" else None)
