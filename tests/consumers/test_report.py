@@ -394,6 +394,15 @@ class TestAtReport:
         group = made["photometry"]["photometry_group"]
         assert [one["flux"] for one in group.values()] == ["19.0000", "18.0000"]
 
+    def test_what_is_fainter_than_the_reference_is_no_detection(self) -> None:
+        faded = [point(59990, 17) | {"positive": False}, point(60012, 17) | {"positive": False}]
+        found = [point(60001, 20.0, "limit"), point(60003, 19) | {"positive": True}, point(60009, 18)]
+        made = self.made([*faded, *found])
+        assert made == self.made(found)
+        assert made["discovery_datetime"] == "2023-02-28 00:00:00.000"
+        with pytest.raises(RequestError, match="no detection"):
+            self.made(faded)
+
     def test_an_archive_for_want_of_a_limit(self) -> None:
         with pytest.raises(RequestError, match="no limit before its first detection"):
             self.made([point(60003, 19)])
