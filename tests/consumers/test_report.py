@@ -137,6 +137,7 @@ class TestObservations:
         shown, said = report(*to, "--status", "planned")
         assert [one["status"] for one in json.loads(shown)["observations"]] == ["planned"] * 3
         assert "dry run: nothing was sent" in said
+        assert [one["status"] for one in json.loads(report(*to)[0])["observations"]] == ["planned"] * 3  # unless said otherwise
         assert here.get(f"events/{here.event}/observations")["items"] == []
         done = json.loads(report(*to, "--status", "planned", "--live", "--json")[0])
         assert done == {"event": here.event, "new": 3, "changed": 0, "unchanged": 0}
