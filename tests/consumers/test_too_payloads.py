@@ -79,6 +79,14 @@ def test_an_lco_request_keeps_the_portals_rules(tmp_path, kind, exposing):
     assert (configuration["target"]["ra"], configuration["target"]["dec"]) == (20.0, 25.0)
 
 
+@pytest.mark.parametrize(("limits", "airmass"), [
+    ("min_altitude = 30\nmax_airmass = 2.5", 2.0), ("min_altitude = 30\nmax_airmass = 1.4", 1.4), ("min_altitude = 30", 2.0),
+])  # fmt: skip
+def test_the_airmass_asked_for_is_within_both_the_altitude_and_the_airmass_of_the_rule(tmp_path, limits, airmass):
+    (request,) = payload_of(tmp_path, "lco", LCO, limits=limits)["requests"]
+    assert request["configurations"][0]["constraints"]["max_airmass"] == pytest.approx(airmass)
+
+
 def test_a_rapid_response_begins_at_once_and_ends_within_a_day(tmp_path):
     more = "valid_hours = 48"
     group = payload_of(tmp_path, "lco", LCO + 'observation_type = "RAPID_RESPONSE"\n', site="keck", more=more)
