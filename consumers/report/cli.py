@@ -155,6 +155,7 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
             rows = list(nuncius.items("events", event, "observations", **wanted))
         if found["messenger"] != "GW":
             raise RequestError(f"{found['name']} is no gravitational wave ({found['messenger']}): Treasure Map has those only")
+        treasuremap.of_one(rows, instrument)
         bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi)
         for reason in left_out:
             messages.print(f"left out: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -104,6 +104,23 @@ def pointing(observation: Mapping[str, Any], instrument: int) -> dict[str, Any]:
     return made
 
 
+def of_one(rows: Sequence[Mapping[str, Any]], instrument: int) -> None:
+    """Refuse observations of several telescopes or reporters: Treasure Map draws all with the footprint of one instrument.
+
+    Raises
+    ------
+    RequestError
+        They are of several.
+    """
+    for name in ("telescope", "reporter"):
+        found = sorted({str(row.get(name) or "nobody") for row in rows if row.get("status") != "cancelled"})
+        if len(found) > 1:
+            raise RequestError(
+                f"observations of more than one {name} ({', '.join(found)}) cannot all be of instrument {instrument}: choose "
+                f"yours with --{name}"
+            )
+
+
 def payloads(
     graceid: str, observations: Iterable[Mapping[str, Any]], instrument: int, *, request_doi: bool = False
 ) -> tuple[list[dict[str, Any]], list[str]]:

@@ -282,6 +282,15 @@ class TestTreasureMap:
             assert "answers 401" in report(*to, status=2, **SECRETS)[1]
             assert "answers 500" in report(*to, status=1, **SECRETS)[1]
 
+    def test_what_others_observed_is_not_sent_as_ones_own(self, here: Here) -> None:
+        other = {"id": "tm/6", "telescope": "Other", "time": "2026-11-21T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": [other]}, timeout=20)
+        assert answer.status_code == 201, answer.text
+        said = report("treasuremap", here.event, "--instrument", "47", "--api", here.url, status=2)[1].replace("\n", " ")
+        assert "more than one telescope" in said
+        assert "--telescope" in said
+        assert len(json.loads(report(*self.arguments(here))[0])["pointings"]) == 3
+
     def test_of_gravitational_waves_only(self, here: Here) -> None:
         burst = next((one["name"] for one in here.get("events?messenger=EM")["items"]), None)
         assert burst is not None
