@@ -103,6 +103,19 @@ def test_a_round_field_is_summed_by_distance(world: Told):
     assert found["probability"]["plan"] == pytest.approx(total, abs=1e-9)
 
 
+@pytest.mark.parametrize(("bands", "between"), [("g,r", 60), ("g,r,g", 0), ("g", 0)])
+def test_the_filter_is_changed_back_between_visits(world: Told, bands: str, between: int):
+    found = plan(world, world.arc.name, "--filters", bands, "--filter-change", "60", "--slew", "100", "--settle", "1")
+    rows, each = exposures(found), len(bands.split(","))
+    assert len(rows) > 2 * each
+    assert [one["filter"] for one in rows[: 2 * each]] == bands.split(",") * 2
+    waits = np.diff(Time([one["start"][:-1] for one in rows]).mjd) * 86400 - rows[0]["exposure"]
+    changed = np.array([one["filter"] != after["filter"] for one, after in zip(rows, rows[1:], strict=False)])
+    assert changed.any() == (each > 1)
+    assert (waits[changed] >= 60 + 10 - 1.1).all()  # readout; times are told to the second
+    assert waits[each - 1 :: each].min() < between + 10 + 10  # and not a second change
+
+
 def test_the_tiling_holds_the_region_and_the_plan_keeps_the_limits(world: Told):
     found = plan(world, world.arc.name, "--filters", "g,r", "--repeat", "2", "--gap", "20", "--exposure", "40")
     told = found["probability"]
