@@ -15,7 +15,7 @@ import httpx
 from consumers.errors import RequestError, UnavailableError
 from consumers.report.exchange import post
 
-__all__ = ["BANDS", "URL", "Outcome", "payloads", "pointing", "send"]
+__all__ = ["BANDS", "URL", "Outcome", "of_one", "payloads", "pointing", "send"]
 
 URL = "https://treasuremap.space"
 AT_ONCE: Final = 100

@@ -14,9 +14,10 @@ import jsonschema_rs
 import pytest
 
 from consumers.too.errors import StateError
-from consumers.too.exchange import exchange
+from consumers.too.exchange import Answer, exchange
 from consumers.too.ledger import Ledger
 from consumers.too.observatories import open_observatory
+from consumers.too.observatory import Wire
 from consumers.too.reading import parse_rules
 from consumers.too.request import stamp
 from consumers.too.rules import Manners
@@ -369,6 +370,15 @@ def test_the_token_is_in_nothing_that_is_written(tmp_path, live_clock):
         assert "sorry, Token ***" in bench.audit.read_text()
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert TOKEN.encode() not in written
+
+
+def test_a_token_across_the_place_where_an_answer_is_cut_is_blotted_out_whole(tmp_path):
+    (rule,) = parse_rules(rules_text()).rules
+    wire = Wire(rule.table, Manners())
+    for length in range(250, 420):
+        said = wire.said(Answer(500, b"x" * length + TOKEN.encode()))
+        assert TOKEN[:4] not in said
+        assert len(said) <= 400
 
 
 def test_a_token_that_is_not_good_is_waited_for(tmp_path, live_clock, monkeypatch):

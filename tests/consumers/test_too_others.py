@@ -155,11 +155,12 @@ def test_swifttools_itself_would_post_the_same_fields_to_the_same_place(tmp_path
 
 def test_what_swift_finds_wrong_is_not_posted(tmp_path, clock):
     with swift_api() as stand, live(tmp_path, "swift", stand, clock) as bench:
-        stand.validation = {"errors": ["Target is within 46 degrees of the Sun"]}
+        stand.validation = {"errors": ["Target is within 46 degrees of the Sun", f"for me, {TOKEN}"]}
         bench.take(up())
         bench.work(2)
         assert (bench.states(), stand.groups) == (["refused"], [])
         assert "of the Sun" in bench.lines()[-1]["reason"]
+        assert TOKEN not in bench.audit.read_text()
 
 
 @pytest.mark.parametrize("kind", ["lco", "skyportal", "skyportal_plan", "swift"])
