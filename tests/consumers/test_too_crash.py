@@ -195,6 +195,26 @@ def test_what_is_taken_back_further_on_in_a_backlog_is_never_posted(tmp_path, ka
         assert stand.posts == 1
 
 
+def test_live_it_goes_on_when_nobody_reads_what_it_shows(tmp_path, sky):
+    made, address = sky
+    with portal() as stand:
+        file = rules(tmp_path, stand)
+        environment = {**os.environ, "TOO_TEST_TOKEN": TOKEN}
+        process = subprocess.Popen(
+            command(file, address, "--live"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        try:
+            assert process.stdout is not None
+            process.stdout.close()
+            for number in range(1, 4):
+                made.publish(north(5300 + number), TOPIC)
+                eventually(lambda: len(stand.live) == number)  # noqa: B023
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+
+
 def test_a_dry_run_to_now_ends_by_itself_and_writes_its_payloads(tmp_path, sky):
     made, address = sky
     with portal() as stand:
