@@ -318,8 +318,14 @@ PLAN_FORM = {
 
 def test_a_followup_request_fits_the_form_of_skyportals_generic_instrument(tmp_path):
     table = TABLES["skyportal"] + "groups = [1, 2]\n"
-    body = payload_of(tmp_path, "skyportal", table, limits=LIMITS, exposures=TWO, more="priority = 5")
+    alike = TWO.replace("seconds = 90", "seconds = 60\ncount = 2")
+    body = payload_of(tmp_path, "skyportal", table, limits=LIMITS, exposures=alike, more="priority = 5")
     jsonschema_rs.validate(GENERIC_FORM, body["payload"])
+    assert (body["payload"]["exposure_time"], body["payload"]["exposure_counts"]) == (60.0, 2)
+    with pytest.raises(RulesError, match="one time and one count for all bands"):
+        parse_rules(rules_text("skyportal", table=table, exposures=TWO))
+    own = table + "[rule.skyportal.payload]\nexposure_time = 90\nexposure_counts = 1\n"
+    assert payload_of(tmp_path / "own", "skyportal", own, limits=LIMITS, exposures=TWO)["payload"]["exposure_time"] == 90
     assert {name: body[name] for name in ("obj_id", "allocation_id", "target_group_ids", "not_if_duplicates")} == {
         "obj_id": "ZTF26aa00001",
         "allocation_id": 3,
