@@ -50,7 +50,7 @@ class DepthUnit(StrEnum):
 def observations(  # noqa: PLR0917 - typer makes options of them
     event: EventName,
     file: Annotated[Path, typer.Argument(help="Plan of consumers.scheduler (JSON), observations (JSON), or a table (CSV).")],
-    status: Annotated[Status | None, typer.Option(help="Of all; else as the file says: a plan's are planned, others completed.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Of all; else the file's, planned for a plan, or completed.")] = None,
     telescope: Annotated[str | None, typer.Option(help="Where the file does not say.")] = None,
     instrument: Annotated[str | None, typer.Option()] = None,
     band: Annotated[str | None, typer.Option()] = None,

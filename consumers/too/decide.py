@@ -17,7 +17,8 @@ from consumers.too.sight import look
 __all__ = ["Decision", "decide", "gone", "night_of", "subject_of", "taken_back"]
 
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
-_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0 AND charged = 0)"  # one that was never posted stands in no way
+# one that was never posted stands in no way
+_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0 AND charged = 0)"
 _DAY = 24.0  # hours
 _REFUSALS = 5  # in a row, after which a rule rests
 _REST = 60.0  # minutes
@@ -66,12 +67,9 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
     """Hold an alert against a rule: what is cheap first, the sky last."""
     checks: list[Check] = []
     subject = subject_of(alert, rule)
-    for row in ledger.in_states(_STILL, _SAME, rule.name, subject):
-        check = Check("only_once", subject, rule.only_once, passed=False)
-        return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
+    if barred := _barred(alert, rule, ledger, subject):
+        return barred
     checks.append(Check("only_once", subject, rule.only_once, passed=True))
-    if event := _retracted(alert, rule, ledger):
-        return Decision(f"{event} was retracted before", (*checks, Check("retracted", event, None, passed=False)))
     placed = alert.ra is not None and alert.dec is not None and 0.0 <= alert.ra <= 360.0 and -90.0 <= alert.dec <= 90.0
     if not placed and rule.target != "skyportal_plan":
         place = f"{alert.ra}, {alert.dec}" if alert.ra is not None else None
@@ -93,6 +91,15 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         said = ", ".join(f"{check.name} {check.said} of {check.bound}" for check in failed)
         return Decision(f"the budget of the night of {night} is spent: {said}", tuple(checks))
     return _asked(alert, rule, ledger, (start, end, now), tuple(checks))
+
+
+def _barred(alert: Alert, rule: Rule, ledger: Ledger, subject: str) -> Decision | None:
+    for row in ledger.in_states(_STILL, _SAME, rule.name, subject):
+        check = Check("only_once", subject, rule.only_once, passed=False)
+        return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
+    if event := _retracted(alert, rule, ledger):
+        return Decision(f"{event} was retracted before", (Check("retracted", event, None, passed=False),))
+    return None
 
 
 def gone(event: str) -> str:

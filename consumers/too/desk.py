@@ -81,18 +81,18 @@ class Desk:
         about = _about(alert, rule)
         now = self._clock()
         first, reason = self._ledger.first_time(_digest(alert, rule), now.timestamp()), taken_back(alert, rule)
-        if _whole(alert):
-            self._ledger.set_meta(gone(str(alert.event_name)), reason)
+        event = str(alert.event_name) if _whole(alert) else ""
+        if event:
+            self._ledger.set_meta(gone(event), reason)
         if reason and (rows := self._rows_of(alert, rule)):  # also told again: an alert leaves a map twice in the same words
-            if _whole(alert):
-                return [self._lose(row, str(alert.event_name), reason, about) for row in rows]
-            return [self._cancel(row, reason, self._line("cancel", about)) for row in rows]
+            return [self._lose(row, event, reason, about) for row in rows]
         if not first:
             return [self._line("repeat", about, reason="decided on before")]
         if alert.update and (known := self._rows_of(alert, rule)):
             return [self._keep(row, holding(alert, rule.limits), "still within the rule's limits", about) for row in known]
         if reason or alert.update in TAKEN_BACK:
-            return [self._line("nothing", about, reason=f"{reason or 'another map still holds it'}; nothing is requested for it")]
+            reason = reason or "another map still holds it"
+            return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
         decision = decide(alert, rule, self._ledger, now)
         line = self._line("refuse", about, reason=decision.reason, checks=[check.plain() for check in decision.checks])
         if decision.request is None or decision.payload is None:
@@ -138,7 +138,7 @@ class Desk:
         return self._ledger.in_states(OPEN, "cancel = ''")
 
     def _lose(self, row: Row, event: str, reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Cancel what was requested for an event that is no more, unless the map of another one holds the alert, too."""
+        """Cancel a request; of an event that is no more, unless the map of another one holds the alert, too."""
         maps = json.loads(row.maps or "[]")
         if event in maps and (left := [name for name in maps if name != event]):
             self._ledger.update(row.key, {"events": json.dumps([name for name in json.loads(row.events) if name != event])})

@@ -102,9 +102,8 @@ def exchange(
         if content is not None:
             body = {"content": content.encode()}
         try:
-            with client, client.stream(
-                method, url, headers=dict(headers), params=params, extensions={"trace": sending}, **body
-            ) as answer:
+            body |= {"headers": dict(headers), "params": params, "extensions": {"trace": sending}}
+            with client, client.stream(method, url, **body) as answer:
                 found.append(_read(answer))
                 if cookies is not None:
                     cookies.update(answer.cookies)

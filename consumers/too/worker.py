@@ -65,7 +65,8 @@ class Worker:
             return False
         did, until = False, time.monotonic() + _TURN
         due = self._ledger.rows("due IS NOT NULL AND due <= ?", self._now)
-        for row in sorted((row for row in due if posting or row.state != "waiting"), key=lambda one: one.state != "cancelling"):  # what is taken back first
+        due = [row for row in due if posting or row.state != "waiting"]
+        for row in sorted(due, key=lambda one: one.state != "cancelling"):  # what is taken back first
             if time.monotonic() > until:  # alerts want to be read, too
                 break
             rule = self._rules.named(row.rule)

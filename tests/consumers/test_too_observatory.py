@@ -41,7 +41,8 @@ def live_clock():
 
 def live(folder, stand, clock, kind="lco", more_rule="", **more):
     limits = "min_altitude = 10\nmax_sun_altitude = 90\nmax_age_hours = 1e6"
-    text = rules_text(kind, address=stand.url, limits=limits, more=f"valid_hours = 24\n{more_rule}", site="pole=0,-89.9,2800", **more)
+    more_rule = f"valid_hours = 24\n{more_rule}"
+    text = rules_text(kind, address=stand.url, limits=limits, more=more_rule, site="pole=0,-89.9,2800", **more)
     return Bench(folder, text + MANNERS, live=True, clock=clock)
 
 

@@ -18,7 +18,9 @@ from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
 from consumers.too import payloads, rtml
+from consumers.too.errors import RulesError
 from consumers.too.lco_rules import problems
+from consumers.too.reading import parse_rules
 from consumers.too.request import key_of, name_of
 from tests.consumers.test_too_rules import TABLES
 from tests.consumers.too_world import LCO, NOW, Bench, alert, rules_text

@@ -55,7 +55,8 @@ def test_a_retracted_event_cancels_what_is_open_and_what_comes_after(tmp_path):
         assert states == {"ztf:1": "cancelled", "ztf:2": "planned", "ztf:3": "planned", "ztf:4": "planned"}
         assert sorted(asked) == ["S000000z", "S261119b", "S261121a"]  # each once
         assert [line["reason"] for line in bench.lines() if line["decision"] == "cancel"] == ["S261121a is retracted"]
-        assert [line["reason"] for line in bench.lines() if line.get("alert_id") == "ztf:5"] == ["S261121a was retracted before"]
+        (last,) = (line for line in bench.lines() if line.get("alert_id") == "ztf:5")
+        assert last["reason"] == "S261121a was retracted before"
 
 
 def test_an_api_that_is_away_costs_one_question(tmp_path):
