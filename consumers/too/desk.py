@@ -155,7 +155,7 @@ class Desk:
         """Cancel at once what was never sent; else have it cancelled."""
         now = self._clock().timestamp()
         if row.state in {"planned", "waiting"}:
-            free = {"charged": 0} if now < row.start else {}
+            free = {"charged": 0} if now < row.start or row.state == "waiting" else {}  # what waits is certainly not with them
             self._ledger.update(row.key, {"state": "cancelled", "cancel": reason, "due": None, **free})
             said = "dry run: nothing was posted" if not self._ledger.live else "it was not posted yet"
         elif row.state == "requested":

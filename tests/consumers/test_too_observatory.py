@@ -248,6 +248,7 @@ def test_a_retraction_that_comes_before_the_post_stops_it(tmp_path, live_clock):
         bench.take(up(1), back(1))
         bench.work(3)
         assert (bench.states(), stand.asked) == (["cancelled"], [])
+        assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0  # though its window has begun
 
 
 def test_a_retraction_stops_a_second_post(tmp_path, live_clock):
