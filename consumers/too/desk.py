@@ -88,7 +88,7 @@ class Desk:
             return [self._lose(row, event, reason, about) for row in rows]
         if not first:
             return [self._line("repeat", about, reason="decided on before")]
-        if alert.update and (known := self._rows_of(alert, rule)):
+        if alert.update and (known := [row for row in self._rows_of(alert, rule) if row.state != "lost"]):
             return [self._keep(row, holding(alert, rule.limits), "still within the rule's limits", about) for row in known]
         if reason or alert.update in TAKEN_BACK:
             reason = reason or "another map still holds it"
@@ -135,7 +135,9 @@ class Desk:
         return [row for row in rows if row.alert_id == alert.alert_id]
 
     def _open(self) -> list[Row]:
-        return self._ledger.in_states(OPEN, "cancel = ''")
+        """Also what was lost, while its window lasts: it may have come through after all."""
+        here = "cancel = '' AND (state <> 'lost' OR \"end\" > ?)"
+        return self._ledger.in_states((*OPEN, "lost"), here, self._clock().timestamp())
 
     def _lose(self, row: Row, event: str, reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """Cancel a request; of an event that is no more, unless the map of another one holds the alert, too."""
@@ -162,7 +164,8 @@ class Desk:
             self._ledger.update(row.key, {"state": "cancelling", "cancel": reason, "due": now, "looks": 0})
             said = f"request {row.number} of {row.kind} is to be cancelled"
         else:
-            self._ledger.update(row.key, {"cancel": reason, **({"due": now} if row.due is None else {})})
+            again = {"state": "unknown", "looks": 0} if row.state == "lost" else {}
+            self._ledger.update(row.key, {"cancel": reason, **again, **({"due": now} if row.due is None else {})})
             said = "what has become of it is looked up first"
         return {**line, "reason": reason, "request": {"key": row.key, "name": row.name, "target": row.kind}, "said": said}
 

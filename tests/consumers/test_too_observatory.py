@@ -155,6 +155,11 @@ def test_an_observatory_that_always_fails_is_asked_a_bounded_number_of_times(tmp
         assert (bench.states(), stand.posts, len(stand.groups)) == (["lost"], 3, 0)
         assert len(stand.asked) <= 15
         assert "given up after 3 posts" in bench.lines()[-1]["reason"]
+        late = {"id": 1, "name": bench.ledger.rows()[0].name, "proposal": "TEST2026-001", "state": "PENDING"}
+        stand.groups.append(late)  # it came through after all
+        bench.take(back(1))
+        bench.work(2)
+        assert (bench.states(), late["state"], stand.posts) == (["cancelled"], "CANCELED", 3)
 
 
 def test_while_its_list_does_not_answer_nothing_is_posted_again(tmp_path, live_clock):
