@@ -142,7 +142,8 @@ class Desk:
     def _lose(self, row: Row, event: str, reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
         """Cancel a request; of an event that is no more, unless the map of another one holds the alert, too."""
         maps = json.loads(row.maps or "[]")
-        if event in maps and (left := [name for name in maps if name != event]):
+        left = [name for name in maps if name != event and not self._ledger.meta(gone(name))]
+        if event in maps and left:
             self._ledger.update(row.key, {"events": json.dumps([name for name in json.loads(row.events) if name != event])})
             return self._keep(row, left, f"{reason}, but {', '.join(left)} still holds it", about)
         return self._cancel(row, reason, self._line("cancel", about))

@@ -332,6 +332,10 @@ def test_a_retraction_that_is_read_before_the_match_stops_the_request(tmp_path):
         lines = bench.take(in_map(1), alert(2, event_name="S261121a"), alert(3, skymaps=TWO), alert(4))
         assert [line["decision"] for line in lines] == ["refuse", "refuse", "request", "request"]
         assert lines[0]["reason"] == "S261121a was retracted before"
+        both = bench.take(alert(8, event_name="S261119b", topic="matched.notices", **NOTICE))
+        assert [(line["rule"], line["decision"]) for line in both] == [("other", "nothing")]
+        bench.desk.retract("S261119b", "S261119b is retracted")  # the map of the other event was gone before
+        assert bench.states() == ["cancelled", "planned"]
 
 
 def test_a_map_that_holds_it_beyond_the_bound_keeps_nothing(tmp_path):
