@@ -17,7 +17,7 @@ import numpy.typing as npt
 from consumers.cells import Cells
 from consumers.errors import RequestError
 
-__all__ = ["WIDEST", "Field", "Members", "axes_at", "field_of", "members", "near", "order_across", "order_for", "touched"]
+__all__ = ["WIDEST", "Field", "Members", "axes_at", "field_of", "members", "near", "order_for", "touched"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -145,12 +145,7 @@ def field_of(text: str, *, circle: bool = False) -> Field:
 
 def order_for(field: Field) -> int:
     """HEALPix order whose cells are a twentieth of a field, or smaller: what is coarser is split for the sums."""
-    return order_across(min(field.width, field.height))
-
-
-def order_across(width: float) -> int:
-    """HEALPix order whose cells are a twentieth of a width (degrees), or smaller."""
-    return max(0, int(np.ceil(np.log2(_CELL * _ACROSS / width))))
+    return max(0, int(np.ceil(np.log2(_CELL * _ACROSS / min(field.width, field.height)))))
 
 
 def axes_at(ra: float, dec: float) -> tuple[Floats, Floats, Floats]:

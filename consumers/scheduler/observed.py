@@ -10,11 +10,11 @@ import healpy
 import numpy as np
 import numpy.typing as npt
 
-from consumers.cells import Cells, split
+from consumers.cells import Cells
 from consumers.errors import RequestError
-from consumers.scheduler.fields import axes_at, near, order_across, touched
+from consumers.scheduler.fields import axes_at, near
 
-__all__ = ["Footprint", "covered", "footprints", "split_for"]
+__all__ = ["Footprint", "covered", "footprints"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,23 +71,6 @@ def footprints(observations: Sequence[Mapping[str, Any]], *, planned: bool = Fal
     """
     wanted = {"completed", "planned"} if planned else {"completed"}
     return [_footprint(one) for one in observations if one.get("status") in wanted and one.get("footprint")]
-
-
-def split_for(cells: Cells, prints: Sequence[Footprint], order: int) -> Cells:
-    """Cells, those that footprints touch split to a twentieth of the footprint: those of a small field would be too many.
-
-    Parameters
-    ----------
-    order
-        Finer than that none is split.
-    """
-    by_order: dict[int, list[Footprint]] = {}
-    for one in prints:
-        by_order.setdefault(min(order, order_across(2.0 * one.radius)) if one.radius > 0.0 else order, []).append(one)
-    for level, group in sorted(by_order.items()):
-        ranges = touched([one.ra for one in group], [one.dec for one in group], [one.radius for one in group])
-        cells = split(cells, level, ranges)
-    return cells
 
 
 def covered(cells: Cells, prints: Sequence[Footprint]) -> npt.NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from astropy.time import Time, TimeDelta
 from consumers import night
 from consumers.cells import Cells, split
 from consumers.scheduler.fields import Members, members, order_for, touched
-from consumers.scheduler.observed import Footprint, covered, split_for
+from consumers.scheduler.observed import Footprint, covered
 from consumers.scheduler.order import Night, Timing, fill, ranked, walk
 from consumers.scheduler.places import places_for
 from consumers.scheduler.request import Place, Request
@@ -101,7 +101,12 @@ def make(
     wanted, order = request.fov, order_for(request.fov)
     places, notes = places_for(cells, request)
     ra, dec = np.array([one.ra for one in places]), np.array([one.dec for one in places])
-    fine = split(split_for(cells, prints, order), order, touched(ra, dec, wanted.radius))
+    ranges = touched(
+        np.concatenate([ra, [one.ra for one in prints]]),
+        np.concatenate([dec, [one.dec for one in prints]]),
+        np.concatenate([np.full(ra.size, wanted.radius), [one.radius for one in prints]]),
+    )
+    fine = split(cells, order, ranges)
     held = members(wanted, ra, dec, fine)
     seen = covered(fine, prints)
     sums = _Sums(fine, held, seen)

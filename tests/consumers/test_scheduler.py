@@ -23,8 +23,8 @@ from consumers import cells as mesh
 from consumers import night, sites
 from consumers.errors import RequestError
 from consumers.scheduler.cli import app
-from consumers.scheduler.fields import field_of, members, order_for
-from consumers.scheduler.observed import covered, footprints, split_for
+from consumers.scheduler.fields import field_of, members
+from consumers.scheduler.observed import footprints
 from consumers.scheduler.plan import make
 from consumers.scheduler.request import Request
 from consumers.scheduler.tiling import tiles
@@ -283,18 +283,6 @@ def test_what_observers_report_is_left_out(world: Told):
     assert tile["field_id"] not in [one["field_id"] for one in after["tiles"]]
     ignoring = plan(world, world.arc.name, "--ignore-observed")
     assert ignoring["probability"] == before["probability"]
-
-
-def test_what_a_wide_camera_observed_is_not_cut_into_the_cells_of_a_narrow_one():
-    sky = mesh.Cells(np.zeros(12, np.int64), np.arange(12), np.full(12, 1 / 12))
-    prints = footprints(
-        [{"ra": 40, "dec": dec, "status": "completed", "footprint": {"type": "circle", "radius": 15}} for dec in (-30, 50)]
-    )
-    found = split_for(sky, prints, order_for(field_of("0.1")))
-    assert len(found) < 10_000  # of the narrow one's there would be 80 million
-    assert found.probability.sum() == pytest.approx(1.0)
-    seen = float(found.probability[covered(found, prints)].sum())
-    assert seen == pytest.approx(1.0 - np.cos(np.radians(15.0)), rel=0.02)
 
 
 def test_a_map_that_was_observed_whole_leaves_nothing(world: Told):
