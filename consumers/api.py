@@ -65,7 +65,7 @@ class Api:
         answer = self._get(self._address(path), params)
         try:
             return answer.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # also what is nested too deeply
             raise UnavailableError(f"{answer.url} answers no JSON: is there a Nuncius API at {self._url}?") from error
 
     def content(self, *path: str, **params: Any) -> bytes:

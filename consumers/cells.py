@@ -103,7 +103,9 @@ def read(data: bytes) -> Cells:
     pixel = uniq - (np.int64(4) << 2 * order)
     cells = Cells(order, pixel, density * (np.pi / 3.0) * 4.0 ** -order.astype(np.float64))
     total = float(cells.probability.sum())
-    if not np.isfinite(total) or total <= 0.0:
+    if not np.isfinite(total):
+        raise RequestError("the map has densities that are no numbers, so nothing can be planned for it")
+    if total <= 0.0:
         raise RequestError("the map is empty: its probability is zero, so there is nothing to plan for")
     return cells[np.argsort(cells.start)]
 

@@ -29,7 +29,7 @@ class Site:
     name
         As it was asked for.
     longitude, latitude
-        Degrees, geodetic, east and north.
+        Degrees, geodetic, east and north; a longitude beyond 180 is taken for the same one west of Greenwich.
     height
         Metres above the ellipsoid.
     """
@@ -48,6 +48,8 @@ class Site:
                 f"site {self.name!r} is not on the Earth: longitude {self.longitude:g} and latitude {self.latitude:g} are in "
                 f"degrees, east and north, height {self.height:g} in metres"
             )
+        if not -180 <= self.longitude <= 180:  # so that local noon, and the date of a night, are those of the place
+            object.__setattr__(self, "longitude", (self.longitude + 180.0) % 360.0 - 180.0)
 
 
 _PLACES: Final[Mapping[str, tuple[float, float, float]]] = {

@@ -50,7 +50,7 @@ class DepthUnit(StrEnum):
 def observations(  # noqa: PLR0917 - typer makes options of them
     event: EventName,
     file: Annotated[Path, typer.Argument(help="Plan of consumers.scheduler (JSON), observations (JSON), or a table (CSV).")],
-    status: Annotated[Status | None, typer.Option(help="Of all; else as the file says, or completed.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Of all; else the file's, planned for a plan, or completed.")] = None,
     telescope: Annotated[str | None, typer.Option(help="Where the file does not say.")] = None,
     instrument: Annotated[str | None, typer.Option()] = None,
     band: Annotated[str | None, typer.Option()] = None,
@@ -155,6 +155,7 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
             rows = list(nuncius.items("events", event, "observations", **wanted))
         if found["messenger"] != "GW":
             raise RequestError(f"{found['name']} is no gravitational wave ({found['messenger']}): Treasure Map has those only")
+        treasuremap.of_one(rows, instrument)
         bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi)
         for reason in left_out:
             messages.print(f"left out: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -31,7 +31,7 @@ class Reports(Api):
         """
         address = self._address(path)
         try:
-            answer = self._client.post(address, json=body)
+            answer = self._client.post(address, json=body, follow_redirects=False)  # it would become a GET
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise RequestError(f"--api {self._url!r} is no address: {error}") from error
         except httpx.HTTPError as error:

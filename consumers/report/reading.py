@@ -116,7 +116,7 @@ def _common(document: Any) -> dict[str, Any]:
     if not isinstance(document, Mapping):
         return {}
     if _is_plan(document):
-        return {"telescope": document["site"]["name"]}
+        return {"telescope": document["site"]["name"], "status": "planned"}  # nothing of it is observed until that is said
     found = {
         name: document[name]
         for name in ("telescope", "instrument", "band", "depth", "depth_unit", "exposure")

@@ -130,7 +130,8 @@ def at_report(alert: Mapping[str, Any], points: Sequence[Mapping[str, Any]], sai
     if alert.get("ra") is None or alert.get("dec") is None:
         raise RequestError(f"alert {alert['alert_id']} has no position: TNS needs one")
     measured = [one for one in points if _usable(one)]
-    detections = sorted((one for one in measured if one.get("kind", "detection") == "detection"), key=lambda one: one["time"])
+    bright = [one for one in measured if one.get("positive") is not False]  # fainter than the reference is no discovery
+    detections = sorted((one for one in bright if one.get("kind", "detection") == "detection"), key=lambda one: one["time"])
     if not detections:
         raise RequestError(f"{name} has no detection in its light curve: there is nothing to report")
     first, last = detections[0], detections[-1]

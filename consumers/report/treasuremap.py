@@ -15,7 +15,7 @@ import httpx
 from consumers.errors import RequestError, UnavailableError
 from consumers.report.exchange import post
 
-__all__ = ["BANDS", "URL", "Outcome", "payloads", "pointing", "send"]
+__all__ = ["BANDS", "URL", "Outcome", "of_one", "payloads", "pointing", "send"]
 
 URL = "https://treasuremap.space"
 AT_ONCE: Final = 100
@@ -102,6 +102,23 @@ def pointing(observation: Mapping[str, Any], instrument: int) -> dict[str, Any]:
         name = observation.get("id") or observation.get("observation_id")
         raise RequestError(f"observation {name} is completed and has no {' and no '.join(lacking)}: Treasure Map asks for it")
     return made
+
+
+def of_one(rows: Sequence[Mapping[str, Any]], instrument: int) -> None:
+    """Refuse observations of several telescopes or reporters: Treasure Map draws all with the footprint of one instrument.
+
+    Raises
+    ------
+    RequestError
+        They are of several.
+    """
+    for name in ("telescope", "reporter"):
+        found = sorted({str(row.get(name) or "nobody") for row in rows if row.get("status") != "cancelled"})
+        if len(found) > 1:
+            raise RequestError(
+                f"observations of more than one {name} ({', '.join(found)}) cannot all be of instrument {instrument}: choose "
+                f"yours with --{name}"
+            )
 
 
 def payloads(

@@ -60,6 +60,11 @@ class Timing:
         """Seconds of one visit, slew not counted."""
         return len(self.filters) * (self.exposure + self.readout) + (len(self.filters) - 1) * self.change
 
+    @property
+    def back(self) -> float:
+        """Seconds from the last filter of a visit to the first of the next; the telescope may slew meanwhile."""
+        return self.change if self.filters[0] != self.filters[-1] else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -97,7 +102,7 @@ class Night:
 
     def __init__(self, vectors: Floats, up: Mask, airmass: Floats, step: float, timing: Timing, aside: float) -> None:  # noqa: PLR0917
         self.vectors, self.up, self.airmass, self.step, self.timing = vectors, up, airmass, step, timing
-        self.typical = timing.visit + timing.settle + aside / timing.slew
+        self.typical = timing.visit + max(timing.settle + aside / timing.slew, timing.back)
         count = up.shape[1]
         self.until = np.where(up[:, -1:], count - 1, -1).repeat(count, axis=1)  # last of the run that each instant is in
         for at in range(count - 2, -1, -1):
@@ -182,7 +187,7 @@ def walk(night: Night, chosen: Sequence[int], gains: Floats) -> tuple[list[Visit
         slew = np.full(left.size, 0.0 if at is None else timing.settle)
         if at is not None:
             apart = np.degrees(np.arccos(np.clip(night.vectors[left] @ night.vectors[at], -1.0, 1.0)))
-            slew = np.where(left == at, 0.0, apart / timing.slew + timing.settle)
+            slew = np.maximum(np.where(left == at, 0.0, apart / timing.slew + timing.settle), timing.back)
         start = night.starts(left, np.maximum(now + slew, due))
         if not np.isfinite(start).all():
             return visits, int(left[np.argmax(~np.isfinite(start))])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from consumers.alert import Alert
 from consumers.too.rules import Bound, Limits
 
-__all__ = ["Check", "check_alert", "field_of", "level_of", "whole"]
+__all__ = ["TAKEN_BACK", "Check", "check_alert", "field_of", "holding", "level_of", "whole"]
+
+TAKEN_BACK: Final = ("retracted", "retraction")
+"""What an alert's `update` says where an event is no more, or its map no longer holds the alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,17 @@ def level_of(alert: Alert) -> float | None:
     levels = [one for one in alert.skymaps if one.credible_level is not None]
     told = [one for one in levels if one.event == alert.update_event]
     return min((float(one.credible_level) for one in told or levels if one.credible_level is not None), default=None)
+
+
+def holding(alert: Alert, limits: Limits) -> tuple[str, ...]:
+    """Events whose maps hold the alert within the bound; not the one on whose account it is taken back."""
+    bound, gone = limits.max_credible_level, alert.update_event if alert.update in TAKEN_BACK else None
+    within = [
+        one.event
+        for one in alert.skymaps
+        if bound is None or (one.credible_level is not None and float(one.credible_level) <= bound)
+    ]
+    return tuple(dict.fromkeys(name for name in within if name and name != gone))
 
 
 def _bounds(name: str, value: Any, bound: Bound) -> list[Check]:

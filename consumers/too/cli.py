@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -151,7 +152,7 @@ def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    show = _shower(out, as_json=as_json)
+    show = _shower(out, as_json=as_json, stay=live)
     with Ledger(file, live=live) as ledger:
         ledger.forget_seen(clock().timestamp() - _REMEMBERED)
         trail = Trail(ledger, audit)
@@ -174,8 +175,14 @@ def _run(
         )
 
 
-def _shower(out: Path | None, *, as_json: bool) -> Callable[[Mapping[str, Any]], None]:
-    """Shows each decision, and writes payloads."""
+def _shower(out: Path | None, *, as_json: bool, stay: bool) -> Callable[[Mapping[str, Any]], None]:
+    """Shows each decision, and writes payloads.
+
+    Parameters
+    ----------
+    stay
+        Go on where nobody reads any more: what was requested must be looked after, and the trail has every line.
+    """
     if out is not None:
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -188,13 +195,16 @@ def _shower(out: Path | None, *, as_json: bool) -> Callable[[Mapping[str, Any]],
         if out is not None and payload is not None:
             text = payload if isinstance(payload, str) else json.dumps(payload, indent=2) + "\n"
             (out / f"{request['name']}{'.xml' if isinstance(payload, str) else '.json'}").write_text(text, "utf-8")
-        if as_json:
-            sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        else:
-            who = f"{line['rule']}: {line.get('object') or ''}".rstrip(": ")
-            name = f" {request['name']}" if request else ""
-            sys.stdout.write(f"{line['decision']:<11} {who}{name}: {line.get('reason') or ''}\n")
-        sys.stdout.flush()
+        who = f"{line['rule']}: {line.get('object') or ''}".rstrip(": ")
+        name = f" {request['name']}" if request else ""
+        plain = f"{line['decision']:<11} {who}{name}: {line.get('reason') or ''}"
+        try:
+            sys.stdout.write((json.dumps(line, ensure_ascii=False) if as_json else plain) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not stay:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return show
 

@@ -8,17 +8,20 @@ from datetime import UTC, date, datetime, timedelta
 from consumers.alert import Alert
 from consumers.sites import Site
 from consumers.too import payloads
-from consumers.too.checks import Check, check_alert, level_of
+from consumers.too.checks import TAKEN_BACK, Check, check_alert, holding, level_of
 from consumers.too.ledger import COUNTED, Ledger
 from consumers.too.request import Payload, Request, events_of, key_of, name_of, stamp, target_name
 from consumers.too.rules import Rule
 from consumers.too.sight import look
 
-__all__ = ["Decision", "decide", "night_of", "subject_of", "taken_back"]
+__all__ = ["Decision", "decide", "gone", "night_of", "subject_of", "taken_back"]
 
 _STILL = tuple(state for state in COUNTED if state != "cancelled")
-_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0)"  # one that was never posted stands in no way
+# one that was never posted stands in no way
+_SAME = "rule = ? AND subject = ? AND NOT (state = 'expired' AND posts = 0 AND charged = 0)"
 _DAY = 24.0  # hours
+_REFUSALS = 5  # in a row, after which a rule rests
+_REST = 60.0  # minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,11 @@ class Decision:
 
 
 def taken_back(alert: Alert, rule: Rule) -> str:
-    """Why what was requested for an alert is to be cancelled; empty where it is not."""
+    """Why what was requested for an alert is to be cancelled; empty where it is not, as another event's map still holds it."""
     event = alert.update_event or alert.event_name or ""
-    if alert.update in {"retracted", "retraction"}:
+    if alert.update and holding(alert, rule.limits):
+        return ""
+    if alert.update in TAKEN_BACK:
         return f"{event or 'the alert'} is retracted, or its map no longer holds the alert"
     if (alert.alert_type or "").lower() == "retraction":
         return f"{event or 'the alert'} is retracted"
@@ -62,9 +67,8 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
     """Hold an alert against a rule: what is cheap first, the sky last."""
     checks: list[Check] = []
     subject = subject_of(alert, rule)
-    for row in ledger.in_states(_STILL, _SAME, rule.name, subject):
-        check = Check("only_once", subject, rule.only_once, passed=False)
-        return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
+    if barred := _barred(alert, rule, ledger, subject):
+        return barred
     checks.append(Check("only_once", subject, rule.only_once, passed=True))
     placed = alert.ra is not None and alert.dec is not None and 0.0 <= alert.ra <= 360.0 and -90.0 <= alert.dec <= 90.0
     if not placed and rule.target != "skyportal_plan":
@@ -72,7 +76,7 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         return Decision("the alert has no place in the sky", (*checks, Check("place", place, "ra, dec", passed=False)))
     time = alert.time or alert.timestamp
     checks += check_alert(alert, rule.limits, (now - time).total_seconds() / 3600.0 if time else None)
-    checks += _cool_down(rule, ledger, now)
+    checks += [*_cool_down(rule, ledger, now), *_refusals(rule, ledger, now)]
     if failed := [check for check in checks if not check.passed]:
         said = ", ".join(f"{check.name} is {check.said}, the bound {check.bound}" for check in failed)
         return Decision(said, tuple(checks))
@@ -87,6 +91,27 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
         said = ", ".join(f"{check.name} {check.said} of {check.bound}" for check in failed)
         return Decision(f"the budget of the night of {night} is spent: {said}", tuple(checks))
     return _asked(alert, rule, ledger, (start, end, now), tuple(checks))
+
+
+def _barred(alert: Alert, rule: Rule, ledger: Ledger, subject: str) -> Decision | None:
+    for row in ledger.in_states(_STILL, _SAME, rule.name, subject):
+        check = Check("only_once", subject, rule.only_once, passed=False)
+        return Decision(f"one request for each {rule.only_once}: {row.name} is {row.state}", (check,))
+    if event := _retracted(alert, rule, ledger):
+        return Decision(f"{event} was retracted before", (Check("retracted", event, None, passed=False),))
+    return None
+
+
+def gone(event: str) -> str:
+    """Under which name the ledger keeps that an event is retracted, which is final."""
+    return f"retracted {event}"
+
+
+def _retracted(alert: Alert, rule: Rule, ledger: Ledger) -> str:
+    """The event that an alert stands on, where its retraction was read first: topics and partitions come in no order."""
+    lost = [name for name in events_of(alert) if ledger.meta(gone(name))]
+    own = alert.event_name in lost
+    return lost[0] if lost and (own or not set(holding(alert, rule.limits)) - set(lost)) else ""
 
 
 def _asked(
@@ -128,6 +153,15 @@ def _cool_down(rule: Rule, ledger: Ledger, now: datetime) -> list[Check]:
     made = [row.made for row in ledger.in_states(COUNTED, "rule = ?", rule.name)]
     minutes = (now.timestamp() - max(made)) / 60.0 if made else None
     return [Check("cool_down", minutes, rule.cool_down, passed=minutes is None or minutes >= rule.cool_down)]
+
+
+def _refusals(rule: Rule, ledger: Ledger, now: datetime) -> list[Check]:
+    """A rule that is refused again and again, as its proposal is out of time, asks but once an hour."""
+    made = ledger.refused(rule.name, _REFUSALS)
+    minutes = (now.timestamp() - made) / 60.0 if made is not None else None
+    if minutes is None or minutes >= _REST:
+        return []
+    return [Check(f"minutes since the last of {_REFUSALS} refusals in a row", minutes, _REST, passed=False)]
 
 
 def _budget(rule: Rule, ledger: Ledger, night: str) -> list[Check]:

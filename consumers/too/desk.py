@@ -12,8 +12,8 @@ from typing import Any
 
 from consumers.alert import Alert
 from consumers.options import topic_names
-from consumers.too.checks import level_of, whole
-from consumers.too.decide import Decision, decide, night_of, subject_of, taken_back
+from consumers.too.checks import TAKEN_BACK, holding, level_of, whole
+from consumers.too.decide import Decision, decide, gone, night_of, subject_of, taken_back
 from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.request import Payload, Request, events_of, stamp, target_name
 from consumers.too.rules import Rule, Rules
@@ -58,8 +58,9 @@ class Desk:
     def retract(self, event: str, reason: str) -> None:
         """Cancel what was requested for an event, when that is learnt otherwise than from an alert."""
         with self._ledger.change():
+            self._ledger.set_meta(gone(event), reason)
             rows = [row for row in self._open() if event in json.loads(row.events)]
-            lines = [self._cancel(row, reason, self._line("cancel", {"rule": row.rule, "events": [event]})) for row in rows]
+            lines = [self._lose(row, event, reason, {"rule": row.rule, "events": [event]}) for row in rows]
             for line in lines:
                 self._ledger.tell(line)
         for line in lines:
@@ -68,7 +69,8 @@ class Desk:
     def _safely(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         """Decide; an alert that no rule was written for ends neither the program nor what other rules make of it."""
         try:
-            return self._decide(alert, rule)
+            with self._ledger.change():  # what stumbles leaves nothing behind: told again, it is decided on again
+                return self._decide(alert, rule)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it stumbles over is told with the alert's id
@@ -78,15 +80,19 @@ class Desk:
     def _decide(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         about = _about(alert, rule)
         now = self._clock()
-        if not self._ledger.first_time(_digest(alert, rule), now.timestamp()):
+        first, reason = self._ledger.first_time(_digest(alert, rule), now.timestamp()), taken_back(alert, rule)
+        event = str(alert.event_name) if _whole(alert) else ""
+        if event:
+            self._ledger.set_meta(gone(event), reason)
+        if reason and (rows := self._rows_of(alert, rule)):  # also told again: an alert leaves a map twice in the same words
+            return [self._lose(row, event, reason, about) for row in rows]
+        if not first:
             return [self._line("repeat", about, reason="decided on before")]
-        if reason := taken_back(alert, rule):
-            rows = self._rows_of(alert, rule)
-            if not rows:
-                return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
-            return [self._cancel(row, reason, self._line("cancel", about)) for row in rows]
-        if alert.update and (known := self._rows_of(alert, rule)):
-            return [self._line("keep", about, reason=f"still within the rule's limits: {row.name} stays") for row in known]
+        if alert.update and (known := [row for row in self._rows_of(alert, rule) if row.state != "lost"]):
+            return [self._keep(row, holding(alert, rule.limits), "still within the rule's limits", about) for row in known]
+        if reason or alert.update in TAKEN_BACK:
+            reason = reason or "another map still holds it"
+            return [self._line("nothing", about, reason=f"{reason}; nothing is requested for it")]
         decision = decide(alert, rule, self._ledger, now)
         line = self._line("refuse", about, reason=decision.reason, checks=[check.plain() for check in decision.checks])
         if decision.request is None or decision.payload is None:
@@ -115,6 +121,8 @@ class Desk:
             state="waiting" if self._ledger.live else "planned",
             due=now if self._ledger.live else None,
             changed=now,
+            address=str(request.rule.table["address"]),
+            maps=json.dumps(list(holding(request.alert, request.rule.limits))),
         )
         self._ledger.add(row)
         return row
@@ -122,26 +130,43 @@ class Desk:
     def _rows_of(self, alert: Alert, rule: Rule) -> list[Row]:
         """Open requests of a rule for an alert; of a notice that retracts its event, for the event."""
         rows = [row for row in self._open() if row.rule == rule.name]
-        whole = (alert.alert_type or "").lower() == "retraction" and not alert.update
-        if whole and alert.event_name:
+        if _whole(alert):
             return [row for row in rows if alert.event_name in json.loads(row.events)]
         return [row for row in rows if row.alert_id == alert.alert_id]
 
     def _open(self) -> list[Row]:
-        return self._ledger.in_states(OPEN, "cancel = ''")
+        """Also what was lost, while its window lasts: it may have come through after all."""
+        here = "cancel = '' AND (state <> 'lost' OR \"end\" > ?)"
+        return self._ledger.in_states((*OPEN, "lost"), here, self._clock().timestamp())
+
+    def _lose(self, row: Row, event: str, reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Cancel a request; of an event that is no more, unless the map of another one holds the alert, too."""
+        maps = json.loads(row.maps or "[]")
+        left = [name for name in maps if name != event and not self._ledger.meta(gone(name))]
+        if event in maps and left:
+            self._ledger.update(row.key, {"events": json.dumps([name for name in json.loads(row.events) if name != event])})
+            return self._keep(row, left, f"{reason}, but {', '.join(left)} still holds it", about)
+        return self._cancel(row, reason, self._line("cancel", about))
+
+    def _keep(self, row: Row, maps: Sequence[str], reason: str, about: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Leave a request as it is, and remember whose maps it stands on now."""
+        if maps:
+            self._ledger.update(row.key, {"maps": json.dumps(list(maps))})
+        return self._line("keep", about, reason=f"{reason}: {row.name} stays")
 
     def _cancel(self, row: Row, reason: str, line: Mapping[str, Any]) -> Mapping[str, Any]:
         """Cancel at once what was never sent; else have it cancelled."""
         now = self._clock().timestamp()
         if row.state in {"planned", "waiting"}:
-            free = {"charged": 0} if now < row.start else {}
+            free = {"charged": 0} if now < row.start or row.state == "waiting" else {}  # what waits is certainly not with them
             self._ledger.update(row.key, {"state": "cancelled", "cancel": reason, "due": None, **free})
             said = "dry run: nothing was posted" if not self._ledger.live else "it was not posted yet"
         elif row.state == "requested":
             self._ledger.update(row.key, {"state": "cancelling", "cancel": reason, "due": now, "looks": 0})
             said = f"request {row.number} of {row.kind} is to be cancelled"
         else:
-            self._ledger.update(row.key, {"cancel": reason, **({"due": now} if row.due is None else {})})
+            again = {"state": "unknown", "looks": 0} if row.state == "lost" else {}
+            self._ledger.update(row.key, {"cancel": reason, **again, **({"due": now} if row.due is None else {})})
             said = "what has become of it is looked up first"
         return {**line, "reason": reason, "request": {"key": row.key, "name": row.name, "target": row.kind}, "said": said}
 
@@ -152,6 +177,11 @@ class Desk:
 
 def _listens(rule: Rule, topic: str) -> bool:
     return any(re.match(asked, topic) if asked.startswith("^") else asked == topic for asked in topic_names(rule.filters))
+
+
+def _whole(alert: Alert) -> bool:
+    """Whether it is a notice that takes back a whole event."""
+    return (alert.alert_type or "").lower() == "retraction" and not alert.update and bool(alert.event_name)
 
 
 def _digest(alert: Alert, rule: Rule) -> str:

@@ -56,7 +56,7 @@ class Answer:
         """The body as JSON; ``None`` where it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # also what is nested too deeply
             return None
 
     def said(self, longest: int = 300) -> str:
@@ -90,14 +90,20 @@ def exchange(
         Sent, and kept up to date.
     """
     found: list[Answer] = []
+    given_up = threading.Event()
     client = httpx.Client(timeout=httpx.Timeout(timeout), follow_redirects=False, cookies=cookies)
+
+    def sending(step: str, _about: Mapping[str, Any]) -> None:
+        if step.endswith(("send_request_headers.started", "send_request_body.started")) and given_up.is_set():
+            raise RuntimeError("given up before it was sent")  # name or TLS took too long: it must not arrive later on
 
     def ask() -> None:
         body: dict[str, Any] = {"json": data} if data is not None else {"data": form} if form is not None else {}
         if content is not None:
             body = {"content": content.encode()}
         try:
-            with client.stream(method, url, headers=dict(headers), params=params, **body) as answer:
+            body |= {"headers": dict(headers), "params": params, "extensions": {"trace": sending}}
+            with client, client.stream(method, url, **body) as answer:
                 found.append(_read(answer))
                 if cookies is not None:
                     cookies.update(answer.cookies)
@@ -109,10 +115,10 @@ def exchange(
     thread = threading.Thread(target=ask, name="too-exchange", daemon=True)
     thread.start()
     thread.join(timeout)
+    given_up.set()
     if not found:
         return Answer(None, error=f"{urlsplit(url).netloc} gave no whole answer in {timeout:g} s")
     thread.join(1.0)
-    client.close()
     return found[0]
 
 

@@ -23,8 +23,10 @@ __all__ = ["COUNTED", "OPEN", "Ledger", "Row"]
 
 OPEN: Final = ("planned", "waiting", "posting", "unknown", "requested")
 """States in which the observatory may still observe; ``planned`` is a dry run's."""
-COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost")
+COUNTED: Final = (*OPEN, "cancelling", "cancelled", "uncancelled", "done", "expired", "failed", "lost", "refused")
+"""States that count for only-once and cool-down: also what was refused, lest an observatory be asked the same without end."""
 _VERSION: Final = "1"
+_LATER: Final = ("address", "maps")  # columns that ledgers of before do not have
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, position TEXT NOT NULL);
@@ -34,7 +36,8 @@ CREATE TABLE IF NOT EXISTS requests (
   subject TEXT NOT NULL, events TEXT NOT NULL, target TEXT NOT NULL, night TEXT NOT NULL, seconds REAL NOT NULL,
   charged INTEGER NOT NULL, payload TEXT NOT NULL, start REAL NOT NULL, "end" REAL NOT NULL, made REAL NOT NULL,
   state TEXT NOT NULL, number TEXT, posts INTEGER NOT NULL, looks INTEGER NOT NULL, due REAL, cancel TEXT NOT NULL,
-  said TEXT NOT NULL, changed REAL NOT NULL
+  said TEXT NOT NULL, changed REAL NOT NULL, address TEXT NOT NULL DEFAULT '',
+  maps TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS requests_of_rule ON requests (rule, night);
 CREATE INDEX IF NOT EXISTS requests_of_state ON requests (state);
@@ -59,13 +62,17 @@ class Row:
     state
         ``planned``; ``waiting`` (certainly not posted), ``posting``, ``unknown`` (perhaps posted), ``requested``, ``refused``,
         ``cancelling``, ``cancelled``, ``uncancelled`` (nobody can by program), ``done``, ``expired``, ``failed``, ``lost``
-        (looked up in vain too often).
+        (posted in vain too often, or looked up in vain until its window was over).
     number
         The observatory's own.
     due
         When it is to be looked after next; ``None``: never.
     cancel
         Why it is to be cancelled; empty where it is not.
+    address
+        Of the observatory that it was made for; empty where an older program entered it.
+    maps
+        Events whose maps hold the alert within the rule's bound, a JSON list: the request stands while there is one.
     """
 
     key: str
@@ -91,10 +98,12 @@ class Row:
     cancel: str = ""
     said: str = ""
     changed: float = 0.0
+    address: str = ""
+    maps: str = ""
 
     def summary(self) -> dict[str, Any]:
         """For people and programs: without the payload."""
-        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged"}
+        hidden = {"payload", "events", "start", "end", "made", "changed", "due", "charged", "address", "maps"}
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in hidden}
         times = {name: _iso(getattr(self, name)) for name in ("made", "start", "end")}
         return {**plain, "events": json.loads(self.events), **times, "charged": bool(self.charged)}
@@ -142,6 +151,10 @@ class Ledger:
 
     def _open(self) -> None:
         self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + _TABLES)
+        known = {str(row[1]) for row in self._db.execute("PRAGMA table_info (requests)")}
+        for column in _LATER:
+            if column not in known:
+                self._db.execute(f"ALTER TABLE requests ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
         mode = "live" if self.live else "dry run"
         begun = (_VERSION, mode, secrets.token_hex(6))
         with self.change():
@@ -178,17 +191,15 @@ class Ledger:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """All or nothing; within another one, a part of it."""
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
+        """All or nothing; within another one, a part of it that can be undone by itself."""
+        inner = self._db.in_transaction
+        self._db.execute("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("ROLLBACK TO part" if inner else "ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE part" if inner else "COMMIT")
 
     def meta(self, name: str) -> str:
         """What is kept under a name."""
@@ -251,6 +262,15 @@ class Ledger:
             "SELECT count(*), coalesce(sum(seconds), 0) FROM requests WHERE rule = ? AND night = ? AND charged", (rule, night)
         ).fetchone()
         return int(row[0]), float(row[1])
+
+    def refused(self, rule: str, last: int) -> float | None:
+        """When the last of a rule's requests was made, where so many in a row were refused; else ``None``."""
+        known = "state NOT IN ('planned', 'waiting', 'posting', 'unknown') AND NOT (state = 'cancelled' AND number IS NULL)"
+        found = self._db.execute(
+            f"SELECT state, made FROM requests WHERE rule = ? AND {known} ORDER BY rowid DESC LIMIT ?",  # noqa: S608 - our own text
+            (rule, last),
+        ).fetchall()
+        return float(found[0][1]) if len(found) == last and all(row[0] == "refused" for row in found) else None
 
     def tell(self, line: Mapping[str, Any]) -> None:
         """Put a line into the audit trail's queue."""

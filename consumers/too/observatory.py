@@ -88,8 +88,11 @@ class Wire:
         return exchange(method, self.address + path, headers=headers, timeout=self._timeout, **more)
 
     def said(self, answer: Answer) -> str:
-        """What an answer says, the token blotted out where they echo it."""
-        text = answer.said()
+        """What an answer says, the token blotted out where they echo it, then cut."""
+        return self.blotted(answer.said(4000))[:400]
+
+    def blotted(self, text: str) -> str:
+        """A text of theirs without the token."""
         return text.replace(self.token, "***") if self.token else text
 
 

@@ -142,11 +142,23 @@ def _rule(table: Table, own: Mapping[str, Any]) -> Rule:
         overhead=table.number("overhead", 0.0, low=0.0),
     )
     table.end()
+    _alike(found, table)
     if found.budget.seconds is not None and found.seconds > found.budget.seconds:
         raise table.wrong(
             "budget", f"{found.budget.seconds:g} s a night is less than the {found.seconds:g} s that one request takes"
         )
     return found
+
+
+def _alike(rule: Rule, table: Table) -> None:
+    """SkyPortal's form has one exposure time and one count for all bands."""
+    own = {"exposure_time", "exposure_counts"} <= set(rule.table.get("payload") or ())
+    if rule.target == "skyportal" and not own and len({(one.seconds, one.count) for one in rule.exposures}) > 1:
+        raise table.wrong(
+            "exposure",
+            "SkyPortal takes one time and one count for all bands: make the exposures alike, write a rule for each, or give "
+            "exposure_time and exposure_counts in [rule.skyportal.payload]",
+        )
 
 
 def _exposure(table: Table) -> Exposure:

@@ -62,11 +62,10 @@ class Request:
 
     @property
     def max_airmass(self) -> float:
-        """The rule's bound, else that of its altitude (secant of the zenith distance), 25 at most."""
+        """The tighter one of the rule's bound and that of its altitude (secant of the zenith distance), 25 at most."""
         limits = self.rule.limits
-        if limits.max_airmass is not None:
-            return limits.max_airmass
-        return min(25.0, 1.0 / max(math.sin(math.radians(limits.min_altitude)), 0.04))
+        lowest = 1.0 / max(math.sin(math.radians(limits.min_altitude)), 0.04)
+        return min(25.0, lowest, limits.max_airmass if limits.max_airmass is not None else lowest)
 
 
 def key_of(rule: str, alert_id: str, again: int = 0) -> str:

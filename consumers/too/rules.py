@@ -138,9 +138,9 @@ class Manners:
     timeout
         Seconds for a whole exchange.
     settle
-        Seconds to wait before what has become of an unclear post is looked up, doubling.
+        Seconds to wait before what has become of an unclear post is looked up, doubling up to a quarter of an hour.
     tries
-        Posts at most of one request, and look-ups at most of what has become of it.
+        Posts at most of one request; what has become of one is looked up until its window is over.
     poll
         Seconds between two looks at how a request stands.
     """

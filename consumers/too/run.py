@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from consumers.options import Start, Stream
 from consumers.subscription import subscribe
@@ -21,6 +21,7 @@ from consumers.too.worker import Worker
 __all__ = ["Stop", "follow", "start_of"]
 
 _POLL = 0.5  # seconds
+_BEHIND = timedelta(seconds=60)  # an alert put out longer ago is of a backlog, in which its retraction may follow
 
 
 @dataclass
@@ -73,16 +74,18 @@ def follow(
             streams.append((address, stack.enter_context(stream), listening))
         say(f"reading {', '.join(f'{address} ({_named(of)})' for address, _, of in streams)}")
         while not stop.asked and any(not stream.finished for _, stream, _ in streams):
+            behind = False
             for address, stream, listening in streams:
                 alert = None if stream.finished else stream.poll(_POLL / len(streams))
                 if alert is not None:
                     count.alerts += 1
+                    behind |= alert.timestamp is not None and datetime.now(UTC) - alert.timestamp > _BEHIND
                     desk.take(alert, listening, address)
                     trail.flush()
                     if not _over_http(address):
                         alert.commit()
             recheck.look()
-            worker.work()
+            worker.work(posting=not behind)
             trail.flush()
             if time.monotonic() - count.said >= heartbeat:
                 count.said = time.monotonic()

@@ -130,6 +130,8 @@ def _numbered(wire: Wire, answer: Any) -> Outcome:
     number = ids[0] if isinstance(ids, list) and ids else data.get("id") if isinstance(data, dict) else None
     if answer.good and number is not None:
         return Outcome("done", str(number), "requested", wire.said(answer))
+    if answer.good and isinstance(data, dict) and data.get("ignored"):  # its constraints, such as not_if_duplicates, answer 200
+        return Outcome("refused", said=f"ignored: {wire.said(answer)}")
     if answer.good:
         return Outcome("unclear", said=f"taken, it seems, but no number came: {wire.said(answer)}")
     return outcome(wire, answer)

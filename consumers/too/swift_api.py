@@ -36,7 +36,7 @@ class Swift:
         if answer.good and not errors:
             return Outcome("done", said="validated")
         if errors:
-            return Outcome("refused", said=f"validation finds {'; '.join(map(str, errors))}"[:500])
+            return Outcome("refused", said=self._wire.blotted(f"validation finds {'; '.join(map(str, errors))}")[:500])
         return outcome(self._wire, answer)
 
     def find(self, row: Row) -> Outcome:
@@ -67,7 +67,7 @@ class Swift:
         answer = self._ask("POST", form=payload)
         status = _status(answer)
         if status.get("errors"):
-            return Outcome("refused", said="; ".join(map(str, status["errors"]))[:500])
+            return Outcome("refused", said=self._wire.blotted("; ".join(map(str, status["errors"])))[:500])
         number = status.get("too_id")
         if answer.good and number is not None:
             return Outcome("done", str(number), "requested", f"status {status.get('status')}")

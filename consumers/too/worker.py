@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumers.too.ledger import Ledger, Row
+from consumers.too.ledger import OPEN, Ledger, Row
 from consumers.too.observatories import open_observatory
 from consumers.too.observatory import Observatory, Outcome
 from consumers.too.request import stamp
@@ -48,26 +48,53 @@ class Worker:
         self._manners = rules.manners
         self._open: dict[str, Observatory] = {}
         self._paused: dict[str, float] = {}
+        self._orphans: set[str] = set()
         if ledger.live:
             self._recover()
 
-    def work(self) -> bool:
-        """Do what is due; whether there was anything. In a dry run there is not."""
+    def work(self, *, posting: bool = True) -> bool:
+        """Do what is due; whether there was anything. In a dry run there is not.
+
+        Parameters
+        ----------
+        posting
+            Whether anything new is handed in; what is taken back, and what is unclear, is seen to all the same.
+        """
+        self._close()
         if not self._ledger.live:
             return False
         did, until = False, time.monotonic() + _TURN
         due = self._ledger.rows("due IS NOT NULL AND due <= ?", self._now)
+        due = [row for row in due if posting or row.state != "waiting"]
         for row in sorted(due, key=lambda one: one.state != "cancelling"):  # what is taken back first
             if time.monotonic() > until:  # alerts want to be read, too
                 break
             rule = self._rules.named(row.rule)
-            if rule is None:
-                said = f"rule {row.rule} is no more: look after request {row.number or row.name} by hand"
-                self._enter(row, {"due": None, "said": said}, "orphaned", said)
+            if rule is None or rule.target != row.kind or row.address not in {"", rule.table["address"]}:
+                self._orphaned(row, rule)
             elif self._now >= self._paused.get(str(rule.table["address"]), 0.0):
                 self._step(row, rule)
                 did = True
         return did
+
+    def _close(self) -> None:
+        """End what nobody tells us more of, a day after its window: else it would be asked and looked after for ever."""
+        over = self._now - _AFTER
+        for row in self._ledger.in_states(("planned", "unknown", "requested"), 'due IS NULL AND "end" < ?', over):
+            self._over(row, "its window is over")
+
+    def _over(self, row: Row, said: str) -> None:
+        self._enter(row, {"state": "expired", "due": None, "said": said}, "expired", said)
+
+    def _orphaned(self, row: Row, rule: Rule | None) -> None:
+        """Leave alone what was asked of another observatory than the rules name now; it goes on once they name it again."""
+        if row.state in OPEN and self._now > row.end + _AFTER:
+            self._over(row, "its window is over, and no rule names its observatory")
+        elif row.key not in self._orphans:
+            self._orphans.add(row.key)
+            gone = f"rule {row.rule} is no more" if rule is None else f"rule {row.rule} no longer asks {row.kind} {row.address}"
+            said = f"{gone}: bring it back, or look after request {row.number or row.name} by hand"
+            self._enter(row, {"said": said}, "orphaned", said)
 
     @property
     def _now(self) -> float:
@@ -153,13 +180,18 @@ class Worker:
             self._enter(
                 row, {"state": "waiting", "due": self._now, "looks": 0}, "absent", f"{found.said}: it may be posted again"
             )
-        elif found.kind == "absent" or row.looks + 1 >= self._manners.tries:
+        elif found.kind == "absent" or self._now > row.end:
             said = f"given up after {row.posts} posts and {row.looks + 1} looks: {found.said}"
-            self._enter(row, {"state": "lost", "due": None, "said": said}, "lost", said)
-        else:
+            state = "uncancelled" if row.cancel else "lost"
+            self._enter(row, {"state": state, "due": None, "said": said}, state, said)
+        else:  # they may have it: looked for until its window is over, so that it can still be cancelled
             self._pause(rule)
             looks = row.looks + 1
-            self._enter(row, {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}, "unknown", found.said)
+            changes = {"looks": looks, "due": self._now + self._wait(looks), "said": found.said}
+            if found.said == row.said:
+                self._ledger.update(row.key, changes)
+            else:
+                self._enter(row, changes, "unknown", found.said)
 
     def _look_after(self, row: Row, rule: Rule, at: Observatory) -> None:
         found = _ask(at.stands, row)
@@ -168,14 +200,16 @@ class Worker:
             return
         if found.kind in {"away", "unclear"}:
             self._pause(rule)
-        over = self._now > row.end + _AFTER
-        self._ledger.update(row.key, {"due": None if over else self._now + self._manners.poll, "said": found.said})
+        if self._now > row.end + _AFTER:
+            self._over(row, f"its window is over, and how it ended is not told: {found.said}")
+        else:
+            self._ledger.update(row.key, {"due": self._now + self._manners.poll, "said": found.said})
 
     def _cancel(self, row: Row, rule: Rule, at: Observatory) -> None:
         came = _ask(at.cancel, row, row.cancel)
-        if came.kind == "done" and came.state in {"cancelled", "requested"}:
+        if came.kind == "done" and came.state == "cancelled":
             self._cancelled(row, came.said)
-        elif came.kind == "done":
+        elif came.kind == "done" and came.state != "requested":  # which they would call one that still stands
             self._enter(row, {"state": came.state, "due": None, "said": came.said}, came.state, f"too late: {came.said}")
         elif came.kind == "refused" or self._now > row.end + _AFTER:
             said = f"not cancelled, see to request {row.number} by hand: {came.said}"
@@ -223,7 +257,7 @@ class Worker:
             now = self._ledger.update(row.key, changes)
             line = {
                 "time": stamp(self._clock()),
-                "mode": "live",
+                "mode": "live" if self._ledger.live else "dry-run",
                 "decision": decision,
                 "rule": row.rule,
                 "alert_id": row.alert_id,
@@ -248,5 +282,5 @@ def _ask(question: Callable[..., Outcome], *about: Any) -> Outcome:
     """Ask an observatory; an answer of another shape than any that it has documented is an unclear one."""
     try:
         return question(*about)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return Outcome("unclear", said=f"its answer cannot be read: {type(error).__name__} {error}")

@@ -18,6 +18,7 @@ from broker.simulate import lvk
 from broker.simulate.night import make_night
 from consumers.errors import RequestError
 from consumers.report import tns, treasuremap
+from consumers.report.own import Reports
 from consumers.report.reading import read
 from tests.consumers.strangers import Stranger, stranger
 from tests.running import ROOT, install, wait_for
@@ -137,6 +138,7 @@ class TestObservations:
         shown, said = report(*to, "--status", "planned")
         assert [one["status"] for one in json.loads(shown)["observations"]] == ["planned"] * 3
         assert "dry run: nothing was sent" in said
+        assert [one["status"] for one in json.loads(report(*to)[0])["observations"]] == ["planned"] * 3  # unless said otherwise
         assert here.get(f"events/{here.event}/observations")["items"] == []
         done = json.loads(report(*to, "--status", "planned", "--live", "--json")[0])
         assert done == {"event": here.event, "new": 3, "changed": 0, "unchanged": 0}
@@ -281,6 +283,15 @@ class TestTreasureMap:
             assert "answers 401" in report(*to, status=2, **SECRETS)[1]
             assert "answers 500" in report(*to, status=1, **SECRETS)[1]
 
+    def test_what_others_observed_is_not_sent_as_ones_own(self, here: Here) -> None:
+        other = {"id": "tm/6", "telescope": "Other", "time": "2026-11-21T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": [other]}, timeout=20)
+        assert answer.status_code == 201, answer.text
+        said = report("treasuremap", here.event, "--instrument", "47", "--api", here.url, status=2)[1].replace("\n", " ")
+        assert "more than one telescope" in said
+        assert "--telescope" in said
+        assert len(json.loads(report(*self.arguments(here))[0])["pointings"]) == 3
+
     def test_of_gravitational_waves_only(self, here: Here) -> None:
         burst = next((one["name"] for one in here.get("events?messenger=EM")["items"]), None)
         assert burst is not None
@@ -394,6 +405,15 @@ class TestAtReport:
         group = made["photometry"]["photometry_group"]
         assert [one["flux"] for one in group.values()] == ["19.0000", "18.0000"]
 
+    def test_what_is_fainter_than_the_reference_is_no_detection(self) -> None:
+        faded = [point(59990, 17) | {"positive": False}, point(60012, 17) | {"positive": False}]
+        found = [point(60001, 20.0, "limit"), point(60003, 19) | {"positive": True}, point(60009, 18)]
+        made = self.made([*faded, *found])
+        assert made == self.made(found)
+        assert made["discovery_datetime"] == "2023-02-28 00:00:00.000"
+        with pytest.raises(RequestError, match="no detection"):
+            self.made(faded)
+
     def test_an_archive_for_want_of_a_limit(self) -> None:
         with pytest.raises(RequestError, match="no limit before its first detection"):
             self.made([point(60003, 19)])
@@ -423,6 +443,14 @@ class TestAtReport:
         assert (made["non_detection"]["filterid"], made["non_detection"]["instrumentid"]) == ("21", "99")
         assert made["discovery_data_sourceid"] == "7"
         assert "data_source_groupid" not in made
+
+
+def test_what_is_sent_to_an_address_that_moved_is_not_asked_for_instead() -> None:
+    path = "/api/v1/events/S1/observations"
+    with stranger({path: [(301, {"Location": "/elsewhere"}, {})], "/elsewhere": [(200, {}, {"event": "S1"})]}) as there:
+        with Reports(there.url) as nuncius, pytest.raises(RequestError, match="answers 301"):
+            nuncius.post("events", "S1", "observations", body={"observations": []})
+        assert there.to("/elsewhere") == []
 
 
 def test_a_stranger_tells_what_it_was_asked() -> None:

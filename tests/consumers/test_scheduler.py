@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,19 @@ def test_a_round_field_is_summed_by_distance(world: Told):
             inside[healpy.query_disc(1 << level, centre, np.radians(1.5), inclusive=False, nest=True)] = True
         total += flat[inside].sum()
     assert found["probability"]["plan"] == pytest.approx(total, abs=1e-9)
+
+
+@pytest.mark.parametrize(("bands", "between"), [("g,r", 60), ("g,r,g", 0), ("g", 0)])
+def test_the_filter_is_changed_back_between_visits(world: Told, bands: str, between: int):
+    found = plan(world, world.arc.name, "--filters", bands, "--filter-change", "60", "--slew", "100", "--settle", "1")
+    rows, each = exposures(found), len(bands.split(","))
+    assert len(rows) > 2 * each
+    assert [one["filter"] for one in rows[: 2 * each]] == bands.split(",") * 2
+    waits = np.diff(Time([one["start"][:-1] for one in rows]).mjd) * 86400 - rows[0]["exposure"]
+    changed = np.array([one["filter"] != after["filter"] for one, after in itertools.pairwise(rows)])
+    assert changed.any() == (each > 1)
+    assert (waits[changed] >= 60 + 10 - 1.1).all()  # readout; times are told to the second
+    assert waits[each - 1 :: each].min() < between + 10 + 10  # and not a second change
 
 
 def test_the_tiling_holds_the_region_and_the_plan_keeps_the_limits(world: Told):
@@ -326,6 +340,11 @@ def test_an_empty_map_is_told():
     for data in (b"", b"nonsense", fits_of(np.array([1, 2]), np.ones(2))):
         with pytest.raises(RequestError, match="no multi-order map"):
             mesh.read(data)
+
+
+def test_a_map_of_densities_that_are_no_numbers_is_told_as_what_it_is():
+    with pytest.raises(RequestError, match="densities that are no numbers"):
+        mesh.read(fits_of(np.arange(4 * 64, 16 * 64), np.full(12 * 64, np.nan)))
 
 
 def fits_of(uniq: np.ndarray, density: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from astropy.coordinates import EarthLocation
 from astropy.utils.data import conf
 
 from broker.science import sites as broker_sites
-from consumers import sites
+from consumers import night, sites
 from consumers.errors import RequestError
+from consumers.too.decide import night_of
 
 
 def test_names_are_known_in_any_case_and_keep_how_they_were_asked():
@@ -35,6 +37,16 @@ def test_the_broker_knows_no_site_that_the_client_does_not():
 def test_a_site_that_is_written_out():
     assert sites.find("tower=11.58,45.85,1413") == sites.Site("tower", 11.58, 45.85, 1413.0)
     assert sites.find("sea=-30,-10") == sites.Site("sea", -30.0, -10.0, 0.0)
+
+
+def test_a_longitude_counted_all_the_way_east_is_the_same_place_and_the_same_night():
+    west, east = sites.find("keck"), sites.find("keck=204.5217,19.8283,4160")
+    assert east.longitude == pytest.approx(west.longitude, abs=1e-9)
+    for ours, theirs in zip(night.evening(east, "2026-11-21"), night.evening(west, "2026-11-21"), strict=True):
+        assert abs((ours - theirs).sec) < 1
+    time = datetime(2026, 11, 22, 8, tzinfo=UTC)
+    assert night_of(east, time) == night_of(west, time)
+    assert [sites.find(f"x={number},0").longitude for number in (180, -180, 360, -360, -190)] == [180, -180, 0, 0, 170]
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,42 @@ def test_from_kafka_it_goes_on_after_a_kill(tmp_path, kafka_bootstrap, make_topi
         assert sorted(row["alert_id"] for row in status(file)["requests"]) == [f"ztf:{number}" for number in range(4)]
 
 
+@pytest.mark.kafka
+def test_what_is_taken_back_further_on_in_a_backlog_is_never_posted(tmp_path, kafka_bootstrap, make_topic):
+    topic = make_topic(1)
+    with portal() as stand:
+        file = rules(tmp_path, stand, filters=f'["{topic}"]')
+        file.write_text(f'[source]\naddress = "{kafka_bootstrap}"\nstart_at = "earliest"\n' + TIMES + file.read_text())
+        gone = value(9, event_name="S261121a", alert_type="retraction")
+        hour_ago = int((time.time() - 3600) * 1000)
+        produce(kafka_bootstrap, topic, [value(1, dec=60.0), value(2, dec=60.0), gone], stamps=[hour_ago] * 3)
+        with running(file, "", "--live"):
+            eventually(lambda: [row["state"] for row in status(file)["requests"]] == ["cancelled"] * 2, 60)
+            produce(kafka_bootstrap, topic, [value(3, dec=60.0, skymaps=[])])
+            eventually(lambda: [row["state"] for row in status(file)["requests"]][2:] == ["requested"], 60)
+        assert stand.posts == 1
+
+
+def test_live_it_goes_on_when_nobody_reads_what_it_shows(tmp_path, sky):
+    made, address = sky
+    with portal() as stand:
+        file = rules(tmp_path, stand)
+        environment = {**os.environ, "TOO_TEST_TOKEN": TOKEN}
+        process = subprocess.Popen(
+            command(file, address, "--live"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        try:
+            assert process.stdout is not None
+            process.stdout.close()
+            for number in range(1, 4):
+                made.publish(north(5300 + number), TOPIC)
+                eventually(lambda: len(stand.live) == number)  # noqa: B023
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+
+
 def test_a_dry_run_to_now_ends_by_itself_and_writes_its_payloads(tmp_path, sky):
     made, address = sky
     with portal() as stand:

@@ -237,6 +237,13 @@ def test_an_alert_that_nobody_thought_of_stops_neither_the_program_nor_other_rul
     assert "cannot be decided on: TypeError" in lines[0]["reason"]
 
 
+def test_an_alert_on_which_the_decision_failed_is_decided_on_when_it_is_told_again(tmp_path):
+    with Bench(tmp_path, rules_text()) as bench:
+        lines = bench.take(alert(1, time="yesterday"), alert(1))  # type: ignore[arg-type]
+        assert [line["decision"] for line in lines] == ["refuse", "request"]
+        assert bench.take(alert(1))[0]["decision"] == "repeat"
+
+
 def test_every_rule_that_listens_decides_for_itself(tmp_path):
     other = rules_text("json", name="dome", filters='["^matched[.]bright"]', limits="max_mag = 15", address="https://d.example")
     deaf = rules_text(name="deaf", filters='["something-else"]')
@@ -281,6 +288,62 @@ def test_a_credible_level_that_rises_beyond_the_bound_cancels_where_the_rule_wan
         bench.take(in_map(1))
         assert bench.take(rescored(0.8))[0]["decision"] == "keep"
         assert bench.states() == ["planned"]
+
+
+def test_an_alert_that_leaves_a_map_a_second_time_is_cancelled_a_second_time(tmp_path):
+    left = alert(1, update="retracted", update_event="S261121a")  # the same words each time: the map is no more among its maps
+    with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
+        lines = bench.take(in_map(1), left, rescored(0.3), left, left)
+        assert [line["decision"] for line in lines] == ["request", "cancel", "request", "cancel", "repeat"]
+        assert bench.states() == ["cancelled", "cancelled"]
+
+
+TWO = (SkyMapLevel("S261121a", 1, 0.1), SkyMapLevel("S261119b", 1, 0.8))
+NOTICE = {"alert_type": "retraction", "ra": None, "dec": None}
+
+
+@pytest.mark.parametrize("limits", ["min_altitude = 30", "max_credible_level = 0.9"])
+@pytest.mark.parametrize(("first", "last"), [("S261119b", "S261121a"), ("S261121a", "S261119b")])
+def test_what_the_map_of_another_event_still_holds_is_kept_until_that_is_gone_too(tmp_path, limits, first, last):
+    left = tuple(one for one in TWO if one.event == last)
+    with Bench(tmp_path / "alert", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        assert bench.take(alert(1, skymaps=left, update="retracted", update_event=first))[0]["decision"] == "keep"
+        assert bench.take(alert(1, update="retracted", update_event=last))[0]["decision"] == "cancel"
+        assert bench.take(alert(2, skymaps=left, update="retracted", update_event=first))[0]["decision"] == "nothing"
+    with Bench(tmp_path / "notice", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        (line,) = bench.take(alert(8, event_name=first, **NOTICE))
+        assert (line["decision"], f"but {last} still holds it" in line["reason"]) == ("keep", True)
+        assert bench.take(alert(9, event_name=last, **NOTICE))[0]["decision"] == "cancel"
+    with Bench(tmp_path / "asked", rules_text(limits=limits)) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        bench.desk.retract(first, f"{first} is retracted")
+        assert bench.states() == ["planned"]
+        bench.desk.retract(last, f"{last} is retracted")
+        assert bench.states() == ["cancelled"]
+
+
+def test_a_retraction_that_is_read_before_the_match_stops_the_request(tmp_path):
+    other = rules_text(name="other", filters='["notices"]')  # hears the retraction; the rule that would ask does not
+    with Bench(tmp_path, rules_text() + other) as bench:
+        bench.take(alert(9, event_name="S261121a", topic="matched.notices", **NOTICE))
+    with Bench(tmp_path, rules_text() + other) as bench:  # also after a restart
+        lines = bench.take(in_map(1), alert(2, event_name="S261121a"), alert(3, skymaps=TWO), alert(4))
+        assert [line["decision"] for line in lines] == ["refuse", "refuse", "request", "request"]
+        assert lines[0]["reason"] == "S261121a was retracted before"
+        both = bench.take(alert(8, event_name="S261119b", topic="matched.notices", **NOTICE))
+        assert [(line["rule"], line["decision"]) for line in both] == [("other", "nothing")]
+        bench.desk.retract("S261119b", "S261119b is retracted")  # the map of the other event was gone before
+        assert bench.states() == ["cancelled", "planned"]
+
+
+def test_a_map_that_holds_it_beyond_the_bound_keeps_nothing(tmp_path):
+    with Bench(tmp_path, rules_text(limits="max_credible_level = 0.5")) as bench:
+        bench.take(alert(1, skymaps=TWO))
+        far = (SkyMapLevel("S261121a", 1, 0.1), SkyMapLevel("S261119b", 2, 0.95))
+        assert bench.take(alert(1, skymaps=far, update="rescored", update_event="S261119b"))[0]["decision"] == "keep"
+        assert bench.take(alert(9, event_name="S261121a", **NOTICE))[0]["decision"] == "cancel"
 
 
 def test_an_alert_first_told_as_rescored_is_an_alert_like_any(tmp_path):

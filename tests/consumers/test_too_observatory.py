@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import sqlite3
+import threading
 import time
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -11,14 +14,15 @@ import jsonschema_rs
 import pytest
 
 from consumers.too.errors import StateError
-from consumers.too.exchange import exchange
+from consumers.too.exchange import Answer, exchange
 from consumers.too.ledger import Ledger
 from consumers.too.observatories import open_observatory
+from consumers.too.observatory import Wire
 from consumers.too.reading import parse_rules
 from consumers.too.request import stamp
 from consumers.too.rules import Manners
 from tests.consumers.test_too_rules import TABLES
-from tests.consumers.too_observatories import TOKEN, own_telescope, portal, rtml_telescope
+from tests.consumers.too_observatories import TOKEN, eventually, own_telescope, portal, rtml_telescope
 from tests.consumers.too_world import NOW, Bench, Clock, alert, in_map, rules_text
 
 MANNERS = "\n[observatory]\ntimeout = 1.0\nsettle = 30\ntries = 3\npoll = 600\n"
@@ -35,9 +39,10 @@ def live_clock():
     return Clock(datetime.now(UTC).replace(microsecond=0))
 
 
-def live(folder, stand, clock, kind="lco", **more):
+def live(folder, stand, clock, kind="lco", more_rule="", **more):
     limits = "min_altitude = 10\nmax_sun_altitude = 90\nmax_age_hours = 1e6"
-    text = rules_text(kind, address=stand.url, limits=limits, more="valid_hours = 24", site="pole=0,-89.9,2800", **more)
+    more_rule = f"valid_hours = 24\n{more_rule}"
+    text = rules_text(kind, address=stand.url, limits=limits, more=more_rule, site="pole=0,-89.9,2800", **more)
     return Bench(folder, text + MANNERS, live=True, clock=clock)
 
 
@@ -85,7 +90,33 @@ def test_what_the_portal_finds_wrong_is_not_posted(tmp_path, live_clock):
         assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0
 
 
-@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "500-taken"])
+def test_an_observatory_that_refuses_is_not_asked_without_end(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock, more_rule='only_once = "object"') as bench:
+        stand.validation = {"non_field_errors": ["There is no time left on the proposal"]}
+        for number in range(20):
+            bench.take(up(number // 2, alert_id=f"ztf:{number}"))  # each object comes twice
+            bench.work(2)
+        assert (bench.states(), stand.posts) == (["refused"] * 5, 0)
+        assert stand.count("POST", "/api/requestgroups/validate/") == 5
+        line = bench.lines()[-1]
+        assert (line["decision"], "5 refusals in a row" in line["reason"]) == ("refuse", True)
+        live_clock.pass_(minutes=61)
+        stand.validation = {}
+        bench.take(up(30), up(31))
+        bench.work(2)
+        assert bench.states() == ["refused"] * 5 + ["requested"] * 2
+
+
+def test_what_was_refused_counts_for_the_cool_down(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock, more_rule="cool_down = 30") as bench:
+        stand.validation = {"non_field_errors": ["no"]}
+        bench.take(up(1))
+        bench.work()
+        bench.take(up(2))
+        assert (bench.states(), bench.lines()[-1]["decision"]) == (["refused"], "refuse")
+
+
+@pytest.mark.parametrize("how", ["taken-hang", "taken-close", "taken-empty", "taken-odd", "taken-nested", "500-taken"])
 def test_taken_but_not_told_is_found_by_its_name_and_not_posted_again(tmp_path, live_clock, how):
     with portal(how) as stand, live(tmp_path, stand, live_clock) as bench:
         bench.take(up())
@@ -124,6 +155,11 @@ def test_an_observatory_that_always_fails_is_asked_a_bounded_number_of_times(tmp
         assert (bench.states(), stand.posts, len(stand.groups)) == (["lost"], 3, 0)
         assert len(stand.asked) <= 15
         assert "given up after 3 posts" in bench.lines()[-1]["reason"]
+        late = {"id": 1, "name": bench.ledger.rows()[0].name, "proposal": "TEST2026-001", "state": "PENDING"}
+        stand.groups.append(late)  # it came through after all
+        bench.take(back(1))
+        bench.work(2)
+        assert (bench.states(), late["state"], stand.posts) == (["cancelled"], "CANCELED", 3)
 
 
 def test_while_its_list_does_not_answer_nothing_is_posted_again(tmp_path, live_clock):
@@ -134,8 +170,32 @@ def test_while_its_list_does_not_answer_nothing_is_posted_again(tmp_path, live_c
         for _ in range(20):
             live_clock.pass_(minutes=10)
             bench.work()
-        assert (bench.states(), stand.posts) == (["lost"], 1)
-        assert len(stand.asked) <= 8
+        assert (bench.states(), stand.posts) == (["unknown"], 1)  # they have it: it is not given up
+        assert len(stand.asked) <= 20
+        bench.take(back(1))
+        live_clock.pass_(minutes=20)
+        bench.work()
+        assert (bench.states(), len(stand.live)) == (["unknown"], 1)
+        stand.lists_answer = 200
+        live_clock.pass_(minutes=20)
+        bench.work(2)
+        assert (bench.states(), stand.posts, stand.live) == (["cancelled"], 1, [])
+
+
+@pytest.mark.parametrize(("taken_back", "state"), [(False, "lost"), (True, "uncancelled")])
+def test_a_list_that_never_answers_is_asked_until_the_window_is_over_and_that_is_told(tmp_path, live_clock, taken_back, state):
+    with portal("taken-close") as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up())
+        bench.work()
+        stand.lists_answer = 500
+        if taken_back:
+            bench.take(back(1))
+        live_clock.pass_(hours=23)
+        bench.work()
+        assert bench.states() == ["unknown"]
+        live_clock.pass_(hours=2)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["decision"], stand.posts) == ([state], state, 1)
 
 
 def test_a_server_that_is_away_is_waited_for_and_the_request_is_posted_when_it_is_back(tmp_path, live_clock):
@@ -193,6 +253,7 @@ def test_a_retraction_that_comes_before_the_post_stops_it(tmp_path, live_clock):
         bench.take(up(1), back(1))
         bench.work(3)
         assert (bench.states(), stand.asked) == (["cancelled"], [])
+        assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0  # though its window has begun
 
 
 def test_a_retraction_stops_a_second_post(tmp_path, live_clock):
@@ -251,6 +312,19 @@ def test_a_cancellation_is_repeated_until_it_is_answered(tmp_path, live_clock):
         assert (bench.states(), stand.groups[0]["state"]) == (["cancelled"], "CANCELED")
 
 
+def test_a_cancellation_after_which_the_request_still_stands_is_repeated(tmp_path, live_clock):
+    with portal() as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up(1))
+        bench.work()
+        stand.cancels_in_vain = 1
+        bench.take(back(1))
+        bench.work(2)
+        assert (bench.states(), len(stand.live)) == (["cancelling"], 1)
+        live_clock.pass_(seconds=31)
+        bench.work(2)
+        assert (bench.states(), stand.live) == (["cancelled"], [])
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [("COMPLETED", "done"), ("WINDOW_EXPIRED", "expired"), ("FAILURE_LIMIT_REACHED", "failed"), ("CANCELED", "cancelled")],
@@ -303,6 +377,15 @@ def test_the_token_is_in_nothing_that_is_written(tmp_path, live_clock):
         assert "sorry, Token ***" in bench.audit.read_text()
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert TOKEN.encode() not in written
+
+
+def test_a_token_across_the_place_where_an_answer_is_cut_is_blotted_out_whole(tmp_path):
+    (rule,) = parse_rules(rules_text()).rules
+    wire = Wire(rule.table, Manners())
+    for length in range(250, 420):
+        said = wire.said(Answer(500, b"x" * length + TOKEN.encode()))
+        assert TOKEN[:4] not in said
+        assert len(said) <= 400
 
 
 def test_a_token_that_is_not_good_is_waited_for(tmp_path, live_clock, monkeypatch):
@@ -379,6 +462,52 @@ def test_an_exchange_is_bounded_however_slowly_it_is_answered():
         assert time.monotonic() - begun < 30  # not the 50 s that its thousand bytes would take
 
 
+@pytest.mark.parametrize("how", ["confirm", "close"])
+def test_a_request_of_which_nothing_is_told_ends_with_its_window(tmp_path, live_clock, how):
+    with rtml_telescope(how) as stand, live(tmp_path, stand, live_clock, "rtml", table=RTML) as bench:
+        bench.take(up(1))
+        bench.work()
+        live_clock.pass_(seconds=31)
+        bench.work()
+        assert bench.states() == ["requested" if how == "confirm" else "unknown"]
+        live_clock.pass_(hours=49)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["decision"]) == (["expired"], "expired")
+        (line,) = bench.take(back(1))
+        bench.work(2)
+        assert (line["decision"], len(stand.bodies)) == ("nothing", 1)  # weeks later no document is sent, and nobody called
+
+
+def test_a_dry_run_ends_what_it_planned_and_asks_for_the_object_no_more(tmp_path):
+    with Bench(tmp_path, rules_text(limits="max_age_hours = 1e6")) as bench:
+        bench.take(in_map(1))
+        bench.work()
+        assert bench.states() == ["planned"]
+        bench.clock.pass_(hours=48)
+        bench.work()
+        assert (bench.states(), bench.lines()[-1]["mode"]) == (["expired"], "dry-run")
+        (line,) = bench.take(in_map(2, object_id="ZTF26aa00001"))
+        assert (line["decision"], "one request for each object" in line["reason"]) == ("refuse", True)
+
+
+def test_an_exchange_that_was_given_up_does_not_arrive_later(monkeypatch):
+    known, released = socket.getaddrinfo, threading.Event()
+
+    def slowly(*about, **more):
+        released.wait(60)
+        return known(*about, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with own_telescope() as stand:
+        body = {"request_id": "x"}
+        answer = exchange("POST", f"{stand.url}/requests", headers={}, timeout=0.3, data=body)
+        assert (answer.good, answer.arrived) == (False, True)
+        released.set()
+        eventually(lambda: not any(thread.name == "too-exchange" for thread in threading.enumerate()))
+        assert stand.groups == []
+        assert exchange("POST", f"{stand.url}/requests", headers={}, timeout=30, data=body).good
+
+
 def test_an_observatory_that_was_renamed_out_of_the_rules_is_left_to_people(tmp_path, live_clock):
     with portal() as stand:
         with live(tmp_path, stand, live_clock) as bench:
@@ -386,7 +515,51 @@ def test_an_observatory_that_was_renamed_out_of_the_rules_is_left_to_people(tmp_
         with live(tmp_path, stand, live_clock, name="other") as bench:
             bench.work()
             assert bench.lines()[-1]["decision"] == "orphaned"
+            bench.work(3)
+            assert [line["decision"] for line in bench.lines()].count("orphaned") == 1
             assert stand.asked == []
+        with live(tmp_path, stand, live_clock) as bench:  # its rule is back: it goes on
+            bench.work()
+            assert (bench.states(), stand.posts) == (["requested"], 1)
+
+
+@pytest.mark.parametrize("how", ["ok", "taken-close"])
+def test_a_rule_that_asks_another_observatory_now_takes_no_request_there(tmp_path, live_clock, how):
+    with portal(how) as first, portal() as second:
+        with live(tmp_path, first, live_clock) as bench:
+            bench.take(up(1))
+            bench.work()
+        live_clock.pass_(seconds=31)
+        with live(tmp_path, second, live_clock) as bench:
+            bench.take(back(1))
+            bench.work(3)
+            assert (second.asked, bench.lines()[-1]["decision"]) == ([], "orphaned")
+            assert first.url in bench.lines()[-1]["reason"]
+        with live(tmp_path, first, live_clock) as bench:
+            bench.work(3)
+            assert (bench.states(), first.posts, first.live) == (["cancelled"], 1, [])
+
+
+def test_a_rule_of_another_kind_now_posts_nothing_of_the_old_kind(tmp_path, live_clock):
+    with portal() as stand, own_telescope() as dome:
+        with live(tmp_path, dome, live_clock, "json") as bench:
+            bench.take(up(1))
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.work(3)
+            assert (stand.asked, dome.asked, bench.states()) == ([], [], ["waiting"])
+
+
+def test_a_ledger_of_before_is_gone_on_with(tmp_path, live_clock):
+    with portal() as stand:
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.take(up(1))
+        with sqlite3.connect(tmp_path / "state.sqlite") as old:
+            old.execute("ALTER TABLE requests DROP COLUMN address")
+        old.close()
+        with live(tmp_path, stand, live_clock) as bench:
+            bench.take(up(2))
+            bench.work(2)
+            assert bench.states() == ["requested", "requested"]
 
 
 def test_a_generic_request_is_as_its_schema_says(tmp_path, live_clock):

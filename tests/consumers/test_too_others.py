@@ -70,6 +70,17 @@ def test_what_skyportal_refuses_is_refused_with_its_words(tmp_path, clock):
         assert "Could not find source" in bench.lines()[-1]["reason"]
 
 
+def test_what_skyportal_ignores_as_a_duplicate_is_refused_and_not_posted_again(tmp_path, clock):
+    with skyportal("ignored") as stand, live(tmp_path, "skyportal", stand, clock) as bench:
+        bench.take(up())
+        bench.work(2)
+        clock.pass_(seconds=31)
+        bench.work(2)
+        assert (bench.states(), len(stand.bodies), stand.groups) == (["refused"], 1, [])
+        assert "not submitting request" in bench.lines()[-1]["reason"]
+        assert bench.ledger.spent("follow", bench.ledger.rows()[0].night)[0] == 0
+
+
 def event(name="S261121a"):
     return alert(alert_id=f"lvk:{name}-1", object_id=None, event_name=name, ra=None, dec=None, mag=None)
 
@@ -144,11 +155,12 @@ def test_swifttools_itself_would_post_the_same_fields_to_the_same_place(tmp_path
 
 def test_what_swift_finds_wrong_is_not_posted(tmp_path, clock):
     with swift_api() as stand, live(tmp_path, "swift", stand, clock) as bench:
-        stand.validation = {"errors": ["Target is within 46 degrees of the Sun"]}
+        stand.validation = {"errors": ["Target is within 46 degrees of the Sun", f"for me, {TOKEN}"]}
         bench.take(up())
         bench.work(2)
         assert (bench.states(), stand.groups) == (["refused"], [])
         assert "of the Sun" in bench.lines()[-1]["reason"]
+        assert TOKEN not in bench.audit.read_text()
 
 
 @pytest.mark.parametrize("kind", ["lco", "skyportal", "skyportal_plan", "swift"])

@@ -18,7 +18,9 @@ from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
 from consumers.too import payloads, rtml
+from consumers.too.errors import RulesError
 from consumers.too.lco_rules import problems
+from consumers.too.reading import parse_rules
 from consumers.too.request import key_of, name_of
 from tests.consumers.test_too_rules import TABLES
 from tests.consumers.too_world import LCO, NOW, Bench, alert, rules_text
@@ -73,10 +75,19 @@ def test_an_lco_request_keeps_the_portals_rules(tmp_path, kind, exposing):
     assert problems(group, NOW) == []
     (request,) = group["requests"]
     (configuration,) = request["configurations"]
-    assert configuration["constraints"] == {"max_airmass": 1.8, "min_lunar_distance": 10.0, "max_lunar_phase": 1.0}
+    # 1 / sin 40 degrees, which is less than the 1.8 of the limits
+    assert configuration["constraints"] == {"max_airmass": 1.5557, "min_lunar_distance": 10.0, "max_lunar_phase": 1.0}
     assert [one["optical_elements"] for one in configuration["instrument_configs"]] == [{"filter": "gp"}, {"filter": "V"}]
     assert request["location"] == {"telescope_class": "1m0", "site": "tfn"}
     assert (configuration["target"]["ra"], configuration["target"]["dec"]) == (20.0, 25.0)
+
+
+@pytest.mark.parametrize(("limits", "airmass"), [
+    ("min_altitude = 30\nmax_airmass = 2.5", 2.0), ("min_altitude = 30\nmax_airmass = 1.4", 1.4), ("min_altitude = 30", 2.0),
+])  # fmt: skip
+def test_the_airmass_asked_for_is_within_both_the_altitude_and_the_airmass_of_the_rule(tmp_path, limits, airmass):
+    (request,) = payload_of(tmp_path, "lco", LCO, limits=limits)["requests"]
+    assert request["configurations"][0]["constraints"]["max_airmass"] == pytest.approx(airmass)
 
 
 def test_a_rapid_response_begins_at_once_and_ends_within_a_day(tmp_path):
@@ -310,8 +321,14 @@ PLAN_FORM = {
 
 def test_a_followup_request_fits_the_form_of_skyportals_generic_instrument(tmp_path):
     table = TABLES["skyportal"] + "groups = [1, 2]\n"
-    body = payload_of(tmp_path, "skyportal", table, limits=LIMITS, exposures=TWO, more="priority = 5")
+    alike = TWO.replace("seconds = 90", "seconds = 60\ncount = 2")
+    body = payload_of(tmp_path, "skyportal", table, limits=LIMITS, exposures=alike, more="priority = 5")
     jsonschema_rs.validate(GENERIC_FORM, body["payload"])
+    assert (body["payload"]["exposure_time"], body["payload"]["exposure_counts"]) == (60.0, 2)
+    with pytest.raises(RulesError, match="one time and one count for all bands"):
+        parse_rules(rules_text("skyportal", table=table, exposures=TWO))
+    own = table + "[rule.skyportal.payload]\nexposure_time = 90\nexposure_counts = 1\n"
+    assert payload_of(tmp_path / "own", "skyportal", own, limits=LIMITS, exposures=TWO)["payload"]["exposure_time"] == 90
     assert {name: body[name] for name in ("obj_id", "allocation_id", "target_group_ids", "not_if_duplicates")} == {
         "obj_id": "ZTF26aa00001",
         "allocation_id": 3,

@@ -33,6 +33,7 @@ class StandIn:
     tokens: set[str] = field(default_factory=set)
     lists_answer: int = 200
     cancels_answer: int = 200
+    cancels_in_vain: int = 0
     validation: dict[str, Any] = field(default_factory=dict)
     on_post: Callable[[], None] = lambda: None
     url: str = ""
@@ -68,7 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def answer(self, status: int, body: Any = None) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
+        self.raw(status, b"" if body is None else json.dumps(body).encode())
+
+    def raw(self, status: int, data: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -91,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             stand.on_post()
         if how == "ok":
             self.answer(201, made)
+        elif how == "taken-nested":
+            self.raw(201, b"[" * 500_000)
         elif how in _PLAIN:
             status, body = _PLAIN[how]
             self.answer(status, body or {"detail": f"sorry, {self.headers.get('Authorization')}"} if body != "" else None)
@@ -171,6 +176,9 @@ class _Portal(_Handler):
             self.answer(404, {"detail": "Not found."})
         elif one["state"] in OVER:
             self.answer(400, {"errors": [f"Cannot change requestgroup state from {one['state']} to CANCELED"]})
+        elif self.stand.cancels_in_vain:
+            self.stand.cancels_in_vain -= 1
+            self.answer(200, one)
         else:
             one["state"] = "CANCELED"
             self.answer(200, one)
@@ -304,6 +312,10 @@ class _SkyPortal(_Handler):
         how = self.stand.behaviour.pop(0) if self.stand.behaviour else "ok"
         if how == "refuse":
             self.answer(400, {"status": "error", "message": "Could not find source"})
+            return
+        if how == "ignored":
+            message = "Source has already been requested for this allocation, not submitting request"
+            self.said({"id": None, "ignored": True, "message": message})
             return
         number = 7 + len(self.stand.groups)
         self.stand.groups.append({**body, "id": number, "status": "submitted"})
