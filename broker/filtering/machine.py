@@ -80,8 +80,9 @@ class Machine:
         for place in asking:
             left[found[numbers[place]]] = True
         union = np.flatnonzero(left)
-        # A frame has hundreds of columns, and Polars looks at all of them; the first is taken along for the height.
-        narrow = frame.select(name for at, name in enumerate(frame.columns) if at == 0 or name in self.reads)
+        # A frame has hundreds of columns, and Polars looks at all of them; without any, one is taken for the height.
+        names = frame.columns
+        narrow = pl.DataFrame([frame.get_column(name) for name in names if name in self.reads] or [frame.get_column(names[0])])
         few = narrow if len(union) == frame.height else narrow[union]
         columns, failed = self._columns(few, frozenset().union(*(self.needs[place] for place in asking)))
         for place in asking:

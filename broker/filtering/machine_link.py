@@ -62,8 +62,8 @@ class Image:
     def tables(self, column: Callable[[str], pl.Series | None], height: int) -> Tables:
         """The columns of a frame of that height; those that are not there must not be read."""
         floats, float_slots = _stacked([_floats(column(name)) for name in self.float_columns], height, np.float64)
-        codes = self.dictionary
-        integers, integer_slots = _stacked([_integers(column(n), codes) for n in self.integer_columns], height, np.int64)
+        numbers = _integers([column(name) for name in self.integer_columns], self.dictionary)
+        integers, integer_slots = _stacked(numbers, height, np.int64)
         flags, flag_slots = _stacked([_flags(column(n), truths=truths) for n, truths in self.flag_columns], height, np.uint8)
         return Tables(floats, integers, flags, float_slots, integer_slots, flag_slots)
 
@@ -82,21 +82,36 @@ def _floats(series: pl.Series | None) -> Floats | None:
     return None if series is None else series.to_numpy()  # null becomes NaN
 
 
-def _integers(series: pl.Series | None, dictionary: Mapping[str, int]) -> Ints | None:
-    if series is None:
-        return None
-    if series.dtype == pl.String:
-        return np.fromiter((dictionary.get(text, -1) for text in series.to_list()), np.int64, len(series))
-    numbers = series.to_physical().cast(pl.Int64)
-    return (numbers.fill_null(0) if numbers.null_count() else numbers).to_numpy()
+# On a batch of a few rows most methods of a series cost some 50 microseconds, as Polars plans a query for each; casts do not.
+def _integers(columns: Sequence[pl.Series | None], dictionary: Mapping[str, int]) -> list[Ints | None]:
+    made: dict[int, Ints] = {}
+    gaps: list[tuple[int, pl.Series]] = []
+    for at, series in enumerate(columns):
+        if series is None:
+            continue
+        if series.dtype == pl.String:
+            made[at] = np.fromiter((dictionary.get(text, -1) for text in series.to_list()), np.int64, len(series))
+        elif series.null_count():
+            gaps.append((at, series.cast(pl.Int64)))
+        else:
+            made[at] = series.cast(pl.Int64).to_numpy()
+    if gaps:
+        filled = pl.DataFrame([series.alias(str(at)) for at, series in gaps]).fill_null(0)
+        made |= {at: filled[str(at)].to_numpy() for at, _ in gaps}
+    return [made.get(at) for at in range(len(columns))]
 
 
 def _flags(series: pl.Series | None, *, truths: bool) -> Bytes | None:
     if series is None:
         return None
-    if not truths:
-        return series.is_null().to_numpy() if series.null_count() else np.zeros(len(series), np.uint8)
-    return series.cast(pl.UInt8).fill_null(2).to_numpy()
+    if not series.null_count():
+        return series.cast(pl.UInt8).to_numpy() if truths else np.zeros(len(series), np.uint8)
+    if series.dtype == pl.String:
+        return np.fromiter((text is None for text in series.to_list()), np.uint8, len(series))
+    # As a truth value NaN is true and as a double null is NaN, so that after both NaN is what was null.
+    known = series.cast(pl.Int64 if series.dtype.is_temporal() else pl.Boolean).cast(pl.Float64).to_numpy()
+    nulls = np.isnan(known)
+    return np.where(nulls, 2, known).astype(np.uint8) if truths else nulls.astype(np.uint8)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from broker.decode.survey import decode_survey
 from broker.filtering.definition import FilterSpec, load_filters
 from broker.filtering.evaluate import Condition, Plan, evaluate, make_plan, pick
 from broker.filtering.expression import compile_expression
+from broker.filtering.machine_link import link
 from broker.filtering.parse import parse
 from broker.paths import shipped
 from broker.process.features import features, needs
@@ -287,3 +288,35 @@ def test_a_hundred_filters_of_people_over_a_simulated_night(night):
     polars, loop = both(plan, frame)
     assert loop == polars
     assert len(loop) > 20
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pl.Series("a", [1.5, None, math.nan, 0.0]),
+        pl.Series("a", [1.5, None, math.nan, 0.0], dtype=pl.Float32),
+        pl.Series("a", [2**60 + 1, None, -(2**62), 0]),
+        pl.Series("a", [1, 2, None, 0], dtype=pl.UInt8),
+        pl.Series("a", [True, None, False]),
+        pl.Series("a", [None, None], dtype=pl.Boolean),
+        pl.Series("a", ["a", None, ""]),
+        pl.Series("a", [datetime(2024, 1, 1, tzinfo=UTC), None], dtype=pl.Datetime("us", "UTC")),
+        pl.Series("a", [timedelta(days=1), None, timedelta()], dtype=pl.Duration("us")),
+    ],
+    ids=lambda series: str(series.dtype),
+)
+def test_tables_hold_what_the_columns_do(series):
+    image = link([], {"a": 0})
+    image = replace(
+        image, integer_columns=["a"], flag_columns=[("a", False), *([("a", True)] if series.dtype == pl.Boolean else [])]
+    )
+    if series.dtype.is_float():
+        image = replace(image, integer_columns=[])
+    tables = image.tables({"a": series}.get, len(series))
+    assert tables.flags[0].tolist() == series.is_null().to_list()
+    if series.dtype == pl.Boolean:
+        assert tables.flags[1].tolist() == series.cast(pl.UInt8).fill_null(2).to_list()
+    if series.dtype == pl.String:
+        assert tables.integers[0].tolist() == [0, -1, -1]
+    elif not series.dtype.is_float():
+        assert tables.integers[0].tolist() == series.to_physical().cast(pl.Int64).fill_null(0).to_list()
