@@ -35,6 +35,7 @@ __all__ = [
     "look_up",
     "networks",
     "parsed",
+    "plain_host",
     "reachable",
     "refusal",
     "resolve",
@@ -213,6 +214,14 @@ def _literal(host: str) -> IPAddress | None:
         with suppress(OSError, UnicodeError, ValueError):
             return IPv4Address(socket.inet_aton(bare))
     return None
+
+
+def plain_host(host: str) -> str:
+    """Host as everybody spells it: an address by its digits, in brackets where a URL has them."""
+    literal = _literal(host)
+    if literal is None:
+        return host
+    return f"[{literal}]" if isinstance(literal, IPv6Address) else str(literal)
 
 
 async def resolve(url: str, allowed: Sequence[IPNetwork] = ()) -> Endpoint:

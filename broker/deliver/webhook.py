@@ -13,29 +13,32 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import io
 import secrets
+import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Final, Self
 
-import httpcore
+import aiohttp
 import httpx
 import standardwebhooks
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
-from broker.deliver.addresses import IPNetwork, UnknownNameError, check_host, look_up, parsed
+from broker.deliver.addresses import IPNetwork, UnknownNameError, check_host, look_up, parsed, plain_host, reachable, refusal
 from broker.deliver.outcome import Outcome, printable
 from broker.errors import UsageError
 
 __all__ = ["Webhooks", "check_secret", "new_secret", "signature"]
 
 _PREFIX: Final = "whsec_"
-_KEEP: Final = 16  # connections to a server,
-_KEEP_SECONDS: Final = 4.0  # idle; many servers close after five, and what is sent just then is lost
-_MOST_POOLS: Final = 512  # servers that connections are kept to
-_CONNECT_SECONDS: Final = 5.0  # for each address of a host that has several
+_KEEP_SECONDS: Final = 4.0  # that a connection is kept; many servers close after five, and what is sent just then is lost
+_AT_ONCE: Final = 1 << 20  # bytes of a body that are handed to the socket in one piece
 _LONGEST_WAIT: Final = 86_400.0  # that a server can ask for
 _SHOWN: Final = 2048  # bytes of an answer that says no, to tell its owner why
 
@@ -83,33 +86,39 @@ def signature(secret: str, delivery_id: str, timestamp: datetime, body: bytes) -
     return " ".join(standardwebhooks.Webhook(each).sign(delivery_id, when, text) for each in secret.split(" "))
 
 
-class _Guarded(httpcore.AsyncNetworkBackend):
-    """Connects to checked addresses only. Certificates are held against the name all the same: that is done a floor above."""
+class _Guarded(AbstractResolver):
+    """Leads names to checked addresses only. Certificates are held against the name all the same."""
 
     def __init__(self, allowed: Sequence[IPNetwork]) -> None:
         self._allowed = allowed
-        self._network = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
+    async def resolve(
         self,
         host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - of httpcore's interface
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        check_host(host, self._allowed)
-        failed: Exception | None = None
-        for address in await look_up(host, port, self._allowed):
-            try:
-                return await self._network.connect_tcp(address, port, _CONNECT_SECONDS, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
-        assert failed is not None
-        raise failed
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - of aiohttp's interface
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await look_up(host, port, self._allowed)
+        ]
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def close(self) -> None:
+        pass
+
+    def socket(self, place: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket for an address: whatever it was that led here, it is checked once more."""
+        family, kind, protocol, _, where = place
+        if not reachable(ip_address(where[0]), self._allowed):
+            raise UsageError(refusal(str(where[0]), [ip_address(where[0])]))
+        return socket.socket(family, kind, protocol)
 
 
 class Webhooks:
@@ -135,17 +144,29 @@ class Webhooks:
         max_answer: int = 65_536,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        self._timeout, self._max = timeout, max_answer
-        self._context, self._guarded = context or httpx.create_ssl_context(), _Guarded(tuple(allowed))
-        self._pools: dict[tuple[bytes, bytes, int | None], httpcore.AsyncConnectionPool] = {}
+        self._timeout, self._max, self._allowed = timeout, max_answer, tuple(allowed)
+        self._context = context or httpx.create_ssl_context()
 
     async def __aenter__(self) -> Self:
+        guarded = _Guarded(self._allowed)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self._context,
+                resolver=guarded,
+                socket_factory=guarded.socket,
+                use_dns_cache=False,
+                limit=0,  # as many as there are deliveries under way
+                keepalive_timeout=_KEEP_SECONDS,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding",),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for pool in self._pools.values():
-            await pool.aclose()
-        self._pools.clear()
+        await self._session.close()
 
     async def post(
         self, url: str, secret: str, delivery_id: str, body: bytes, content_type: str = "application/json"
@@ -171,47 +192,27 @@ class Webhooks:
             return Outcome(False, error=f"no whole answer within {self._timeout:g} s: answer first, and work afterwards")
         except UnknownNameError as error:
             return Outcome(False, error=str(error))
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError, OSError) as error:
+        except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
             return Outcome(False, error=_told(error))
 
-    async def _exchange(self, url: httpx.URL, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        if len(self._pools) >= _MOST_POOLS:
-            await self._tidy()
-        async with self._pool(target).stream("POST", target, headers=list(headers.items()), content=body) as answer:
+    async def _exchange(self, read: httpx.URL, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
+        host = read.raw_host.decode("ascii")
+        check_host(host, self._allowed)
+        port = "" if read.port is None else f":{read.port}"
+        url = URL(f"{read.scheme}://{plain_host(host)}{port}{read.raw_path.decode('ascii')}", encoded=True)
+        data = body if len(body) <= _AT_ONCE else io.BytesIO(body)
+        async with self._session.post(url, data=data, headers=headers, allow_redirects=False) as answer:
             said = bytearray()
-            async for chunk in answer.aiter_stream():
+            while len(said) < self._max and (chunk := await answer.content.read(self._max)):
                 said += chunk
-                if len(said) >= self._max:
-                    break  # leaving closes the connection: what else comes is not read
+            if not answer.content.at_eof():
+                answer.close()  # what else comes is not read
             return _outcome(answer.status, answer.headers, bytes(said[:_SHOWN]), now)
 
-    def _pool(self, target: httpcore.URL) -> httpcore.AsyncConnectionPool:
-        """Connections to one server: a pool looks through all of its own for each request."""
-        place = (target.scheme, target.host, target.port)
-        if place not in self._pools:
-            # Not httpx, which has no way to say where to connect to: its own floor below. It knows no proxies of the
-            # environment, follows nothing, keeps no cookies and unpacks no answers, all of which would have to be switched off.
-            self._pools[place] = httpcore.AsyncConnectionPool(
-                ssl_context=self._context,
-                max_connections=None,  # as many as there are deliveries under way
-                max_keepalive_connections=_KEEP,
-                keepalive_expiry=_KEEP_SECONDS,
-                network_backend=self._guarded,
-            )
-        return self._pools[place]
 
-    async def _tidy(self) -> None:
-        """Let go of servers that nothing is being sent to."""
-        idle = [place for place, pool in self._pools.items() if all(one.is_idle() for one in pool.connections)]
-        for pool in [self._pools.pop(place) for place in idle]:
-            await pool.aclose()
-
-
-def _outcome(status: int, headers: Sequence[tuple[bytes, bytes]], said: bytes, now: datetime) -> Outcome:
+def _outcome(status: int, headers: Mapping[str, str], said: bytes, now: datetime) -> Outcome:
     if 200 <= status < 300:
         return Outcome(True, status)
-    fields = {name.lower(): value.decode("latin-1") for name, value in headers}
     try:
         told = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -219,7 +220,7 @@ def _outcome(status: int, headers: Sequence[tuple[bytes, bytes]], said: bytes, n
     if status == HTTPStatus.GONE:
         return Outcome(False, status, f"answered {told}: it wants no more", again=False)
     if 300 <= status < 400:
-        where = printable(fields.get(b"location", ""))
+        where = printable(headers.get("Location", ""))
         return Outcome(
             False,
             status,
@@ -227,7 +228,7 @@ def _outcome(status: int, headers: Sequence[tuple[bytes, bytes]], said: bytes, n
         )
     text = printable(said.decode("utf-8", "replace"))
     waits = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-    wait = _wait(fields.get(b"retry-after", ""), now) if waits else None
+    wait = _wait(headers.get("Retry-After", ""), now) if waits else None
     return Outcome(False, status, f"answered {told}{': ' + text if text else ''}", retry_after=wait)
 
 
@@ -245,13 +246,14 @@ def _wait(text: str, now: datetime) -> float | None:
 
 
 def _told(error: Exception) -> str:
-    kinds = {
-        httpcore.ConnectTimeout: "no connection within the time",
-        httpcore.ConnectError: "no connection",
-        httpcore.RemoteProtocolError: "no answer that HTTP knows",
-        httpcore.ReadError: "the connection broke off",
-        httpcore.WriteError: "the connection broke off",
+    kinds: dict[type[Exception], str] = {
+        aiohttp.ClientConnectorError: "no connection",
+        aiohttp.ClientResponseError: "no answer that HTTP knows",
+        aiohttp.ServerDisconnectedError: "the connection broke off",
+        aiohttp.ClientPayloadError: "the connection broke off",
+        aiohttp.ClientOSError: "the connection broke off",
     }
     what = next((words for kind, words in kinds.items() if isinstance(error, kind)), type(error).__name__)
-    said = printable(str(error))
+    # The whole of such an error tells the address, in which there may be a password.
+    said = printable(error.message if isinstance(error, aiohttp.ClientResponseError) else str(error))
     return f"{what}: {said}" if said else what
