@@ -38,6 +38,7 @@ from consumers import ClientError, subscribe
 from tests import services
 from tests.running import Installation, install, wait_for
 from tests.services import SaslKafka, free_port
+from tests.subscribers import SECRET, receiver
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
@@ -56,6 +57,7 @@ class Site:
     other: str  # and the next
     others: int
     api: int
+    upstream: str
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,16 @@ def upstream(cluster: SaslKafka, values: list[bytes]) -> str:
     admin = AdminClient(cluster.client())
     for made in admin.create_topics([NewTopic(topic, 2, 1)]).values():
         made.result()
+    produce(cluster, topic, values)
+    return topic
+
+
+def produce(cluster: SaslKafka, topic: str, values: list[bytes]) -> None:
     producer = Producer(cluster.client())
     for value in values:
         producer.produce(topic, value)
         producer.poll(0)
     assert producer.flush(30) == 0
-    return topic
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +125,7 @@ def site(sasl_kafka: SaslKafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
         f'properties = {{ "security.protocol" = "SASL_PLAINTEXT" }}\n'
     )
     port = free_port()
-    more = f"{source}\n[serve]\nport = {port}\n"
+    more = f'{source}\n[serve]\nport = {port}\n[deliver]\nallow = ["127.0.0.0/8"]\n'
     data = tmp_path_factory.mktemp("sasl-site") / "data"
     nuncius = install(data, kafka=sasl_kafka.servers, more=more)
     group = next(line.split('"')[1] for line in nuncius.config.read_text().splitlines() if line.startswith("group = "))
@@ -134,7 +140,7 @@ def site(sasl_kafka: SaslKafka, tmp_path_factory: pytest.TempPathFactory) -> Ite
         assert status["faults"] == []
         picked = sorted(status["matches"].items(), key=lambda item: -item[1])
         assert len(picked) > 1, "two filters are needed that pick something of a simulated night"
-        yield Site(sasl_kafka, nuncius, *picked[0], *picked[1], port)
+        yield Site(sasl_kafka, nuncius, *picked[0], *picked[1], port, topic)
 
 
 @pytest.fixture(scope="module")
@@ -397,3 +403,31 @@ def test_the_passwords_of_the_settings_are_starred(site: Site) -> None:
     shown = site.nuncius.json("config", "show")
     assert shown["log"]["properties"]["sasl.password"] == "*" * 10
     assert shown["log"]["properties"]["sasl.username"].startswith("broker_")
+
+
+def test_a_subscription_lets_its_user_read_what_it_names(site: Site) -> None:
+    user = f"eve_{uuid.uuid4().hex[:8]}"
+    made = site.nuncius.json("subscribe", site.mine, "--kafka", user, "--json")
+    client = {**site.cluster.of(user, made["password"]), "bootstrap.servers": site.cluster.servers, "log_level": 0}
+    assert read(client, f"{user}-night", f"matched.{site.mine}") == (site.picked, set())
+    assert read(client, f"{user}-night", f"matched.{site.other}") == (0, {"TOPIC_AUTHORIZATION_FAILED"})
+    site.nuncius.run("subscriptions", "remove", made["id"])
+    with pytest.raises(KafkaException):
+        AdminClient(client).list_topics(timeout=5)
+
+
+def test_webhooks_are_sent_from_it(site: Site) -> None:
+    """Last, as there are more matches after it."""
+    more = ztf.packets(12, COUNT, datetime.now(UTC) - timedelta(minutes=30), cutouts=False, history=5)
+    with receiver() as here, site.nuncius.running("deliver"):
+        made = site.nuncius.json("subscribe", site.mine, "--webhook", here.url(), "--secret", SECRET, "--json")
+        produce(site.cluster, site.upstream, [packet.data for packet in more])
+        wait_for(
+            lambda: site.nuncius.json("status", "--json")["ledger"]["total"]["received"] == 2 * COUNT + 1, 120, "not all in"
+        )
+        picked = site.nuncius.json("status", "--json")["matches"][site.mine] - site.picked
+        assert picked
+        wait_for(lambda: len(set(here.ids())) >= picked, 60, "not all delivered")
+        assert len(set(here.ids())) == picked
+        assert not here.forged
+        site.nuncius.run("subscriptions", "remove", made["id"])
