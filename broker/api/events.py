@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import healpy as hp
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field, computed_field
@@ -162,6 +161,8 @@ def corners(cells: Sequence[Cell]) -> list[list[list[float]]]:
     list
         For each cell four or more positions in degrees, ICRS, in the order given.
     """
+    import healpy as hp  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
     shapes = []
     for order, index in cells:
         vectors = hp.boundaries(1 << order, index, step=max(1, _SMOOTH >> order), nest=True)

@@ -36,7 +36,7 @@ def database(ctx: typer.Context, *, only_reads: bool = False) -> Iterator[Store]
     folder: Path = options.kept() if only_reads else options.data
     settings = options.settings()
     with busy("open"):
-        from broker.wiring.parts import open_database
+        from broker.wiring.database import open_database
     with open_database(settings, folder) as store:
         yield store
 

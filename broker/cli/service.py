@@ -99,12 +99,13 @@ def status(
     options = context(ctx)
     folder = options.kept()
     with busy("open"):
-        from broker.wiring import running, standing
+        from broker.store import ledger
+        from broker.wiring import standing
     with opened(options.settings(), folder) as parts:
         if accept_expired:
             err.print(f"{standing.accept_expired(parts):,} records expired before they were read")
         found = standing.status(parts)
-        totals = running.totals(parts)
+        totals = ledger.totals(parts.store)
     if as_document:
         print_json(found)
     else:

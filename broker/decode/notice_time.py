@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
-from astropy.time import Time
-
 from broker.science.times import Scale, to_micros
 
 __all__ = ["from_mjd", "from_tjd", "parse_time"]
@@ -89,6 +87,8 @@ def _to_utc(time: datetime, scale: str) -> datetime:
     if scale.upper() == "GPS":
         time += _GPS_BEHIND_TAI
     if kind == "tdb":  # to the microsecond, which the series of `broker.science.times` is not
+        from astropy.time import Time  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
         return Time(time.replace(tzinfo=None), scale="tdb").utc.to_datetime(timezone=UTC)  # type: ignore[no-any-return]
     mjd = (time - _EPOCH) / timedelta(days=1) + _MJD_OF_EPOCH
     # The offset between the scales, exact, rather than the date itself, whose last digits a float has not.

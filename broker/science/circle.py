@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 
@@ -118,6 +117,8 @@ def refined(ra: float, dec: float, radius: float, reach: float, finest: int) -> 
     sine2 : ndarray, shape (n,)
         sin² of half the distance from the centre.
     """
+    import healpy  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
     centre = np.asarray(healpy.ang2vec(ra % 360.0, dec, lonlat=True))
     cells = np.arange(12, dtype=np.int64)
     kept: list[tuple[IntArray, IntArray, FloatArray]] = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +47,8 @@ def radec_to_hpx(ra: npt.ArrayLike, dec: npt.ArrayLike) -> IntArray:
     ndarray of int64, shape (n,)
         -1 where a coordinate is not finite or the declination is off the sphere.
     """
+    import healpy  # noqa: PLC0415 - takes more than a second to load, and most verbs ask for no cell
+
     lon, lat = np.broadcast_arrays(np.asarray(ra, np.float64), np.asarray(dec, np.float64))
     good = np.isfinite(lon) & (np.abs(lat) <= 90.0)  # a comparison with NaN is false
     out = np.full(lon.shape, -1, np.int64)
@@ -60,6 +61,8 @@ def radec_to_hpx(ra: npt.ArrayLike, dec: npt.ArrayLike) -> IntArray:
 
 def hpx_to_radec(hpx: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Positions of the centres of order-29 NESTED cells, degrees."""
+    import healpy  # noqa: PLC0415
+
     ra, dec = healpy.pix2ang(1 << ORDER, np.asarray(hpx, np.int64), nest=True, lonlat=True)
     return np.asarray(ra, np.float64), np.asarray(dec, np.float64)
 
@@ -156,6 +159,8 @@ def cone_ranges(ra: float, dec: float, radius: float) -> IntArray:
         return np.array([[0, NPIX29]], np.int64)
     width = max(radius / 4.0, cell_width(_FINEST_CONE))
     order = int(np.clip(np.ceil(np.log2(cell_width(0) / width)), 0, _FINEST_CONE))
+    import healpy  # noqa: PLC0415
+
     centre = healpy.ang2vec(ra % 360.0, dec, lonlat=True)
     cells = healpy.query_disc(1 << order, centre, np.radians(radius), inclusive=True, fact=4, nest=True).astype(np.int64)
     shift = 2 * (ORDER - order)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
@@ -243,6 +242,8 @@ def _ringed(parts: Iterator[list[npt.NDArray[np.generic]]], order: int, n_column
     cells = 12 << (2 * order)
     if cells * n_columns > _MAX_RING:
         raise SkyMapError(f"sky map of {cells:,} cells in RING order is too large: store it NESTED or multi-order")
+    import healpy  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
     whole = [np.empty(cells) for _ in range(n_columns)]
     done = 0
     for part in parts:
@@ -271,5 +272,7 @@ def _explicit(parts: Iterator[list[npt.NDArray[np.generic]]], order: int, *, rin
     if ((index < 0) | (index >= 12 << (2 * order))).any():
         raise SkyMapError(f"sky map lists cells that NSIDE {1 << order} does not have")
     if ring:
+        import healpy  # noqa: PLC0415
+
         index = np.asarray(healpy.ring2nest(1 << order, index), np.int64)
     return index, index + 1, [column.astype(np.float64) for column in columns[1:]]

@@ -25,7 +25,6 @@ from broker.errors import NotFoundError, UsageError
 from broker.science.sky import cone_ranges, radec_to_hpx, separation
 from broker.store.catalog_files import locked, mapped, move_in, write_folder
 from broker.store.catalog_sources import PACKAGES, Progress, SourceTable, read_gaia, read_glade, read_ngc
-from broker.store.catalog_tables import read_table
 
 __all__ = ["Catalog", "Tier", "add", "build", "ensure", "known", "near", "open_all", "open_catalog", "take", "within"]
 
@@ -129,6 +128,8 @@ def add(
     elif source is None:
         raise UsageError(f"no catalogue {name!r} comes with a package ({', '.join(_READERS)} do): name a file to build it from")
     else:
+        from broker.store.catalog_tables import read_table  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
         table = read_table(name, source, radius=radius, columns=columns, header=header)
     return build(root, name, table)
 

@@ -6,7 +6,6 @@ from broker.errors import UsageError
 from broker.filtering.definition import FilterSpec
 from broker.store.filter_life import Gate
 from broker.telemetry import get_logger
-from broker.wiring.backtest import expected_share, refuse
 from broker.wiring.parts import Parts
 
 __all__ = ["gate_of", "lenient_gate_of"]
@@ -18,6 +17,8 @@ def gate_of(parts: Parts) -> Gate:
     """The gate over what is kept: `RefusedError` where a filter picks too much of it."""
 
     def gate(spec: FilterSpec) -> None:
+        from broker.wiring.backtest import expected_share, refuse  # noqa: PLC0415 - takes a second to load, and few verbs need it
+
         refuse(expected_share(parts, spec), parts.settings)
 
     return gate

@@ -17,7 +17,7 @@ from broker.paths import shipped
 from broker.science import sites
 from broker.science.sites import Site
 from broker.settings import Settings
-from broker.store import catalogs, engine, migrate, schemas_seen
+from broker.store import catalogs, schemas_seen
 from broker.store.catalogs import Catalog
 from broker.store.engine import Store
 from broker.stream.embedded import EmbeddedLog
@@ -25,10 +25,11 @@ from broker.stream.kafka import KafkaLog
 from broker.stream.log import Log, TopicSpec
 from broker.telemetry import get_logger
 from broker.wiring import filter_folder
+from broker.wiring.database import open_database
 from broker.wiring.filter_book import FilterBook
 from broker.wiring.instance import place_of
 
-__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_database", "open_parts", "use_sites"]
+__all__ = ["Parts", "declarations_of", "filter_folder_of", "filters_of", "open_parts", "use_sites"]
 
 log = get_logger(__name__)
 
@@ -100,20 +101,6 @@ def open_parts(settings: Settings, data: Path) -> Iterator[Parts]:
 
         filter_folder.take_in(store, filter_folder_of(settings, data), lenient_gate_of(parts), place_of(data))
         yield replace(parts, filters=book.now())
-
-
-@contextmanager
-def open_database(settings: Settings, data: Path) -> Iterator[Store]:
-    """Open the database, its tables up to date, and close it in the end."""
-    store = engine.open_store(
-        settings.store.url.get_secret_value() or f"sqlite:///{(data / 'nuncius.sqlite').absolute()}",
-        synchronous="full" if settings.store.durable else "normal",
-    )
-    try:
-        migrate.migrate(store)
-        yield store
-    finally:
-        engine.close(store)
 
 
 def open_log(settings: Settings, data: Path) -> Log:
