@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,7 +20,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.consumers.event_world import Told, told
+from tests.running import ROOT
+from tests.services import missing
 
+LOCK = ROOT / "requirements" / "tom.lock"
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 SCHEMA = json.loads((SCHEMAS / "nuncius" / "alert" / "1" / "0" / "nuncius.alert.avsc").read_text("utf-8"))
 PARSED = fastavro.parse_schema(json.loads(json.dumps(SCHEMA)))
@@ -74,3 +81,32 @@ def make_topic(kafka_bootstrap: str) -> Callable[..., str]:
         return topic
 
     return make
+
+
+@pytest.fixture(scope="session")
+def toolkit() -> str:
+    """Python of the TOM Toolkit and of swifttools: that named by NUNCIUS_TEST_TOM, else one made from the lock."""
+    given = os.environ.get("NUNCIUS_TEST_TOM")
+    if given:
+        return given
+    place = ROOT / ".venv" / "tom"
+    python, made = place / "bin" / "python", place / ".made"
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if not made.exists() or made.read_text() != digest:
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "-r",
+            str(LOCK),
+        ]
+        for command in ([sys.executable, "-m", "venv", "--clear", str(place)], pip):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+            if done.returncode:
+                missing(f"the TOM Toolkit cannot be installed: {done.stderr[-500:]}; `make .venv/tom/.made` does it")
+        made.write_text(digest)
+    return str(python)

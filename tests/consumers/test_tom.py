@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,9 +17,8 @@ import pytest
 
 from broker.simulate.night import make_night
 from tests.running import ROOT, install, wait_for
-from tests.services import free_port, missing
+from tests.services import free_port
 
-LOCK = ROOT / "requirements" / "tom.lock"
 FILTER = """
 name = "tom_test"
 version = 1
@@ -29,35 +27,6 @@ description = "Whatever is bright"
 where = "mag < 21 AND reliability > 0.3"
 """
 START = datetime(2026, 11, 21, 4, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def toolkit() -> str:
-    """Python of an environment with the TOM Toolkit: that named by NUNCIUS_TEST_TOM, else one made from the lock."""
-    given = os.environ.get("NUNCIUS_TEST_TOM")
-    if given:
-        return given
-    place = ROOT / ".venv" / "tom"
-    python, made = place / "bin" / "python", place / ".made"
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    if not made.exists() or made.read_text() != digest:
-        pip = [
-            str(python),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "-r",
-            str(LOCK),
-        ]
-        for command in ([sys.executable, "-m", "venv", "--clear", str(place)], pip):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-            if done.returncode:
-                missing(f"the TOM Toolkit cannot be installed: {done.stderr[-500:]}; `make .venv/tom/.made` does it")
-        made.write_text(digest)
-    return str(python)
 
 
 class Tom:

@@ -137,13 +137,13 @@ print(request.submit(), request.status.too_id, request.status.errors)
 """
 
 
-def test_swifttools_itself_would_post_the_same_fields_to_the_same_place(tmp_path, clock):
+def test_swifttools_itself_would_post_the_same_fields_to_the_same_place(tmp_path, clock, toolkit):
     with swift_api() as stand, live(tmp_path, "swift", stand, clock) as bench:
         bench.take(up())
         bench.work(2)
         ours, asked = stand.bodies[-1], stand.asked[-1]
         body = json.loads(bench.ledger.rows()[0].payload)
-        done = by_swifttools(tmp_path, [body], POST.replace("SECRET", TOKEN), SWIFT_TOO_API_URL=stand.url)
+        done = by_swifttools(toolkit, tmp_path, [body], POST.replace("SECRET", TOKEN), SWIFT_TOO_API_URL=stand.url)
         assert done.stdout.split()[:2] == ["True", "901"], done.stdout + done.stderr
         theirs = stand.bodies[-1]
         assert stand.asked[-1] == asked

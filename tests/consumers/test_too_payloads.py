@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from consumers.too.reading import parse_rules
 from consumers.too.request import key_of, name_of
 from tests.consumers.test_too_rules import TABLES
 from tests.consumers.too_world import LCO, NOW, Bench, alert, rules_text
+from tests.services import missing
 
 SCHEMA = Path(__file__).parent / "rtml_profile.xsd"
 RTML = {"r": "http://www.rtml.org/v3.1a"}
@@ -360,21 +360,20 @@ for line in sys.stdin:
 
 
 def by_swifttools(
-    folder: Path, bodies: list[dict[str, Any]], script: str = CHECK, **more: str
+    python: str, folder: Path, bodies: list[dict[str, Any]], script: str = CHECK, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """What swifttools says of some requests, in a process of its own: it makes folders and changes how warnings look."""
-    python = os.environ.get("NUNCIUS_SWIFT_PYTHON", sys.executable)
     home = {**os.environ, "HOME": str(folder), **more}
     probe = subprocess.run([python, "-c", "import swifttools.swift_too"], capture_output=True, check=False, env=home)
     if probe.returncode:
-        pytest.skip("swifttools is not installed: pip install swifttools, or name its Python in NUNCIUS_SWIFT_PYTHON")
+        missing(f"{python} has no swifttools: `make .venv/tom/.made` installs them")
     lines = "\n".join(map(json.dumps, bodies))
     return subprocess.run(
         [python, "-c", script], input=lines, capture_output=True, text=True, timeout=120, check=False, env=home
     )
 
 
-def test_swift_requests_are_what_swifttools_would_post(tmp_path):
+def test_swift_requests_are_what_swifttools_would_post(tmp_path, toolkit):
     grb = (
         TABLES["swift"].replace('"Supernova"', '"GRB"') + 'grb_detector = "Fermi/GBM"\nuvot_mode = "0x30ed"\nuvot_just = "x"\n'
     )
@@ -386,10 +385,10 @@ def test_swift_requests_are_what_swifttools_would_post(tmp_path):
     ]
     assert [body["urgency"] for body in bodies] == [0, 2, 4]
     assert bodies[2]["exposure"] == 360
-    done = by_swifttools(tmp_path, bodies)
+    done = by_swifttools(toolkit, tmp_path, bodies)
     assert done.stdout.split() == ["right"] * 3, done.stderr[-2000:]
     broken = by_swifttools(
-        tmp_path, [{name: value for name, value in bodies[0].items() if name not in {"opt_mag", "opt_filt"}}]
+        toolkit, tmp_path, [{name: value for name, value in bodies[0].items() if name not in {"opt_mag", "opt_filt"}}]
     )
     assert "brightness" in broken.stderr
 
