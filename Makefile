@@ -12,8 +12,9 @@ help:  ## this list
 demo: $(VENV)/.broker  ## all of Nuncius on this machine, with a simulated night; Ctrl-C ends it
 	$(BIN)/nuncius demo
 
+# Three at a time on two cores: half of the time they wait for services.
 test: $(VENV)/.dev $(VENV)/tom/.made services check  ## lint, types, arrows, and every test this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types arrows
 

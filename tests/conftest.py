@@ -13,7 +13,7 @@ from tests import services
 ROOT = Path(__file__).parent.parent
 
 
-LONG = ("test_tutorial", "faults", "integration")
+LONG = ("test_tutorial", "faults", "integration", "test_tom", "test_backtest", "test_too_", "test_people", "test_openapi")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
