@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,16 +40,16 @@ PLAN = {
             "observations": [
                 {
                     "number": 1,
-                    "start": "2026-11-21T20:00:00Z",
-                    "end": "2026-11-21T20:01:00Z",
+                    "start": "2024-04-22T20:00:00Z",
+                    "end": "2024-04-22T20:01:00Z",
                     "filter": "g",
                     "exposure": 60.0,
                     "visit": 1,
                 },
                 {
                     "number": 3,
-                    "start": "2026-11-21T20:30:00Z",
-                    "end": "2026-11-21T20:31:00Z",
+                    "start": "2024-04-22T20:30:00Z",
+                    "end": "2024-04-22T20:31:00Z",
                     "filter": "r",
                     "exposure": 60.0,
                     "visit": 2,
@@ -65,8 +65,8 @@ PLAN = {
             "observations": [
                 {
                     "number": 2,
-                    "start": "2026-11-21T20:10:00Z",
-                    "end": "2026-11-21T20:11:00Z",
+                    "start": "2024-04-22T20:10:00Z",
+                    "end": "2024-04-22T20:11:00Z",
                     "filter": "g",
                     "exposure": 60.0,
                     "visit": 1,
@@ -155,14 +155,27 @@ class TestObservations:
             ("cancelled", "r", None, "lapalma"),
         ]
         assert kept[0]["footprint"] == {"type": "polygon", "vertices": PLAN["tiles"][0]["vertices"]}  # type: ignore[index]
-        assert kept[0]["time"] == "2026-11-21T20:00:00.000000Z"
+        assert kept[0]["time"] == "2024-04-22T20:00:00.000000Z"
         assert here.get(f"events/{here.event}/coverage")["area"] == pytest.approx(4.0, rel=0.01)
         assert report(*to, "--status", "planned", "--live", status=2)[1].count("cannot become planned") == 1
+
+    def test_what_has_not_begun_is_not_completed(self, here: Here, tmp_path: Path) -> None:
+        soon = datetime.now(UTC) + timedelta(minutes=30)
+        table = tmp_path / "tonight.csv"
+        table.write_text(f"id,ra,dec,time\nt/1,10,5,{soon.isoformat()}\n")
+        to = ("observations", here.event, str(table), "--telescope", "Seestar", "--api", here.url)
+        for more in ((), ("--live",)):
+            assert "cannot be completed yet" in report(*to, *more, status=2)[1].replace("\n", " ")
+        assert json.loads(report(*to, "--status", "planned", "--live", "--json")[0])["new"] == 1
+        report(*to, "--status", "cancelled", "--live")
+        ahead = datetime.now(UTC) + timedelta(minutes=2)  # a clock of theirs
+        table.write_text(f"id,ra,dec,time\nt/2,10,5,{ahead.isoformat()}\n")
+        assert json.loads(report(*to)[0])["observations"][0]["status"] == "completed"
 
     def test_a_table(self, here: Here, tmp_path: Path) -> None:
         table = tmp_path / "night.csv"
         table.write_text(
-            "id,ra,dec,time,filter,exposure_time\nn1/1,10,5,2026-11-21T21:00:00,i,30\nn1/2,10.5,5,2026-11-21T21:01:00,i,30\n"
+            "id,ra,dec,time,filter,exposure_time\nn1/1,10,5,2024-04-22T21:00:00,i,30\nn1/2,10.5,5,2024-04-22T21:01:00,i,30\n"
         )
         said = ("--telescope", "Seestar", "--radius", "0.6", "--depth", "17", "--live", "--json", "--api", here.url)
         assert json.loads(report("observations", here.event, str(table), *said)[0])["new"] == 2
@@ -218,7 +231,7 @@ class TestTreasureMap:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def observed(cls, here: Here) -> None:
-        common = {"telescope": "Map", "time": "2026-11-21T22:00:00Z", "footprint": {"type": "circle", "radius": 0.5}}
+        common = {"telescope": "Map", "time": "2024-04-22T22:00:00Z", "footprint": {"type": "circle", "radius": 0.5}}
         sent = [
             {**common, "id": "tm/1", "ra": 1.0, "dec": 2.0, "band": "r", "depth": 21.0},
             {**common, "id": "tm/2", "ra": 3.0, "dec": 4.0, "band": "y", "depth": 20.0, "depth_unit": "vega_mag"},
@@ -239,15 +252,15 @@ class TestTreasureMap:
         assert (body["graceid"], body["request_doi"]) == (here.event, False)
         assert body["pointings"] == [
             {
-                "ra": 1.0, "dec": 2.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "completed",
+                "ra": 1.0, "dec": 2.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "completed",
                 "pos_angle": 0.0, "band": "r", "depth": 21.0, "depth_unit": "ab_mag",
             },
             {
-                "ra": 3.0, "dec": 4.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "completed",
+                "ra": 3.0, "dec": 4.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "completed",
                 "pos_angle": 0.0, "band": "other", "depth": 20.0, "depth_unit": "vega_mag",
             },
             {
-                "ra": 5.0, "dec": 6.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "planned",
+                "ra": 5.0, "dec": 6.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "planned",
                 "pos_angle": 0.0,
             },
         ]  # fmt: skip
@@ -284,7 +297,7 @@ class TestTreasureMap:
             assert "answers 500" in report(*to, status=1, **SECRETS)[1]
 
     def test_what_others_observed_is_not_sent_as_ones_own(self, here: Here) -> None:
-        other = {"id": "tm/6", "telescope": "Other", "time": "2026-11-21T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        other = {"id": "tm/6", "telescope": "Other", "time": "2024-04-22T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
         answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": [other]}, timeout=20)
         assert answer.status_code == 201, answer.text
         said = report("treasuremap", here.event, "--instrument", "47", "--api", here.url, status=2)[1].replace("\n", " ")
