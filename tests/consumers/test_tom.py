@@ -139,7 +139,8 @@ def picked(nuncius: str) -> dict[str, dict[str, Any]]:
 
 def curve(nuncius: str, name: str) -> set[tuple[str, str, float]]:
     points = get(nuncius, f"objects/{name}/lightcurve")["points"]
-    return {(point["band"], point["kind"], round(point["mag"], 6)) for point in points if point["mag"] is not None}
+    bright = [point for point in points if point["kind"] == "limit" or point.get("positive") is not False]
+    return {(point["band"], point["kind"], round(point["mag"], 6)) for point in bright if point["mag"] is not None}
 
 
 def kept(found: Any, name: str) -> set[tuple[str, str, float]]:
@@ -189,6 +190,22 @@ def test_targets_of_a_filter_with_their_light_curves(tom: Tom, nuncius: str) -> 
         "query", said={"filter": "tom_test", "max_alerts": 5}, create=True
     )  # targets that are there stay, points are not doubled
     assert (again["targets_kept"], again["points"]) == (found["targets_kept"], found["points"])
+
+
+def test_what_is_fainter_than_the_reference_is_no_brightness(tom: Tom) -> None:
+    common = {"mag_err": 0.1, "band": "g"}
+    found = tom(
+        "curve",
+        points=[
+            {**common, "time": 60001.0, "mag": 18.0, "kind": "detection", "positive": True},
+            {**common, "time": 60002.0, "mag": 18.1, "kind": "detection", "positive": False},
+            {**common, "time": 60003.0, "mag": 18.2, "kind": "forced", "positive": False},
+            {**common, "time": 60004.0, "mag": 18.3, "kind": "forced", "positive": None},
+            {**common, "time": 60005.0, "mag": 20.0, "kind": "limit", "positive": False},
+        ],
+    )
+    assert found["count"] == 3
+    assert [(mag, limit) for _, _, _, mag, _, limit, _ in found["points"]] == [(18.0, None), (18.3, None), (None, 20.0)]
 
 
 def test_by_object_by_cone_and_none(tom: Tom, nuncius: str) -> None:
