@@ -135,6 +135,13 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
     status: Annotated[Status | None, typer.Option(help="Only observations in this state.")] = None,
     telescope: Annotated[str | None, typer.Option(help="Only observations of this telescope, as Nuncius has them.")] = None,
     reporter: Annotated[str | None, typer.Option(help="Only observations of this reporter.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only-instrument", help="Only observations with this instrument, as Nuncius has them; '' with none."),
+    ] = None,
+    pos_angle: Annotated[
+        float | None, typer.Option(min=-360, max=360, help="Degrees, of all; else by the corners of each footprint.")
+    ] = None,
     request_doi: Annotated[bool, typer.Option("--request-doi", help="Ask for a DOI.")] = False,
     url: Annotated[str, typer.Option(help="Of Treasure Map.")] = treasuremap.URL,
     config: Config = None,
@@ -155,8 +162,9 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
             rows = list(nuncius.items("events", event, "observations", **wanted))
         if found["messenger"] != "GW":
             raise RequestError(f"{found['name']} is no gravitational wave ({found['messenger']}): Treasure Map has those only")
+        rows = [row for row in rows if only is None or only == (row.get("instrument") or "")]
         treasuremap.of_one(rows, instrument)
-        bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi)
+        bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi, pos_angle=pos_angle)
         for reason in left_out:
             messages.print(f"left out: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         if not bodies:

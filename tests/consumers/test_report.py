@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import numpy as np
 import pytest
 
 from broker.simulate import lvk
@@ -305,11 +306,75 @@ class TestTreasureMap:
         assert "--telescope" in said
         assert len(json.loads(report(*self.arguments(here))[0])["pointings"]) == 3
 
+    def test_instruments_of_one_telescope_are_chosen_from(self, here: Here) -> None:
+        common = {"telescope": "Two", "time": "2024-04-22T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        named = [{**common, "id": f"two/{name}", "instrument": name or None} for name in ("Wide", "Narrow", "")]
+        answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": named}, timeout=20)
+        assert answer.status_code == 201, answer.text
+        to = ("treasuremap", here.event, "--instrument", "47", "--telescope", "Two", "--api", here.url)
+        said = report(*to, status=2)[1].replace("\n", " ")
+        assert "more than one instrument (Narrow, Wide, none named)" in said
+        assert "--only-instrument" in said
+        for name in ("Wide", ""):
+            assert len(json.loads(report(*to, "--only-instrument", name)[0])["pointings"]) == 1
+
     def test_of_gravitational_waves_only(self, here: Here) -> None:
         burst = next((one["name"] for one in here.get("events?messenger=EM")["items"]), None)
         assert burst is not None
         said = report("treasuremap", burst, "--instrument", "47", "--api", here.url, status=2)[1]
         assert "is no gravitational wave" in said.replace("\n", " ")
+
+
+def drawn(width: float, height: float, ra: float, dec: float, pos_angle: float) -> np.ndarray:
+    """Corners of a camera as Treasure Map draws it: turned about the x axis, lifted to the declination, then about the pole."""
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.tan(np.radians([width / 2, height / 2]))
+    vectors = np.column_stack([np.ones(4), corners])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    turn, up, round_ = np.radians([-pos_angle, dec, -ra])
+    about_x = [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]
+    about_y = [[np.cos(up), 0, np.sin(up)], [0, 1, 0], [-np.sin(up), 0, np.cos(up)]]
+    about_z = [[np.cos(round_), -np.sin(round_), 0], [np.sin(round_), np.cos(round_), 0], [0, 0, 1]]
+    x, y, z = (vectors @ np.array(about_x) @ np.array(about_y) @ np.array(about_z)).T
+    return np.column_stack([np.degrees(np.arctan2(y, x)), np.degrees(np.arcsin(z))])
+
+
+class TestPositionAngle:
+    BARE: ClassVar = {"id": "x/1", "status": "planned", "time": "2024-04-22T22:00:00Z", "telescope": "T"}
+
+    def made(self, ra: float, dec: float, vertices: Any, **more: Any) -> Any:
+        shape = {"type": "polygon", "vertices": vertices}
+        return treasuremap.payloads("S1", [{**self.BARE, "ra": ra, "dec": dec, "footprint": shape}], 1, **more)
+
+    @pytest.mark.parametrize("angle", [0.0, 12.5, -44.0, 44.0])
+    @pytest.mark.parametrize(("ra", "dec"), [(10.0, 5.0), (0.1, -70.0), (200.0, 88.0)])
+    @pytest.mark.parametrize("first", range(4))
+    def test_is_by_which_treasure_map_draws_the_footprint(self, angle: float, ra: float, dec: float, first: int) -> None:
+        corners = np.roll(drawn(2.0, 1.0, ra, dec, angle), first, axis=0)
+        for vertices in (corners.tolist(), corners[::-1].tolist(), [*corners.tolist(), corners[0].tolist()]):
+            ((body,), left_out) = self.made(ra, dec, vertices)
+            assert left_out == []
+            assert body["pointings"][0]["pos_angle"] == pytest.approx(angle, abs=1e-3)
+
+    def test_of_a_box_of_coordinates_is_north(self) -> None:
+        ((body,), _) = self.made(10.0, 60.0, [[8.0, 59.0], [12.0, 59.0], [12.0, 61.0], [8.0, 61.0]])
+        assert body["pointings"][0]["pos_angle"] == pytest.approx(0.0, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        "vertices",
+        [
+            [[9, 4], [11, 4], [10, 6]],
+            [[9, 4], [11, 4], [12, 6], [10, 6]],
+            [[9, 4], [10, 3], [11, 4], [11, 6], [9, 6]],
+            [[9, 4], [11, 4], [11, 6], [190, -6]],
+        ],
+    )
+    def test_of_what_is_no_rectangle_is_asked_for(self, vertices: Any) -> None:
+        bodies, left_out = self.made(10.0, 5.0, vertices)
+        assert bodies == []
+        assert "x/1 has a footprint that is no rectangle" in left_out[0]
+        assert "--pos-angle" in left_out[0]
+        ((body,), left_out) = self.made(10.0, 5.0, vertices, pos_angle=30.0)
+        assert (body["pointings"][0]["pos_angle"], left_out) == (30.0, [])
 
 
 class TestTns:
