@@ -19,6 +19,7 @@ from consumers.too.toml_table import Table
 __all__ = ["parse_rules", "read_rules"]
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_LATE: Final = 10.0  # seconds by which what was given up after `timeout` may still arrive
 SITELESS: Final = ("swift", "skyportal_plan")  # a satellite; a plan that the observatory itself fits into the night
 
 
@@ -106,6 +107,12 @@ def _manners(table: Table) -> Manners:
         poll=table.number("poll", plain.poll, above=0.0),
     )
     table.end()
+    if found.settle < (least := found.timeout + _LATE):
+        raise table.wrong(
+            "settle" if "settle" in table else "timeout",
+            f"settle is {found.settle:g} s, and what was given up after a timeout of {found.timeout:g} s may arrive until "
+            f"{least:g} s: looked up before, it would be posted twice; make settle {least:g} or more, or timeout shorter",
+        )
     return found
 
 
