@@ -50,7 +50,7 @@ def schedule(  # noqa: PLR0917 - typer makes options of them
         float, typer.Option("--sun", min=-30, max=0, help="It is night with the Sun below so many degrees.")
     ] = -18.0,
     date: Annotated[str | None, typer.Option(help="The night of this evening; else the one under way, or the next.")] = None,
-    start: Annotated[str | None, typer.Option(help="Not before this time (UTC). [default: now]")] = None,
+    start: Annotated[str | None, typer.Option(help="Not before this time (UTC). [default: now, or dusk of --date]")] = None,
     end: Annotated[str | None, typer.Option(help="Not after this time (UTC). [default: dawn]")] = None,
     most: Annotated[int, typer.Option("--max-fields", min=1, max=2500, help="Fields at most.")] = 1000,
     planned: Annotated[bool, typer.Option("--planned", help="Leave out what others plan to observe, too.")] = False,
@@ -133,7 +133,9 @@ def _window(
         raise RequestError(f"--start {start} is not before --end {end}")
     if date is not None:
         day = time_of("--date", date).strftime("%Y-%m-%d")
-        dark = night.dark(place, night.evening(place, day), limits.sun)
+        dark, now = night.dark(place, night.evening(place, day), limits.sun), Time.now()
+        if first is None and dark is not None and dark[0] < now < dark[1]:
+            first = now  # what is over of a night that is under way cannot be planned
     else:
         first = first or Time.now()
         dark = night.tonight(place, first, limits.sun)

@@ -40,7 +40,8 @@ def run(*arguments: str, status: int = 0) -> Any:
 
 
 def plan(world: Told, *arguments: str, site: str = "lapalma", fov: str = "4x3", date: str = DATE) -> Any:
-    return json.loads(run(*arguments, "--site", site, "--fov", fov, "--date", date, "--api", world.url, "--json").stdout)
+    night_of = ("--date", date, "--start", f"{date}T00:00:00")  # whole, also while it is under way
+    return json.loads(run(*night_of, *arguments, "--site", site, "--fov", fov, "--api", world.url, "--json").stdout)
 
 
 def flattened(data: bytes, order: int) -> list[tuple[int, np.ndarray]]:
@@ -427,9 +428,9 @@ def test_a_list_of_fields_that_is_wrong(world: Told, tmp_path: Path, text: str, 
 def test_every_form_of_a_plan_says_the_same(world: Told, tmp_path: Path):
     files = {name: tmp_path / name for name in ("plan.json", "plan.csv", "queue.json", "plan.png")}
     shown = run(
-        world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--api", world.url, "--filters", "g,r",
-        "--out", str(files["plan.json"]), "--csv", str(files["plan.csv"]), "--queue", str(files["queue.json"]),
-        "--program-pi", "Galilei", "--plot", str(files["plan.png"]),
+        world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--start", f"{DATE}T00:00:00", "--api", world.url,
+        "--filters", "g,r", "--out", str(files["plan.json"]), "--csv", str(files["plan.csv"]),
+        "--queue", str(files["queue.json"]), "--program-pi", "Galilei", "--plot", str(files["plan.png"]),
     )  # fmt: skip
     found = json.loads(files["plan.json"].read_text())
     assert found["schema"] == "nuncius.schedule/1"
@@ -479,6 +480,24 @@ def test_time_that_is_asked_for(world: Told):
     late = plan(world, world.arc.name, "--repeat", "20", "--gap", "600")
     assert late["tiles"] == []
     assert "20 times" in late["reason"]
+
+
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        ("2026-11-22T02:00:00", "2026-11-22T02:00:00Z"),
+        ("2026-11-20T12:00:00", None),
+        ("2026-11-22T12:00:00", None),
+    ],
+)
+def test_of_a_night_under_way_what_is_left_is_planned(
+    world: Told, monkeypatch: pytest.MonkeyPatch, now: str, start: str | None
+):
+    monkeypatch.setattr(Time, "now", classmethod(lambda cls, **_: cls(now, scale="utc")))
+    asked = (world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--api", world.url, "--json")
+    window = json.loads(run(*asked).stdout)["window"]
+    whole = json.loads(run(*asked, "--start", f"{DATE}T00:00:00").stdout)["window"]
+    assert window == {"start": start or whole["start"], "end": whole["end"]}
 
 
 @pytest.mark.parametrize(
