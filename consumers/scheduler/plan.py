@@ -14,7 +14,7 @@ from astropy.time import Time, TimeDelta
 from consumers import night
 from consumers.cells import Cells, split
 from consumers.scheduler.fields import Members, members, order_for, touched
-from consumers.scheduler.observed import Footprint, covered
+from consumers.scheduler.observed import Footprint, covered, split_at_edges
 from consumers.scheduler.order import Night, Timing, fill, ranked, walk
 from consumers.scheduler.places import places_for
 from consumers.scheduler.request import Place, Request
@@ -67,7 +67,7 @@ class Outcome:
     each
         By number of the place: what is in the field.
     order
-        HEALPix order of the cells that sums are taken over, at least.
+        HEALPix order of the cells that sums are as if taken over, at least.
     """
 
     window: tuple[Time, Time] | None
@@ -101,12 +101,9 @@ def make(
     wanted, order = request.fov, order_for(request.fov)
     places, notes = places_for(cells, request)
     ra, dec = np.array([one.ra for one in places]), np.array([one.dec for one in places])
-    ranges = touched(
-        np.concatenate([ra, [one.ra for one in prints]]),
-        np.concatenate([dec, [one.dec for one in prints]]),
-        np.concatenate([np.full(ra.size, wanted.radius), [one.radius for one in prints]]),
-    )
-    fine = split(cells, order, ranges)
+    fine, reached = split_at_edges(split(cells, order, touched(ra, dec, wanted.radius)), prints, order)
+    if reached < order:
+        notes = [*notes, f"what was observed has edges so long that they are cut into cells of order {reached}, not {order}"]
     held = members(wanted, ra, dec, fine)
     seen = covered(fine, prints)
     sums = _Sums(fine, held, seen)

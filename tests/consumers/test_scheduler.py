@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from consumers import night, sites
 from consumers.errors import RequestError
 from consumers.scheduler.cli import app
 from consumers.scheduler.fields import field_of, members
-from consumers.scheduler.observed import footprints
+from consumers.scheduler.observed import covered, footprints, split_at_edges
 from consumers.scheduler.plan import make
-from consumers.scheduler.request import Request
+from consumers.scheduler.request import Place, Request
 from consumers.scheduler.tiling import tiles
 from tests.consumers.event_world import DATE, Told
 
@@ -263,6 +264,56 @@ def test_sums_of_what_was_observed_are_independent_sums(world: Told):
     assert found.probability["total"] == pytest.approx(summed(data, found.order, before + ours), abs=1e-9)
     new = found.probability["total"] - found.probability["observed"]
     assert found.probability["new"] == pytest.approx(new, abs=1e-12)
+
+
+SHAPES = {
+    "circle": {"type": "circle", "radius": 3.0},
+    "polygon": {"type": "polygon", "vertices": [[57, 12], [63, 12], [63.5, 18], [60, 14], [57, 18]]},
+}
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_what_a_wide_camera_observed_is_cut_along_its_edges_alone_and_its_sum_is_the_same(shape: str):
+    """The tenth of a degree of the telescope wants cells of order 14: 2 million in each of these footprints."""
+    pixels = np.arange(12 * 4**6)
+    rng = np.random.default_rng(5)
+    sky = mesh.Cells(np.full(pixels.size, 6), pixels, rng.dirichlet(np.ones(pixels.size)))
+    fields = [Place(1, 60.0, 13.0), Place(2, 60.0, 16.5), Place(3, 57.03, 12.5), Place(4, 80.0, 0.0)]
+    seen = {"ra": 60.0, "dec": 15.0, "status": "completed", "footprint": SHAPES[shape]}
+    other = {"ra": 62.0, "dec": 14.0, "status": "completed", "footprint": {"type": "circle", "radius": 1.5}}
+    prints = footprints([seen, seen, other])
+    found = make(sky, Request(sites.find("lapalma"), field_of("0.1"), places=fields), None, prints)
+    assert found.order == 14
+    assert len(found.cells) < 200_000
+    nside = 1 << found.order
+    round_ = healpy.query_disc(nside, healpy.ang2vec(62.0, 14.0, lonlat=True), np.radians(1.5), inclusive=False, nest=True)
+    if shape == "circle":
+        inside = healpy.query_disc(nside, healpy.ang2vec(60.0, 15.0, lonlat=True), np.radians(3.0), inclusive=False, nest=True)
+    else:  # healpy's polygons are convex
+        corners = healpy.ang2vec(*np.array(SHAPES[shape]["vertices"]).T, lonlat=True)
+        parts = [healpy.query_polygon(nside, corners[list(part)], nest=True) for part in ((0, 1, 3), (1, 2, 3), (3, 4, 0))]
+        inside = np.concatenate(parts)
+    both = np.unique(np.concatenate([inside, round_]))
+    independent = (sky.probability[both >> 2 * (found.order - 6)] / 4.0 ** (found.order - 6)).sum()
+    assert found.probability["observed"] == pytest.approx(independent, abs=1e-9)
+    assert found.probability["map"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_footprint_of_half_the_sky_is_no_burden_for_a_narrow_camera():
+    pixels = np.arange(12 * 4**5)
+    sky = mesh.Cells(np.full(pixels.size, 5), pixels, np.full(pixels.size, 1.0 / pixels.size))
+    prints = footprints([{"ra": 40, "dec": -30, "status": "completed", "footprint": {"type": "circle", "radius": 80}}])
+    tracemalloc.start()
+    found = make(sky, Request(sites.find("lapalma"), field_of("0.1"), places=[Place(1, 60.0, 15.0)]), None, prints)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.cells) < 1_000_000  # all of it would be a thousand times as many
+    assert peak < 500e6
+    assert found.probability["observed"] == pytest.approx((1.0 - np.cos(np.radians(80.0))) / 2.0, rel=1e-5)
+    few, reached = split_at_edges(sky, prints, 14, most=20_000)
+    assert reached < 14
+    assert len(few) < 12 * 4**5 + 4 * 20_000
+    assert float(few.probability[covered(few, prints)].sum()) == pytest.approx(found.probability["observed"], rel=1e-3)
 
 
 def test_what_observers_report_is_left_out(world: Told):
