@@ -6,7 +6,9 @@ import csv
 import io
 import itertools
 import json
+import threading
 import tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +318,20 @@ def test_a_footprint_of_half_the_sky_is_no_burden_for_a_narrow_camera():
     assert float(few.probability[covered(few, prints)].sum()) == pytest.approx(found.probability["observed"], rel=1e-3)
 
 
+def test_a_galaxy_where_the_map_has_nothing_was_not_observed_with_what_lies_before_it():
+    order = 4
+    pixel = int(healpy.ang2pix(1 << order, 60.0, 15.0, nest=True, lonlat=True))
+    sky = mesh.Cells(np.array([order]), np.array([pixel]), np.array([1.0]))
+    centre, behind = sky[0:1].position, mesh.Cells(np.array([order]), np.array([pixel + 1]), np.array([0.0])).position
+    here, there = (Place(name, float(at[0][0]), float(at[1][0]), 0.5) for name, at in (("here", centre), ("there", behind)))
+    site = sites.find("lapalma")
+    window = night.dark(site, night.evening(site, DATE))
+    request = Request(site, field_of("0.25"), places=[here, there], galaxies=True)
+    seen = {"ra": here.ra, "dec": here.dec, "status": "completed", "footprint": {"type": "circle", "radius": 1.0}}
+    assert {one.place.name for one in make(sky, request, window, footprints([seen])).visits} == {"there"}
+    assert {one.place.name for one in make(sky, request, window).visits} == {"here", "there"}
+
+
 def test_what_observers_report_is_left_out(world: Told):
     before = plan(world, world.arc.name)
     tile = before["tiles"][0]
@@ -584,6 +600,32 @@ def test_events_that_cannot_be_planned_for(world: Told):
     assert "no catalogue 'glade'" in run(world.arc.name, *common, "--galaxies", "5", status=2).output
     away = run(world.arc.name, "--site", "lapalma", "--fov", "2", "--api", "http://127.0.0.1:1", status=1)
     assert "nuncius serve" in away.output
+
+
+def test_observations_that_are_not_told_are_not_taken_for_none(world: Told):
+    root = f"/api/v1/events/{world.spot.name}"
+    event = httpx.get(f"{world.url}{root}", timeout=30).json()
+
+    class Old(BaseHTTPRequestHandler):
+        """A broker that keeps no observations."""
+
+        def do_GET(self) -> None:
+            body = {root: json.dumps(event).encode(), f"{root}/skymap": map_of(world, world.spot.name)}.get(self.path)
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Old) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        asked = (world.spot.name, "--site", "south_pole", "--fov", "2", "--date", DATE)
+        asked += ("--api", f"http://127.0.0.1:{server.server_address[1]}")
+        assert "--ignore-observed" in run(*asked, status=2).output
+        assert "no night at south_pole" in run(*asked, "--ignore-observed").stdout
+        server.shutdown()
 
 
 def test_help_has_an_example():
