@@ -158,9 +158,16 @@ def _rule(table: Table, own: Mapping[str, Any]) -> Rule:
 
 
 def _alike(rule: Rule, table: Table) -> None:
-    """SkyPortal's form has one exposure time and one count for all bands."""
-    own = {"exposure_time", "exposure_counts"} <= set(rule.table.get("payload") or ())
-    if rule.target == "skyportal" and not own and len({(one.seconds, one.count) for one in rule.exposures}) > 1:
+    """SkyPortal's forms have one exposure time, and that of a source one count, for all bands."""
+    own = set(rule.table.get("payload") or ())
+    if rule.target == "skyportal_plan" and "exposure_time" not in own and len({one.seconds for one in rule.exposures}) > 1:
+        raise table.wrong(
+            "exposure",
+            "a plan of SkyPortal has one time for all bands: make the exposures of one length, write a rule for each, or give "
+            "exposure_time in [rule.skyportal_plan.payload]",
+        )
+    told = {"exposure_time", "exposure_counts"} <= own
+    if rule.target == "skyportal" and not told and len({(one.seconds, one.count) for one in rule.exposures}) > 1:
         raise table.wrong(
             "exposure",
             "SkyPortal takes one time and one count for all bands: make the exposures alike, write a rule for each, or give "

@@ -97,6 +97,17 @@ def test_a_rapid_response_begins_at_once_and_ends_within_a_day(tmp_path):
     assert problems(group, NOW) == []
 
 
+@pytest.mark.parametrize(("kind", "decision"), [("RAPID_RESPONSE", "refuse"), ("NORMAL", "request")])
+def test_a_rapid_response_is_not_asked_for_what_is_up_only_after_a_day(tmp_path, kind, decision):
+    limits = "min_altitude = 78\nmax_moon_illumination = 0.85"  # for five days it stands so high in brighter moonlight alone
+    text = rules_text(table=f'{LCO}observation_type = "{kind}"\n', more="valid_hours = 240", limits=limits)
+    with Bench(tmp_path, text) as bench:
+        (line,) = bench.take(alert(dec=28.0))
+    assert line["decision"] == decision, line
+    if decision == "request":
+        assert line["request"]["payload"]["requests"][0]["windows"][0]["start"] > "2026-11-22T22:00:00Z"
+
+
 def test_the_portals_own_example_keeps_them_too():
     assert problems(PORTALS, NOW) == []
 
@@ -344,10 +355,16 @@ def test_what_the_rule_says_of_the_payload_wins(tmp_path):
 
 def test_an_observation_plan_fits_the_form_of_skyportals_plans(tmp_path):
     event = alert(alert_id="lvk:S261121a-1", object_id=None, event_name="S261121a", ra=None, dec=None, mag=None)
-    body = payload_of(tmp_path, "skyportal_plan", TABLES["skyportal_plan"] + "max_tiles = 50\n", event, site="", exposures=TWO)
+    table, alike = TABLES["skyportal_plan"] + "max_tiles = 50\n", TWO.replace("seconds = 90", "seconds = 60")
+    body = payload_of(tmp_path, "skyportal_plan", table, event, site="", exposures=alike)
     jsonschema_rs.validate(PLAN_FORM, body["payload"])
     assert body["payload"]["queue_name"].startswith("S261121a_follow_")
     assert (body["gcnevent_id"], body["payload"]["filters"], body["payload"]["max_nb_tiles"]) == (None, "gp,V", 50)
+    assert body["payload"]["exposure_time"] == 60.0
+    with pytest.raises(RulesError, match="one time for all bands"):
+        parse_rules(rules_text("skyportal_plan", table=table, site="", exposures=TWO))
+    own = table + "[rule.skyportal_plan.payload]\nexposure_time = 90\n"
+    assert payload_of(tmp_path / "own", "skyportal_plan", own, event, site="", exposures=TWO)["payload"]["exposure_time"] == 90
 
 
 CHECK = """
