@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -50,8 +50,8 @@ class Observatory(Protocol):
     def ready(self, payload: Any, row: Row, /) -> Outcome:
         """Ask whether they would take it, and whatever must be there first; ``done`` where there is nothing to ask."""
 
-    def find(self, row: Row, /) -> Outcome:
-        """Look for a request of that name."""
+    def find(self, row: Row, others: Collection[str], /) -> Outcome:
+        """Look for a request of that name; where they have no names, for one like it whose number is none of `others`."""
 
     def post(self, payload: Any, row: Row, /) -> Outcome:
         """Hand it in, once."""
