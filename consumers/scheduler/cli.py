@@ -11,6 +11,7 @@ import typer
 from consumers import sites, terminal
 from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
+from consumers.times import moment
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -121,18 +122,12 @@ def _window(
 
     from consumers import night  # noqa: PLC0415
 
-    def time_of(option: str, text: str) -> Time:
-        try:
-            return Time(text.removesuffix("Z"), scale="utc")
-        except ValueError as error:
-            raise RequestError(f"{option} {text!r} is no time: write it like 2026-11-21T04:00:00 (UTC)") from error
-
-    first = time_of("--start", start) if start else None
-    last = time_of("--end", end) if end else None
+    first = Time(moment("--start", start)) if start else None
+    last = Time(moment("--end", end)) if end else None
     if first is not None and last is not None and first >= last:
         raise RequestError(f"--start {start} is not before --end {end}")
     if date is not None:
-        day = time_of("--date", date).strftime("%Y-%m-%d")
+        day = moment("--date", date).strftime("%Y-%m-%d")
         dark, now = night.dark(place, night.evening(place, day), limits.sun), Time.now()
         if first is None and dark is not None and dark[0] < now < dark[1]:
             first = now  # what is over of a night that is under way cannot be planned

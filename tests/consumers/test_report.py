@@ -17,9 +17,9 @@ import pytest
 
 from broker.simulate import lvk
 from broker.simulate.night import make_night
+from consumers.api import Api
 from consumers.errors import RequestError
 from consumers.report import tns, treasuremap
-from consumers.report.own import Reports
 from consumers.report.reading import read
 from tests.consumers.strangers import Stranger, stranger
 from tests.running import ROOT, install, wait_for
@@ -526,7 +526,7 @@ class TestAtReport:
 def test_what_is_sent_to_an_address_that_moved_is_not_asked_for_instead() -> None:
     path = "/api/v1/events/S1/observations"
     with stranger({path: [(301, {"Location": "/elsewhere"}, {})], "/elsewhere": [(200, {}, {"event": "S1"})]}) as there:
-        with Reports(there.url) as nuncius, pytest.raises(RequestError, match="answers 301"):
+        with Api(there.url) as nuncius, pytest.raises(RequestError, match="answers 301"):
             nuncius.post("events", "S1", "observations", body={"observations": []})
         assert there.to("/elsewhere") == []
 
