@@ -43,6 +43,9 @@ def complaints() -> Iterator[None]:
             raise
         complain(f"{error}: this needs what comes with pip install 'nuncius[follow]'")
         raise typer.Exit(1) from error
+    except BrokenPipeError:  # the next program has had enough
+        sys.stderr.close()
+        raise typer.Exit(0) from None
     except (ClientError, OSError) as error:
         complain(error)
         raise typer.Exit(2 if isinstance(error, RequestError) else 1) from error

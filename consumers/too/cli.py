@@ -68,23 +68,19 @@ def main(  # noqa: PLR0917 - each is an option of the command line
             _status(read, file, as_json=as_json)
             return
         _live_is_now(live, as_of)
-        try:
-            _run(
-                read,
-                file,
-                audit or file.with_suffix(".audit.jsonl"),
-                live=live,
-                group=f"nuncius-too-{rules.stem}-{'live' if live else 'dry'}",
-                start_at=start_at,
-                until=moment("--until", until) if until else None,
-                as_of=moment("--as-of", as_of) if as_of else None,
-                out=out,
-                heartbeat=heartbeat,
-                as_json=as_json,
-            )
-        except BrokenPipeError:  # whoever read a dry run has had enough
-            sys.stderr.close()
-            raise typer.Exit(0) from None
+        _run(
+            read,
+            file,
+            audit or file.with_suffix(".audit.jsonl"),
+            live=live,
+            group=f"nuncius-too-{rules.stem}-{'live' if live else 'dry'}",
+            start_at=start_at,
+            until=moment("--until", until) if until else None,
+            as_of=moment("--as-of", as_of) if as_of else None,
+            out=out,
+            heartbeat=heartbeat,
+            as_json=as_json,
+        )
 
 
 def _live_is_now(live: bool, as_of: str | None) -> None:
