@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,19 @@ def value(number: int, **more: Any) -> bytes:
 
 
 def produce(
-    servers: str, topic: str, values: Sequence[bytes], *, stamps: Sequence[int] | None = None, partition: int = 0
+    servers: str,
+    topic: str,
+    values: Sequence[bytes],
+    *,
+    stamps: Sequence[int] | None = None,
+    partition: int = 0,
+    headers: Mapping[str, bytes] | None = None,
 ) -> None:
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 0})
     for number, data in enumerate(values):
         stamp = {"timestamp": stamps[number]} if stamps else {}
-        headers = [("nuncius.alert_id", b"ztf")]
-        producer.produce(topic, data, key=b"k", partition=partition, headers=headers, **stamp)
+        more = [("nuncius.alert_id", b"ztf"), *(headers or {}).items()]
+        producer.produce(topic, data, key=b"k", partition=partition, headers=more, **stamp)
     assert producer.flush(30) == 0
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from broker.simulate.night import make_night
+from tests.consumers.conftest import produce, value
 from tests.running import ROOT, install, wait_for
 from tests.services import free_port, missing
 
@@ -235,8 +236,8 @@ def test_by_the_command_and_by_the_broker(tom: Tom, nuncius: str) -> None:
 
 
 class TestStream:
-    def streams(self, nuncius: str, handler: str = "consumers.tom.handlers.save_target") -> Any:
-        options = {"URL": nuncius, "START_AT": "earliest", "TOPIC_HANDLERS": {"tom_test": handler}}
+    def streams(self, url: str, handler: str = "consumers.tom.handlers.save_target", name: str = "tom_test") -> Any:
+        options = {"URL": url, "START_AT": "earliest", "TOPIC_HANDLERS": {name: handler}}
         return [{"ACTIVE": True, "NAME": "consumers.tom.stream.NunciusAlertStream", "OPTIONS": options}]
 
     @pytest.mark.parametrize("command", [False, True])
@@ -256,6 +257,31 @@ class TestStream:
         shutil.copy(fresh, tom.folder)
         assert tom("stream", streams=self.streams(nuncius), options=place, command=False)["targets_kept"] == {}
         assert (tom.folder / "position").read_text() == position
+
+    @pytest.mark.kafka
+    def test_over_kafka_a_group_goes_on_behind_what_it_has_done(
+        self, tom: Tom, nuncius: str, fresh: Path, kafka_bootstrap: str, make_topic: Callable[..., str]
+    ) -> None:
+        topic = make_topic(2)
+        name, group = topic.removeprefix("matched."), {"GROUP_ID": f"tom-{topic}"}
+        streams = self.streams(kafka_bootstrap, name=name)
+        chosen = list(picked(nuncius).items())[:3]
+        objects = sorted(one for one, _ in chosen)
+        sent = [value(number, object_id=one, ra=at["ra"], dec=at["dec"]) for number, (one, at) in enumerate(chosen)]
+        for number, data in enumerate([*sent, b"what is no record"]):
+            produce(kafka_bootstrap, topic, [data], partition=number % 2)
+        found = tom("stream", streams=streams, options=group, command=False)
+        assert sorted(found["targets_kept"]) == objects
+        assert found["lists"] == {name: objects}
+        for one in objects:
+            assert kept(found, one) == curve(nuncius, one)
+        told = {"nuncius.update": b"retracted", "nuncius.event": b"S261121a"}
+        produce(kafka_bootstrap, topic, [sent[0]], headers=told)
+        found = tom("stream", streams=streams, options=group, command=False)
+        assert sorted(found["targets_kept"]) == objects
+        assert found["lists"] == {name: sorted(one for one, _ in chosen[1:])}
+        shutil.copy(fresh, tom.folder)
+        assert tom("stream", streams=streams, options=group, command=False)["targets_kept"] == {}
 
     def test_a_handler_that_fails_ends_nothing(self, tom: Tom, nuncius: str) -> None:
         streams = self.streams(nuncius, "__main__.fail")

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from consumers.too.lco_rules import problems
 from consumers.too.reading import parse_rules
 from consumers.too.request import key_of, name_of
 from tests.consumers.test_too_rules import TABLES
-from tests.consumers.too_world import LCO, NOW, Bench, alert, rules_text
+from tests.consumers.too_world import LCO, NOW, Bench, alert, in_map, rules_text
 
 SCHEMA = Path(__file__).parent / "rtml_profile.xsd"
 RTML = {"r": "http://www.rtml.org/v3.1a"}
@@ -433,6 +434,20 @@ def test_a_key_is_of_the_rule_and_the_alert_and_of_nothing_else():
         for rule in ("r", "rule" * 20):
             name = name_of(rule, target, "0" * 12)
             assert (len(name) <= 50, name.endswith("0" * 12)) == (True, True)
+
+
+def test_a_generic_request_with_all_that_it_can_have_is_as_its_schema_says(tmp_path):
+    schema = json.loads((files("consumers.too") / "request.schema.json").read_text("utf-8"))
+    table = TABLES["json"] + 'telescope = "0.5 m"\ninstrument = "cam"\nproposal = "P1"\nextra = { binning = 2 }\n'
+    what = in_map(ra_dec_error=0.001)
+    body = payload_of(tmp_path, "json", table, what, limits=f"{LIMITS}\nmax_credible_level = 0.9", exposures=TWO)
+    jsonschema_rs.validate(schema, body)
+    for part in ("constraints", "alert", "target", "window", "site"):
+        assert set(body[part]) == set(schema["properties"][part]["properties"])
+    assert set(body) == set(schema["properties"])
+    for name in ("request_id", "window", "exposures", "site"):
+        less = {key: value for key, value in body.items() if key != name}
+        assert not jsonschema_rs.is_valid(schema, less)
 
 
 def test_every_kind_builds_a_payload_that_json_can_hold(tmp_path):
