@@ -61,7 +61,7 @@ class Footprint:
     def from_edge(self, vectors: Floats) -> Floats:
         """Radians from unit vectors to the nearest point of its edge."""
         if not self.ras.size:
-            return np.abs(_apart(vectors, axes_at(self.ra, self.dec)[0]) - np.radians(self.radius))
+            return np.asarray(np.abs(_apart(vectors, axes_at(self.ra, self.dec)[0]) - np.radians(self.radius)), np.float64)
         corners = np.asarray(healpy.ang2vec(self.ras, self.decs, lonlat=True))
         nearest = np.full(len(vectors), np.inf)
         for one, other in zip(np.roll(corners, 1, axis=0), corners, strict=True):
