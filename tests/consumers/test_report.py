@@ -164,7 +164,7 @@ class TestObservations:
         soon = datetime.now(UTC) + timedelta(minutes=30)
         table = tmp_path / "tonight.csv"
         table.write_text(f"id,ra,dec,time\nt/1,10,5,{soon.isoformat()}\n")
-        to = ("observations", here.event, str(table), "--telescope", "Seestar", "--api", here.url)
+        to = ("observations", here.event, str(table), "--telescope", "Tonight's", "--api", here.url)
         for more in ((), ("--live",)):
             assert "cannot be completed yet" in report(*to, *more, status=2)[1].replace("\n", " ")
         assert json.loads(report(*to, "--status", "planned", "--live", "--json")[0])["new"] == 1
