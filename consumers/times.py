@@ -29,9 +29,9 @@ def moment(name: str, text: str, kind: str = "time") -> datetime:
         return datetime.now(UTC)
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:  # also what an offset moves out of the calendar
         raise RequestError(f"{name} {text!r} is no {kind}: write it like 2026-11-21 or 2026-11-21T04:00:00 (UTC)") from error
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def beginning(name: str, text: str) -> Start:
