@@ -438,7 +438,7 @@ def test_a_key_is_of_the_rule_and_the_alert_and_of_nothing_else():
 
 def test_a_generic_request_with_all_that_it_can_have_is_as_its_schema_says(tmp_path):
     schema = json.loads((files("consumers.too") / "request.schema.json").read_text("utf-8"))
-    table = TABLES["json"] + 'telescope = "0.5 m"\ninstrument = "cam"\nproposal = "P1"\nextra = { binning = 2 }\n'
+    table = TABLES["json"] + 'telescope = "0.5 m"\ninstrument = "cam"\nproposal = "P1"\n[rule.json.extra]\nbinning = 2\n'
     what = in_map(ra_dec_error=0.001)
     body = payload_of(tmp_path, "json", table, what, limits=f"{LIMITS}\nmax_credible_level = 0.9", exposures=TWO)
     jsonschema_rs.validate(schema, body)
