@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from consumers.too import reading
 from tests.consumers.event_world import Told, told
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -69,6 +70,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """A Nuncius that serves events with maps."""
     with told(tmp_path_factory.mktemp("events")) as made:
         yield made
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules may have a short `settle`: with the least that is allowed each fault would cost a quarter of a minute."""
+    monkeypatch.setattr(reading, "_LATE", -5.0)
 
 
 @pytest.fixture

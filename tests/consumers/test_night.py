@@ -126,8 +126,8 @@ def test_rise_and_set_are_astroplans_to_a_minute(name: str, date: str):
     assert compared >= 4
 
 
-@pytest.mark.parametrize("date", SEASONS)
-@pytest.mark.parametrize("name", SITES[:6])
+@pytest.mark.parametrize("date", SEASONS[::2])
+@pytest.mark.parametrize("name", SITES[:4])
 def test_a_target_stands_highest_when_astroplan_has_its_transit_to_a_minute(name: str, date: str):
     from astroplan import FixedTarget, Observer
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from consumers.too import reading
 from consumers.too.errors import StateError
 from consumers.too.ledger import Ledger
 from consumers.too.reading import read_rules
@@ -31,8 +30,8 @@ from tests.consumers.too_world import rules_text
 ROOT = Path(__file__).parents[2]
 MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 20\npoll = 600\n"
 TOPIC = "special"
-# With the least `settle` that rules may have, each of twenty faults would hold these tests up for a quarter of a minute.
-HASTY = "from consumers.too import cli, reading; reading._LATE = -5.0; cli.app()"
+HASTY = "from consumers.too import cli, reading; reading._LATE = -5.0; cli.app()"  # as the fixture says
+pytestmark = pytest.mark.usefixtures("hasty")
 TIMES = '[source.properties]\n"session.timeout.ms" = 6000\n"heartbeat.interval.ms" = 1000\n'
 
 
@@ -66,11 +65,6 @@ def command(file: Path, address: str, *more: str) -> list[str]:
         "1",
         *more,
     ]
-
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_LATE", -5.0)
 
 
 @contextmanager
