@@ -13,11 +13,13 @@ from rich.console import Console
 
 from consumers.alert import Alert
 from consumers.errors import BadRecordError, ClientError, RequestError
-from consumers.options import Stream
+from consumers.options import Home, Stream
 from consumers.subscription import subscribe
 from consumers.times import beginning, moment
 
 __all__ = ["app", "listen"]
+
+KAFKA = "localhost:9092"
 
 app = typer.Typer(no_args_is_help=True, help="Read alerts of a Nuncius broker.")
 
@@ -30,17 +32,26 @@ def options() -> None:
 
 @app.command()
 def listen(  # noqa: PLR0917 - typer makes options of them
+    ctx: typer.Context,
     topics: Annotated[list[str], typer.Argument(help="Filters, topics, or regular expressions of topics that begin with ^.")],
     bootstrap_servers: Annotated[
-        str, typer.Option("--bootstrap-servers", "-b", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka's.")
-    ] = "localhost:9092",
+        str | None,
+        typer.Option(
+            "--bootstrap-servers",
+            "-b",
+            envvar="KAFKA_BOOTSTRAP_SERVERS",
+            help="Kafka's. [default: the log of the data folder, where there is one, else localhost:9092]",
+        ),
+    ] = None,
     api: Annotated[
         str | None, typer.Option(help="Read a Nuncius API such as http://localhost:8000 instead of Kafka.", metavar="URL")
     ] = None,
     group: Annotated[
         str | None, typer.Option(help="Go on where this group stopped; each alert is committed once shown.")
     ] = None,
-    start_at: Annotated[str, typer.Option(help="earliest, latest, or a time such as 2026-11-21T04:00 (UTC).")] = "latest",
+    start_at: Annotated[
+        str, typer.Option("--start-at", "--since", help="earliest, latest, or a time such as 2026-11-21T04:00 (UTC).")
+    ] = "latest",
     until: Annotated[str | None, typer.Option(help="Stop there: now, or a time.")] = None,
     registry: Annotated[
         str | None, typer.Option(help="Schema registry, such as http://localhost:8000/registry.", metavar="URL")
@@ -68,9 +79,10 @@ def listen(  # noqa: PLR0917 - typer makes options of them
             messages.print(text, style="yellow", markup=False, highlight=False)
 
     try:
-        stream = subscribe(
+        where, home = api or bootstrap_servers, ctx.obj if isinstance(ctx.obj, Home) else None
+        stream = (subscribe if where or home is None else home.subscribe)(
             topics,
-            api or bootstrap_servers,
+            where or KAFKA,
             group=group,
             start_at=beginning("--start-at", start_at),
             until=moment("--until", until) if until else None,

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from consumers.alert import Alert
 from consumers.errors import RequestError
 
-__all__ = ["MATCHED", "OnError", "Options", "Start", "Stream", "backoff", "topic_names"]
+__all__ = ["MATCHED", "Home", "OnError", "Options", "Start", "Stream", "backoff", "topic_names"]
 
 MATCHED = "matched."
 
@@ -60,6 +60,14 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Let go; the group's other members take over."""
+
+
+@runtime_checkable
+class Home(Protocol):
+    """Whoever knows where to read when no place is named: of a command line, its data folder."""
+
+    def subscribe(self, topics: str | Sequence[str], bootstrap_servers: str, **asked: Any) -> Stream:
+        """As `consumers.subscribe`; `bootstrap_servers` are for want of better ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,15 @@ from tests.api.world import frame_of, survey_alert
 
 SECRET = "whsec_" + "bm90IGEgc2VjcmV0IGF0IGFsbCwgYnV0IGxvbmc="  # of nobody
 FILTER = 'name = "{}"\nversion = 1\nstream = "ztf"\ndescription = "x"\nwhere = "mag < 99"\n'
-SETTINGS = """
+LOG = """[log]
+durable = false
+partitions = 1
+"""
+SETTINGS = f"""
 filters = "filters"
 [store]
 durable = false
-[log]
-durable = false
-partitions = 1
-[deliver]
+{LOG}[deliver]
 allow = ["127.0.0.0/8"]
 """
 
@@ -177,10 +178,11 @@ def written(data: Path, *names: str) -> None:
 
 
 @contextmanager
-def parts_with(data: Path, *names: str, more: str = "", store: str = "") -> Iterator[Parts]:
+def parts_with(data: Path, *names: str, more: str = "", store: str = "", log: str = LOG) -> Iterator[Parts]:
     """Parts over a data folder with these filters, and a database elsewhere if so; webhooks may go to this machine."""
     written(data, *names)
-    settings = SETTINGS.replace("[store]", f'[store]\nurl = "{store}"') if store else SETTINGS
+    settings = SETTINGS.replace(LOG, log)
+    settings = settings.replace("[store]", f'[store]\nurl = "{store}"') if store else settings
     (data / "nuncius.toml").write_text(settings + more)
     with open_parts(load(data / "nuncius.toml"), data) as parts:
         yield parts

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from broker.settings import Settings
     from broker.wiring.parts import Parts
+    from consumers.options import Stream
 
 __all__ = [
     "SETTINGS_FILE",
@@ -75,6 +76,22 @@ class Globals:
         if not self.data.is_dir():
             raise UsageError(f"nothing is kept in {self.data}: name the folder with --data, before the verb, or NUNCIUS_DATA")
         return self.data
+
+    def subscribe(self, topics: str | Sequence[str], bootstrap_servers: str, **asked: Any) -> Stream:
+        """Alerts of the data folder's log, whichever engine it has; where there is no such folder those of a Kafka."""
+        from consumers import subscribe
+
+        settings = self.settings() if self.data.is_dir() or self.config else None
+        if settings is None:
+            return subscribe(topics, bootstrap_servers, **asked)
+        if settings.log.engine == "kafka":
+            config = {**settings.log.properties, **asked.pop("config", {})}
+            return subscribe(topics, settings.log.bootstrap_servers, config=config, **asked)
+        from broker.cli.log_stream import LogStream
+        from broker.wiring.parts import open_log
+        from consumers.options import Options, topic_names
+
+        return LogStream(open_log(settings, self.data), Options(topic_names(topics), str(self.data), **asked))
 
     def file(self) -> Path | None:
         """Settings file in use: the one named, else ``nuncius.toml`` in the data folder where there is one."""
