@@ -99,6 +99,8 @@ class NewSubscription(_Exact):
             raise ValueError(f"the target of a {self.channel} has {', '.join(_TARGETS[self.channel].model_fields)}")
         if self.secret is not None and self.channel != "webhook":
             raise ValueError("only webhooks are signed: leave out secret")
+        if self.secret == "":
+            raise ValueError("secret is empty: leave it out, and one is made")
         return self
 
 

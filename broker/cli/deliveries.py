@@ -56,11 +56,14 @@ def listing(  # noqa: PLR0917 - each is an option of the command line
             escape(one.alert_id),
             f"{one.created:%Y-%m-%d %H:%M:%S}",
             str(one.attempts),
+            "" if one.acknowledged is None else f"{(one.acknowledged - one.received).total_seconds():.2f}",
             escape(one.error or ""),
         )
         for one in page.items
     ]
-    show_table(out, ("id", "state", "subscription", "what", "alert", "made", "tries", "error"), rows, prose={"error": 30})
+    show_table(
+        out, ("id", "state", "subscription", "what", "alert", "made", "tries", "took, s", "error"), rows, prose={"error": 30}
+    )
     if page.next is not None:
         err.print(f"there are more: --after {page.next}", highlight=False, soft_wrap=True)
 

@@ -61,6 +61,8 @@ def subscribe(  # noqa: PLR0917 - each is an option of the command line
     chosen = [name for name, given in channels.items() if given is not None]
     if len(chosen) != 1:
         raise UsageError("name one channel: --webhook URL, --message URL or --kafka USER")
+    if secret == "":
+        raise UsageError("--secret is empty: leave it out, and one is made and shown")
     if webhook is None and (secret is not None or form != "json"):
         raise UsageError("--secret and --format are of webhooks: give --webhook URL")
     target = {"webhook": {"url": webhook, "format": form}, "message": {"urls": message}, "kafka": {"user": kafka}}

@@ -19,7 +19,7 @@ from broker.store.cursor import read_cursor, write_cursor
 from broker.store.delivery import PENDING, SKIPPED, STATES, Delivery, of_row
 from broker.store.engine import Store, connection, transaction
 from broker.store.subscription import REMOVED, legible
-from broker.store.times import now
+from broker.store.times import now, to_micros
 
 __all__ = [
     "Latency",
@@ -181,7 +181,10 @@ def replay(store: Store, ident: str) -> Delivery:
     with transaction(store) as conn:
         found = _read(conn, ident)
         if found.state == PENDING:
-            raise ConflictError(f"delivery {ident} is waiting already: it is tried next at {found.due:%Y-%m-%dT%H:%M:%SZ}")
+            when = f"is tried next at {found.due:%Y-%m-%dT%H:%M:%SZ}"
+            if to_micros(found.due) <= at:
+                when = "goes as soon as its receiver answers what is sent to try it, and as rate and quiet hours allow"
+            raise ConflictError(f"delivery {ident} is waiting already: it {when}")
         if found.state == SKIPPED:
             raise ConflictError(f"delivery {ident} was skipped: its subscription wants only the first match of {found.object}")
         one = tables.subscriptions.c

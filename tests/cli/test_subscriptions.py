@@ -108,6 +108,7 @@ def test_tokens_of_messages_are_not_shown(nuncius: Run) -> None:
         (["bright", "--webhook", "http://10.0.0.1/"], 2, "deliver.allow"),
         (["bright", "--webhook", "ftp://127.0.0.1/"], 2, "https://"),
         (["bright", "--webhook", "http://127.0.0.1:9/", "--secret", "hush"], 2, "whsec_"),
+        (["bright", "--webhook", "http://127.0.0.1:9/", "--secret", ""], 2, "--secret is empty"),
         (["bright", "--webhook", "http://127.0.0.1:9/", "--format", "xml"], 2, "voevent"),
         (["bright", "--webhook", "http://127.0.0.1:9/", "--quiet", "22-7-1"], 2, "22:00-07:00"),
         (["bright", "--webhook", "http://127.0.0.1:9/", "--rate", "0"], 2, "rate 0"),

@@ -371,6 +371,12 @@ class TestReplay:
         assert deliveries.signs(store).by_hand > before.by_hand
         assert [each.id for each in take(store, one)] == [ident]
 
+    @pytest.mark.parametrize(("later", "says"), [(-60, "waiting already: it goes as soon as"), (60, "is tried next at 2")])
+    def test_when_what_waits_goes(self, store: Store, one: Subscription, later: int, says: str) -> None:
+        (ident,) = write(store, [made(one, 1, due=now() + later * 1_000_000)])
+        with pytest.raises(ConflictError, match=says):
+            deliveries.replay(store, ident)
+
     @pytest.mark.parametrize(("state", "says"), [("pending", "waiting already"), ("skipped", "only the first")])
     def test_not_what_waits_or_was_never_to_be_told(self, store: Store, one: Subscription, state: str, says: str) -> None:
         (ident,) = write(store, [made(one, 1, state=state)])
