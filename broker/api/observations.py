@@ -122,7 +122,9 @@ def router(services: Services) -> APIRouter:
         rows = [
             row
             for row in stored.of_events(services.store, [event["event_name"]], states)
-            if band in {None, row["band"]} and telescope in {None, row["telescope"]}
+            if band in {None, row["band"]}
+            and telescope in {None, row["telescope"]}
+            and (event["time"] is None or row["time"] >= event["time"])  # what was there before cannot have shown it
         ]
         looked = [(row, field_of(row)) for row in rows]
         if depth is not None:

@@ -55,12 +55,13 @@ def fetch(api: Api, name: str, *, even_retracted: bool = False, observed: bool =
         )
     cells = read(api.content("events", name, "skymap"))
     facts = {key: event.get(key) for key in ("name", "state", "revision", "map_revision", "time")}
-    return Event(facts, cells, _observations(api, name) if observed else [])
+    return Event(facts, cells, _observations(api, name, event.get("time")) if observed else [])
 
 
-def _observations(api: Api, name: str) -> list[Mapping[str, Any]]:
+def _observations(api: Api, name: str, time: str | None) -> list[Mapping[str, Any]]:
+    """What was observed since the event: what was before cannot have shown it. Times of the API are all of one form."""
     try:
-        return list(api.items("events", name, "observations"))
+        return [one for one in api.items("events", name, "observations") if time is None or one["time"] >= time]
     except MissingError as error:  # which is not to say that nothing was observed
         raise RequestError(f"{error}; --ignore-observed plans as if nothing had been observed") from error
 

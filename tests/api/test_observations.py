@@ -174,6 +174,7 @@ class TestCoverage:
             *made,
             field(id="c/limit", band="X", footprint=None, telescope="VLA"),
             field(id="c/off", status="cancelled", radius=9),
+            field(id="c/before", time="2024-04-22T20:00:00Z", ra=248.0, footprint={"type": "circle", "radius": 9.0}),
         )
         return made
 

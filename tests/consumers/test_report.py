@@ -25,7 +25,7 @@ from tests.consumers.strangers import Stranger, stranger
 from tests.running import ROOT, install, wait_for
 from tests.services import free_port
 
-START = datetime(2026, 11, 21, 4, tzinfo=UTC)
+START = datetime(2024, 4, 22, 4, tzinfo=UTC)
 SECRETS = {"TREASUREMAP_TOKEN": "tm-secret", "TNS_API_KEY": "tns-secret", "TNS_BOT_ID": "42", "TNS_BOT_NAME": "Bot"}
 PLAN = {
     "schema": "nuncius.schedule/1",

@@ -336,7 +336,7 @@ def test_what_observers_report_is_left_out(world: Told):
     before = plan(world, world.arc.name)
     tile = before["tiles"][0]
     sent = {
-        "time": "2024-04-22T22:00:00Z",
+        "time": "2026-11-20T22:00:00Z",
         "ra": tile["ra"],
         "dec": tile["dec"],
         "footprint": {"type": "polygon", "vertices": tile["vertices"]},
