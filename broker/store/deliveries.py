@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
 from broker.store.cursor import read_cursor, write_cursor
-from broker.store.delivery import PENDING, SKIPPED, STATES, Delivery, of_row
+from broker.store.delivery import DELIVERED, PENDING, SKIPPED, STATES, Delivery, of_row
 from broker.store.engine import Store, connection, transaction
 from broker.store.subscription import REMOVED, legible
 from broker.store.times import now, to_micros
@@ -34,6 +34,7 @@ __all__ = [
     "of_alert",
     "replay",
     "signs",
+    "trouble",
 ]
 
 _AT_ONCE: Final = 500  # values in one statement
@@ -165,6 +166,17 @@ def latency(store: Store, subscription: str) -> Latency:
     waited = np.array([(acknowledged - received) / 1e6 for received, acknowledged in rows])
     p50, p99 = np.percentile(waited, [50, 99])
     return Latency(len(rows), float(p50), float(p99))
+
+
+def trouble(store: Store, subscription: str) -> str | None:
+    """What came of the last try, where that was an error."""
+    row = tables.deliveries.c
+    asked = select(row.state, row.error).where(
+        row.subscription == subscription, row.tried.is_not(None), row.error.is_not(None) | (row.state == DELIVERED)
+    )
+    with connection(store) as conn:
+        last = conn.execute(asked.order_by(row.tried.desc(), row.id).limit(1)).first()
+    return None if last is None or last.state == DELIVERED else str(last.error)
 
 
 def replay(store: Store, ident: str) -> Delivery:

@@ -360,6 +360,18 @@ class TestSettled:
         assert deliveries.counts(store) == {one.id: {"cancelled": 1, "pending": 1}}
 
 
+class TestTrouble:
+    def test_is_what_the_last_try_came_to(self, store: Store, one: Subscription) -> None:
+        first, second = write(store, [made(one, 1), made(one, 2)])
+        assert deliveries.trouble(store, one.id) is None
+        take(store, one)
+        settle(store, first, ok=False, due=now() + 3600 * SECOND, error="answered 500")
+        assert deliveries.trouble(store, one.id) == "answered 500"
+        settle(store, second)
+        assert deliveries.trouble(store, one.id) is None
+        assert deliveries.trouble(store, "sub_of_nobody") is None
+
+
 class TestReplay:
     @pytest.mark.parametrize("state", ["failed", "delivered", "cancelled"])
     def test_sends_again_under_the_same_id(self, store: Store, one: Subscription, state: str) -> None:
