@@ -93,14 +93,18 @@ def router(services: Services) -> APIRouter:
         format: Annotated[Literal["png", "fits"], Query(description="PNG to look at, FITS to measure")] = "png",  # noqa: A002 - the name users know
         size: Annotated[int, Query(ge=16, le=2048, description="Pixels of the PNG's longer side, about")] = 252,
     ) -> Response:
-        """One of the images that come with a survey alert; the PNG has zscale limits and an asinh stretch."""
+        """One of the images that come with a survey alert.
+
+        The PNG has zscale limits and an asinh stretch; north is up and east to the left, as nearly as quarter turns bring it
+        there. FITS comes as it was received.
+        """
         data = services.cutout(alert_id, kind.value)
         if data is None:
             message = f"alert {alert_id!r} has no {kind} cutout"
             raise NotFoundError(message)
         if format == "fits":
             return Response(data, media_type="application/fits", headers=_attachment(f"{alert_id}_{kind}", "fits"))
-        image = png(data, size=size)
+        image = png(data, stream=alert_id.partition(":")[0], size=size)
         return Response(image, media_type="image/png", headers=_attachment(f"{alert_id}_{kind}", "png", "inline"))
 
     return routes
