@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from broker import topics
@@ -14,6 +15,8 @@ from broker.errors import LogUnavailableError, NotFoundError, UsageError
 from broker.ingest.raw import UNKNOWN
 from broker.record import Message, Record, TopicPartition, header
 from broker.telemetry import get_logger
+from broker.wiring.deliver_book import Book, Rights
+from broker.wiring.deliver_intake import Intake
 from broker.wiring.parts import Parts
 from broker.wiring.sniffing import sniffer
 
@@ -24,6 +27,7 @@ log = get_logger(__name__)
 BATCH_RECORDS = 500
 BATCH_BYTES = 32 << 20
 PATIENCE = 120.0  # seconds without a record, though there are more
+PLACE = (topics.HEADER_DEAD_TOPIC, topics.HEADER_DEAD_PARTITION, topics.HEADER_DEAD_OFFSET)
 OURS = {
     topics.HEADER_DEAD_FIRST,
     topics.HEADER_DEAD_REASON,
@@ -110,7 +114,8 @@ def letter(parts: Parts, place: str) -> Letter:
 def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
     """Append dead letters to their raw topics again, with the headers they had; what was unknown is looked at anew.
 
-    A record that was put back and died again lies there twice or oftener: it goes back once.
+    A match that its subscribers could not be told of is taken in for them again, and goes to no topic: readers of ``matched.*``
+    have had it. A record that was put back and died again lies there twice or oftener: it goes back once.
 
     Returns
     -------
@@ -126,6 +131,9 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
         if first in done:
             continue
         done.add(first)
+        if found.stage == topics.DELIVER:
+            _tell(parts, found, first)
+            continue
         kind = sniff(found.value) if found.stream == UNKNOWN else None
         kept = tuple(pair for pair in found.record.headers if pair[0] not in OURS)
         headers = (*kept, (topics.HEADER_DEAD_FIRST, first.encode()))
@@ -138,21 +146,36 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
     return len(done)
 
 
+def _tell(parts: Parts, found: Letter, first: str) -> None:
+    """Take in for its subscribers what they could not be told of; what still cannot be is a dead letter again."""
+    record = found.record
+    kept = tuple(pair for pair in record.headers if pair[0] not in OURS | {topics.HEADER_RECEIVED})
+    headers = (*kept, (topics.HEADER_DEAD_FIRST, first.encode()))
+    topic, partition, offset = (header(record, name) or "0" for name in PLACE)
+    at = round(datetime.fromisoformat(found.received).timestamp() * 1000) if found.received else record.timestamp
+    again = Record(topic, int(partition), int(offset), at, record.key, record.value, headers)
+    Intake(parts, Book(parts), Rights(parts), lambda _first: None, "").take([again])
+
+
 def _first_death(record: Record) -> str:
-    """The raw record that died first, whose bytes these are."""
-    names = (topics.HEADER_DEAD_TOPIC, topics.HEADER_DEAD_PARTITION, topics.HEADER_DEAD_OFFSET)
-    return header(record, topics.HEADER_DEAD_FIRST) or "/".join(header(record, name) or "" for name in names)
+    """The record that died first, whose bytes these are."""
+    return header(record, topics.HEADER_DEAD_FIRST) or "/".join(header(record, name) or "" for name in PLACE)
 
 
 def _letter(record: Record) -> Iterator[Letter]:
     topic = header(record, topics.HEADER_DEAD_TOPIC) or topics.raw(UNKNOWN)
-    if not re.match(topics.RAW_PATTERN, topic):
+    stage = header(record, topics.HEADER_DEAD_STAGE) or ""
+    if re.match(topics.RAW_PATTERN, topic) and stage != topics.DELIVER:
+        stream = topics.stream_of(topic)
+    elif topic.startswith(topics.matched("")) and stage == topics.DELIVER:
+        stream = (header(record, topics.HEADER_ALERT_ID) or UNKNOWN).partition(":")[0]
+    else:
         log.warning("no dead letter: it names no raw topic", place=f"{record.partition}:{record.offset}", topic=topic)
         return
     yield Letter(
         place=f"{record.partition}:{record.offset}",
-        stream=topics.stream_of(topic),
-        stage=header(record, topics.HEADER_DEAD_STAGE) or "",
+        stream=stream,
+        stage=stage,
         reason=header(record, topics.HEADER_DEAD_REASON) or "",
         origin=header(record, topics.HEADER_ORIGIN) or "",
         received=header(record, topics.HEADER_RECEIVED) or "",

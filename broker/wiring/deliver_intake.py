@@ -29,7 +29,8 @@ from broker.store.delivery_intake import Made, Told
 from broker.store.engine import transaction
 from broker.store.subscription import Subscription
 from broker.store.times import now, to_micros
-from broker.telemetry import get_logger
+from broker.stream.deadletter import letter_of
+from broker.telemetry import DEAD_LETTERS, get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_room import Room
 from broker.wiring.deliver_words import body_of, links_of, object_of
@@ -112,24 +113,34 @@ class Intake:
     def take(self, records: Sequence[Record]) -> None:
         """Write what these records say to whom; done again, it changes nothing.
 
-        A record that cannot be written is left out, and the log says which: what is behind it does not wait for ever.
+        A record that cannot be written goes to the dead letters: what is behind it does not wait for ever.
 
         Raises
         ------
-        StoreUnavailableError
-            The database is away; nothing is written.
+        TransientError
+            The database or the log is away.
         """
         if not records:
             return
         try:
             self._take(records)
-        except _BAD:
+        except _BAD as error:
             if len(records) > 1:
                 for record in records:
                     self.take([record])
                 return
-            place = {"topic": records[0].topic, "partition": records[0].partition, "offset": records[0].offset}
-            log.exception("a match cannot be told to its subscribers, and is left out", **place)
+            self._reject(records[0], error)
+
+    def _reject(self, record: Record, error: Exception) -> None:
+        why = getattr(error, "orig", None) or error  # SQLAlchemy's own words have the whole statement in them
+        reason = f"its subscribers cannot be told of it: {type(why).__name__}: {str(why).strip()}"
+        when = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat()
+        received = ((topics.HEADER_RECEIVED, when.encode()),)  # by which is told whose it is, when it is put back
+        self._parts.log.append([letter_of(record, topics.DELIVER, reason, more=received)])
+        alert_id = header(record, topics.HEADER_ALERT_ID) or ""
+        DEAD_LETTERS.labels(alert_id.partition(":")[0] or "unknown", topics.DELIVER).inc()
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        log.error("a match cannot be told to its subscribers: it is a dead letter", **place, exc_info=error)
 
     def _take(self, records: Sequence[Record]) -> None:
         words = list(self._words(records))
