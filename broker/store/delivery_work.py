@@ -66,6 +66,8 @@ class Settled:
         When it is tried again; ``None`` where it is given up, or acknowledged.
     digest
         Id of the message that it went with, where it went with others.
+    told
+        Marks of the addresses that have it, where others do not.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Settled:
     status: int | None
     error: str
     digest: str | None = None
+    told: str | None = None
 
 
 def clock(conn: Connection) -> int:
@@ -188,12 +191,13 @@ def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     """
     tried = "attempts = attempts + 1, begun = COALESCE(begun, :at), tried = :at, status = :status"
     free = "digest = COALESCE(:digest, digest), lease_by = NULL, lease_until = NULL"
-    acknowledged = f"state = '{DELIVERED}', error = NULL, acknowledged = COALESCE(acknowledged, :done)"
+    acknowledged = f"state = '{DELIVERED}', error = NULL, told = NULL, acknowledged = COALESCE(acknowledged, :done)"
+    failed = "error = :error, told = COALESCE(:told, told)"
     ours = f"id = :id AND state = '{PENDING}' AND lease_by = :by"
     kinds = (
         (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}', '{FAILED}')", [one for one in outcomes if one.ok]),
-        ("error = :error, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
-        (f"error = :error, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
+        (f"{failed}, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
+        (f"{failed}, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
     )
     for became, where, some in kinds:
         if some:
@@ -267,7 +271,7 @@ def _leased(conn: Connection, asked: Select[Any], lease: Lease) -> list[Delivery
 
 
 def _values(one: Settled) -> dict[str, object]:
-    names = ("id", "by", "at", "done", "due", "status", "digest")
+    names = ("id", "by", "at", "done", "due", "status", "digest", "told")
     return {name: getattr(one, name) for name in names} | {"error": one.error.replace("\0", "")}
 
 

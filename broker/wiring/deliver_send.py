@@ -22,6 +22,7 @@ from broker.errors import TransientError
 from broker.settings import DeliverTable
 from broker.store import deliveries, delivery_work
 from broker.store.deliveries import Signs
+from broker.store.delivery import told_of
 from broker.store.delivery_work import Settled
 from broker.store.engine import transaction
 from broker.store.subscription import ACTIVE
@@ -231,8 +232,11 @@ class Senders:
         self._event.set()
 
     def _note(self, lane: Lane, parcel: Parcel, outcome: Outcome, began: int) -> None:
-        now, done, one = datetime.now(UTC), micros_now(), lane.subscription
-        lane.note(now, ok=outcome.ok)
+        now, done, one, had = datetime.now(UTC), micros_now(), lane.subscription, told_of(parcel.deliveries)
+        # One bad address of several holds nothing back of what the others are to have.
+        reached = outcome.ok or bool(outcome.told - had)
+        if reached or not had:
+            lane.note(now, ok=reached)
         digest = parcel.id if parcel.id != parcel.deliveries[0].id else None
         # One instant for all of a digest: it is sent again as it was.
         due = None if outcome.ok or not outcome.again else self._next(now, parcel, outcome)
@@ -240,19 +244,21 @@ class Senders:
         if due is not None and (lane.look is None or due < lane.look):
             lane.look = due
         when = None if due is None else to_micros(due)
+        told = None if outcome.ok else " ".join(sorted(outcome.told)) or None
         for each in parcel.deliveries:
             DELIVERIES.labels(one.channel, became).inc()
             if outcome.ok and each.change != "test":
                 DELIVERY_SECONDS.labels(one.channel).observe(max(0.0, done / 1e6 - each.received.timestamp()))
             self._outcomes.append(
-                Settled(each.id, self._by, outcome.ok, began, done, when, outcome.status, outcome.error, digest)
+                Settled(each.id, self._by, outcome.ok, began, done, when, outcome.status, outcome.error, digest, told)
             )
         if not outcome.ok:
-            self._failed(lane, parcel, outcome, now)
+            log.info("a delivery failed", delivery=parcel.id, subscription=one.id, status=outcome.status, error=outcome.error)
+        if not (reached or had):
+            self._failed(lane, outcome, now)
 
-    def _failed(self, lane: Lane, parcel: Parcel, outcome: Outcome, now: datetime) -> None:
+    def _failed(self, lane: Lane, outcome: Outcome, now: datetime) -> None:
         breaker, ident = lane.breaker, lane.subscription.id
-        log.info("a delivery failed", delivery=parcel.id, subscription=ident, status=outcome.status, error=outcome.error)
         if breaker.failures == breaker.limit:
             self._release += lane.let_go()
             lane.look = breaker.probe

@@ -14,7 +14,7 @@ from sqlalchemy import event, update
 
 from broker.errors import ConflictError, UsageError
 from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
-from broker.store.delivery import Delivery, delivery_id
+from broker.store.delivery import Delivery, delivery_id, told_of
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
 from broker.store.engine import Store, close, open_store, transaction
@@ -316,6 +316,20 @@ class TestSettled:
         kept = deliveries.get(store, ident)
         assert (kept.state, kept.attempts, kept.error, kept.begun) == ("failed", 4, "ab", begun)
         assert take(store, one) == []
+
+    def test_who_has_it_of_several_is_kept_until_all_have_it(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1)])
+        for told, kept in (("a", "a"), (None, "a"), ("a b", "a b")):
+            take(store, one)
+            settle(store, ident, ok=False, due=now() - 1, told=told)
+            assert deliveries.get(store, ident).told == kept
+        take(store, one)
+        settle(store, ident, ok=False, due=None)
+        assert told_of([deliveries.replay(store, ident)]) == {"a", "b"}
+        take(store, one)
+        settle(store, ident, ok=True)
+        assert deliveries.get(store, ident).told is None
+        assert told_of([deliveries.replay(store, ident)]) == frozenset()
 
     def test_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
         ids = write(store, [made(one, 1), made(one, 2)])

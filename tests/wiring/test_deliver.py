@@ -30,6 +30,8 @@ from broker.wiring.deliver_test import try_out
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
 from tests.api.world import survey_alert
+from tests.deliver.servers import answer as reply
+from tests.deliver.servers import server, status
 from tests.running import wait_for
 from tests.subscribers import SECRET, dead_port, delivering, failing, parts_with, publish, receiver, rows_of
 
@@ -552,6 +554,30 @@ def test_cards_go_by_apprise(parts: Parts) -> None:
     assert states(parts, one) == {"delivered": 1}
     (body,) = bodies
     assert "ZTF24aa00004" in body["title"]
+
+
+def test_one_bad_address_has_the_others_told_once_and_holds_nothing_back(parts: Parts) -> None:
+    """The first of three takes nothing: the others have each match once, those that come after many failures, too."""
+    with server(reply(status(500))) as bad, json_receiver() as (url, bodies), json_receiver() as (other, more):
+        long = replace(parts, settings=_with(parts, give_up_hours=1.0))
+        urls = [f"json://127.0.0.1:{bad.port}/", url, other]
+        with delivering(long):
+            one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
+            publish(parts, "bright", rows_of(range(3)))
+            wait_for(lambda: len(bodies) >= 3 and len(more) >= 3, 60, "the good ones do not have it")
+            wait_for(lambda: len(bad.requests) > 8, 60, "the bad one is not tried again")  # twice what opens the breaker
+            publish(parts, "bright", rows_of(range(3, 6)))
+            wait_for(lambda: len(bodies) >= 6 and len(more) >= 6, 60, "the good ones wait for the bad one")
+            last = len(bad.requests)
+            wait_for(lambda: len(bad.requests) > last + 4, 60, "the bad one is not tried again")
+        assert [len({body["title"] for body in some}) for some in (bodies, more)] == [6, 6]
+        assert (len(bodies), len(more)) == (6, 6)
+        assert all(len((each.told or "").split()) == 2 for each in of(parts, one))
+        assert url not in str(of(parts, one))
+        subscribing.change(parts, one.id, {"target": {"urls": urls[1:]}})  # the bad one is taken off
+        with delivering(long):
+            wait_for(lambda: states(parts, one) == {"delivered": 6}, 60, "it is tried for ever")
+    assert (len(bodies), len(more)) == (6, 6)
 
 
 class TestPassingTrouble:
