@@ -149,6 +149,8 @@ class Subscription(BaseModel):
     deliveries: dict[str, int] = Field(
         description="How many there are, by state: pending, delivered, failed, skipped, cancelled", examples=[{"delivered": 12}]
     )
+    left_out: int = Field(description="Matches that are not delivered, since as many as may wait did (`deliver.most_waiting`)")
+    left_out_at: Utc | None = Field(description="When the last of them was left out; null where none was")
 
 
 class MadeSubscription(Subscription):

@@ -127,7 +127,7 @@ def listing(
             escape(", ".join(one.filters)),
             one.channel,
             escape(_place(one)),
-            ", ".join(f"{number:,} {state}" for state, number in sorted(counts.get(one.id, {}).items())),
+            ", ".join([*(f"{number:,} {state}" for state, number in sorted(counts.get(one.id, {}).items())), *_left_out(one)]),
             _seconds(waits[one.id].p50),
             _seconds(waits[one.id].p99),
             escape(one.note),
@@ -136,6 +136,12 @@ def listing(
     ]
     columns = ("id", "state", "filters", "channel", "to", "deliveries", "p50", "p99", "note")
     show_table(out, columns, rows, prose={"filters": 20, "deliveries": 16, "note": 16})
+    if any(one.left_out for one in found):
+        err.print(
+            "left out: as many waited as may (deliver.most_waiting), so these are not delivered: ask for less, or resume it",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command("show")
@@ -238,6 +244,11 @@ def _place(one: Subscription) -> str:
 
     target: Mapping[str, Any] = shown(one.channel, one.target)
     return str(target.get("url") or target.get("user") or ", ".join(target.get("urls", ())))
+
+
+def _left_out(one: Subscription) -> list[str]:
+    """How many deliveries there was no room for, and when last."""
+    return [] if one.left_out_at is None else [f"{one.left_out:,} left out, last {one.left_out_at:%Y-%m-%dT%H:%MZ}"]
 
 
 def _seconds(value: float | None) -> str:

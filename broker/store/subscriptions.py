@@ -20,7 +20,7 @@ from broker.store.engine import Store, connection, transaction
 from broker.store.subscription import ACTIVE, PAUSED, REMOVED, Channel, Quiet, Subscription, Updates, checked, legible
 from broker.store.times import from_micros, now
 
-__all__ = ["add", "change", "get", "listing", "remove", "version"]
+__all__ = ["add", "change", "get", "leave_out", "listing", "remove", "version"]
 
 COUNTER: Final = "subscriptions"
 _CHANGED: Final = frozenset(
@@ -160,6 +160,18 @@ def remove(store: Store, ident: str) -> Subscription:
         return _read(conn, ident)
 
 
+def leave_out(store: Store, numbers: Mapping[str, int]) -> None:
+    """Note how many deliveries of subscriptions were left out just now, since as many as may wait do.
+
+    It is no change of theirs, and counts no counter up.
+    """
+    one, at = tables.subscriptions.c, now()
+    with transaction(store) as conn:
+        for ident, number in sorted(numbers.items()):
+            values = {"left_out": one.left_out + number, "left_out_at": at}
+            conn.execute(update(tables.subscriptions).where(one.id == ident).values(values))
+
+
 def version(store: Store) -> int:
     """A number that grows whenever a subscription changes: one look-up."""
     counter = tables.counters.c
@@ -211,4 +223,6 @@ def _subscription(row: Row[Any]) -> Subscription:
         row.note,
         created,
         changed,
+        row.left_out,
+        from_micros(row.left_out_at),
     )

@@ -24,6 +24,7 @@ from broker.deliver.pace import next_due
 from broker.errors import PoisonError, TransientError, UsageError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
+from broker.store import subscriptions
 from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
 from broker.store.delivery_intake import Made, Told
 from broker.store.engine import transaction
@@ -147,6 +148,7 @@ class Intake:
         if not words:
             return
         first: dict[str, int] = {}
+        self._room.left_out()  # of a try that came to nothing
         with transaction(self._parts.store) as conn:
             received = kept.received(conn, [word.match.alert.alert_id for word in words])
             for run in _runs(words):
@@ -161,6 +163,9 @@ class Intake:
                     if row.state == PENDING:
                         first[row.subscription] = min(row.due, first.get(row.subscription, row.due))
         self._wake(first)
+        if left_out := self._room.left_out():
+            # By itself: whoever changes a subscription takes it before its deliveries, and this would come after them.
+            subscriptions.leave_out(self._parts.store, left_out)
 
     def _words(self, records: Sequence[Record]) -> Iterator[_Word]:
         by_filter = self._book.now().by_filter

@@ -217,6 +217,16 @@ class TestChanging:
         assert client.post(f"{API}/deliveries/{waits}/replay").status_code == 409
         assert client.get(f"{API}/subscriptions/sub_000000000000").status_code == 404
 
+    def test_what_there_was_no_room_for_is_told(self, client: httpx.Client, parts: Parts) -> None:
+        path = f"{API}/subscriptions/{make(client)['id']}"
+        before = client.get(path).json()
+        assert (before["left_out"], before["left_out_at"]) == (0, None)
+        for number in (3, 4):
+            subscriptions.leave_out(parts.store, {before["id"]: number})
+        after = client.get(path).json()
+        assert after["left_out"] == 7
+        assert after["left_out_at"] > after["changed"] == before["changed"]
+
     def test_a_test_is_a_delivery(self, client: httpx.Client, parts: Parts) -> None:
         made = make(client)
         answer = client.post(f"{API}/subscriptions/{made['id']}/test")

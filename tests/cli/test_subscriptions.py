@@ -12,7 +12,7 @@ import pytest
 
 from broker.cli.app import run
 from broker.settings import load
-from broker.store import deliveries
+from broker.store import deliveries, subscriptions
 from broker.store.engine import transaction
 from broker.wiring.parts import open_parts
 from tests.subscribers import SECRET, SETTINGS, receiver, written
@@ -89,6 +89,17 @@ def test_all_that_can_be_asked_for(nuncius: Run) -> None:
     assert nuncius("subscriptions", "remove", made["id"])[0] == 0
     assert told(nuncius, "subscriptions", "list") == []
     assert [one["state"] for one in told(nuncius, "subscriptions", "list", "--removed")] == ["removed"]
+
+
+def test_what_there_was_no_room_for_is_told(nuncius: Run, tmp_path: Path) -> None:
+    made = told(nuncius, "subscribe", "bright", "--webhook", "http://127.0.0.1:9/")
+    assert "left out" not in "".join(nuncius("subscriptions", "list"))
+    with open_parts(load(tmp_path / "data" / "nuncius.toml"), tmp_path / "data") as parts:
+        subscriptions.leave_out(parts.store, {made["id"]: 1234})
+    _, out, errors = nuncius("subscriptions", "list")
+    assert re.search(r"1,234 left out, last 20\d\d-", " ".join(out.split()))
+    assert "deliver.most_waiting" in errors
+    assert told(nuncius, "subscriptions", "show", made["id"])["left_out"] == 1234
 
 
 def test_tokens_of_messages_are_not_shown(nuncius: Run) -> None:

@@ -139,6 +139,10 @@ def test_so_many_may_wait_and_no_more(parts: Parts) -> None:
         assert states(parts, one) == {"delivered": 1, "pending": 3}
         publish(parts, "bright", rows_of([0]), update="retracted")
         wait_for(lambda: states(parts, one) == {"delivered": 1, "pending": 4}, 20, "the retraction is left out")
+    full, free = subscriptions.get(parts.store, one), subscriptions.get(parts.store, other)
+    assert (full.left_out, free.left_out, free.left_out_at) == (7, 0, None)
+    assert full.left_out_at is not None
+    assert full.changed < full.left_out_at
 
 
 def test_what_waits_for_too_long_is_not_sent(parts: Parts) -> None:
