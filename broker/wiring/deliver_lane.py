@@ -47,6 +47,8 @@ class Lane:
         When there may be something due; ``None`` where nothing is known to wait.
     fresh
         Whether something was put there by hand since: a test goes out whatever the hour.
+    behind
+        Whether something that is due waits for what is on its way.
     stuck
         Threads that do not come back.
     started
@@ -61,6 +63,7 @@ class Lane:
     fresh: bool = True
     held: deque[Parcel] = field(default_factory=deque)
     flying: dict[str, Parcel] = field(default_factory=dict)
+    behind: bool = False
     stuck: int = 0
     started: float = 0.0
 
@@ -99,6 +102,12 @@ class Lane:
         self.look, self.fresh = None, False
         return Want(self.subscription, space, tests)
 
+    def seen(self, look: datetime | None, *, behind: bool) -> None:
+        """What a look said: when to look again, unless it is to be sooner already."""
+        self.behind = behind
+        if look is not None:
+            self.look = look if self.look is None else min(look, self.look)
+
     def note(self, now: datetime, *, ok: bool) -> None:
         """What came of a message."""
         self.breaker.note(now, ok=ok)
@@ -114,7 +123,7 @@ class Lane:
         self.held += [one for one in parcels if there.isdisjoint(each.id for each in one.deliveries)]
 
     def lose(self, idents: frozenset[str]) -> None:
-        """Let go of what others have taken over, as far as it was not begun."""
+        """Let go of what others have taken over, or is to be told no more, as far as it was not begun."""
         self.held = deque(one for one in self.held if idents.isdisjoint(each.id for each in one.deliveries))
 
     def let_go(self) -> list[str]:

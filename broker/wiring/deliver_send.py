@@ -160,19 +160,20 @@ class Senders:
         return Asked(tuple(self._outcomes), wants, renew, tuple(self._release), tuple(self._give_up))
 
     def _have(self, found: Found, lanes: Mapping[str, Lane]) -> None:
-        if found.lost:
-            for each in self._lanes.values():
-                each.lose(found.lost)
+        for each in self._lanes.values():
+            each.lose(found.lost)
         for ident, parcels in found.parcels.items():
             lane = self._lanes.get(ident)
             if lane is None or lane is not lanes.get(ident):
                 self._release += [one.id for parcel in parcels for one in parcel.deliveries]
                 continue
             lane.add(parcels)
+        # What was cancelled before it was begun is in the way of nothing.
+        self._release += found.lost.difference(*(each.in_hand() for each in (*self._lanes.values(), *self._leaving.values())))
         for ident, look in found.look.items():
             lane = self._lanes.get(ident)
-            if lane is not None and look is not None:
-                lane.look = look if lane.look is None else min(look, lane.look)
+            if lane is not None:
+                lane.seen(look, behind=ident in found.behind)
         if found.stale:
             self._looked, self._urgent = -SIGN_SECONDS, True
             self._event.set()
@@ -241,7 +242,9 @@ class Senders:
         # One instant for all of a digest: it is sent again as it was.
         due = None if outcome.ok or not outcome.again else self._next(now, parcel, outcome)
         became = "delivered" if outcome.ok else "failed" if due is None else "retried"
-        if due is not None and (lane.look is None or due < lane.look):
+        if lane.behind:  # what waited for this may go out
+            lane.look = now
+        elif due is not None and (lane.look is None or due < lane.look):
             lane.look = due
         when = None if due is None else to_micros(due)
         told = None if outcome.ok else " ".join(sorted(outcome.told)) or None

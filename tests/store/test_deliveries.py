@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import event, update
 
 from broker.errors import ConflictError, UsageError
-from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
+from broker.store import deliveries, delivery_due, delivery_intake, delivery_work, subscriptions, tables
 from broker.store.delivery import Delivery, delivery_id, told_of
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
-from broker.store.engine import Store, close, open_store, transaction
+from broker.store.engine import Store, close, connection, open_store, transaction
 from broker.store.migrate import migrate
 from broker.store.subscription import Subscription
 from broker.store.times import now
@@ -289,6 +289,92 @@ class TestTaken:
         with transaction(store) as conn:
             found = delivery_work.take_digests(conn, one.id, 2, 10, Lease("a", now(), now() + SECOND))
         assert [len(some) for _, some in found] == [10, 10]
+
+
+class TestOrder:
+    """A later word on an alert waits until nobody has an earlier one on its way."""
+
+    def words(self, one: Subscription) -> list[Made]:
+        start = now()
+        words = [("match", None), ("update", 1), ("retraction", 2)]
+        return [
+            made(one, 1, change=change, event=revision and "S1", revision=revision, created=start + number, due=start)
+            for number, (change, revision) in enumerate(words)
+        ]
+
+    def test_behind_what_is_under_way_or_to_be_tried_again(self, store: Store, one: Subscription) -> None:
+        other = subscribe(store)
+        match, update, retraction = write(store, self.words(one))
+        free = write(store, [made(one, 2, change="retraction"), made(other, 1, change="update")])
+        assert {each.id for each in take(store, one)} == {match, free[0]}
+        assert {each.id for each in take(store, other)} == {free[1]}
+        assert take(store, one) == []
+        later = now() + 60 * SECOND
+        settle(store, match, ok=False, due=later)
+        assert take(store, one) == []  # though what was behind it is due
+        assert [each.id for each in take(store, one, at=later + SECOND)] == [free[0], match]
+        settle(store, match)
+        assert [each.id for each in take(store, one)] == [update]
+        settle(store, update, ok=False, due=None)  # given up
+        assert [each.id for each in take(store, one)] == [retraction]
+
+    def test_behind_what_was_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
+        first, second, third = (self.words(one)[0], made(one, 2), made(one, 3))
+        ids = write(store, [first, second, third])
+        assert len(take(store, one)) == 3
+        with transaction(store) as conn:
+            for told in delivery_intake.told(conn, ["ztf:00001", "ztf:00002", "ztf:00003"]).values():
+                delivery_intake.cancel(conn, told, "retracted")
+        last = [made(one, number, change="retraction", created=now() + SECOND) for number in (1, 2, 3)]
+        gone = write(store, last)
+        assert take(store, one) == []
+        settle(store, ids[0], ok=False, due=now())
+        assert [each.id for each in take(store, one)] == [gone[0]]
+        settle(store, ids[1])
+        assert [each.id for each in take(store, one)] == [gone[1]]
+        later = now() + 20 * SECOND
+        with transaction(store) as conn:
+            lease = Lease("a", later, later + 30 * SECOND)
+            assert delivery_work.renew(conn, ids, lease) == frozenset(ids)
+        assert gone[2] not in {each.id for each in take(store, one, at=later + 20 * SECOND)}  # it takes its time
+        with transaction(store) as conn:
+            delivery_work.release(conn, "a", later, [ids[2]])
+        assert gone[2] in {each.id for each in take(store, one, at=later + 20 * SECOND)}
+
+    def test_in_one_digest_in_order_and_not_in_two_at_once(self, store: Store, one: Subscription) -> None:
+        rows = self.words(one)[:2]
+        write(store, rows)
+        for most, counts in ((10, [2]), (1, [1])):
+            at = now()
+            with transaction(store) as conn:
+                found = delivery_work.take_digests(conn, one.id, 4, most, Lease("a", at, at + 30 * SECOND))
+            assert [len(some) for _, some in found] == counts
+            assert [each.change for _, some in found for each in some] == ["match", "update"][: counts[0]]
+            if most == 10:
+                with transaction(store) as conn:
+                    delivery_work.release(conn, "a", at)
+                    conn.execute(update(tables.deliveries).values(digest=None))
+
+    def test_a_look_tells_what_waits_from_what_others_are_taking(self, store: Store, one: Subscription) -> None:
+        write(store, self.words(one))
+        lease = Lease("a", now(), now() + 30 * SECOND)
+        with connection(store) as conn:
+            assert delivery_due.ready(conn, one.id, lease)
+        take(store, one)
+        with connection(store) as conn:
+            assert not delivery_due.ready(conn, one.id, lease)
+            assert (delivery_work.next_due(conn, one.id) or 0) <= lease.now
+
+    def test_only_the_alert_is_gone_through(self, store: Store, one: Subscription) -> None:
+        """And not all of the subscription."""
+        if store.dialect != "sqlite":
+            return  # the other has a mind of its own, by its statistics
+        lease = Lease("a", now(), now())
+        asked = delivery_due.due(one.id, lease).compile(store.engine, compile_kwargs={"literal_binds": True})
+        with connection(store) as conn:
+            plan = [str(row[3]) for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}")]
+        assert any("ix_deliveries_alert_id" in line for line in plan), plan
+        assert any("ix_deliveries_due" in line for line in plan), plan
 
 
 def _dead(store: Store, one: Subscription) -> str:

@@ -292,6 +292,37 @@ class TestUpdates:
             wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
         assert [got.said["type"] for got in here.got if got.status < 300] == ["match.retracted"]
 
+    @pytest.mark.parametrize("status", [204, 500])
+    def test_a_retraction_does_not_overtake_its_match(self, parts: Parts, status: int) -> None:
+        """Which its receiver is slow to take, or does not take."""
+        armed, slow, asked = threading.Event(), threading.Event(), threading.Event()
+
+        def answer(_path: str) -> int:
+            if not armed.is_set() or asked.is_set():
+                return 204
+            asked.set()
+            slow.wait(60)
+            return status
+
+        long = replace(parts, settings=_with(parts, timeout=90.0))
+        with receiver(answer) as here, delivering(long):
+            one = subscribed(parts, here.url())
+            publish(parts, "bright", rows_of(range(10, 14)))  # so that it is known to answer: several are under way at once
+            wait_for(settled(parts, one, 4), 20, "they do not arrive")
+            armed.set()
+            (alert_id,) = publish(parts, "bright", rows_of([1]))
+            assert asked.wait(30)
+            publish(parts, "bright", rows_of([1]), update="retracted")
+            publish(parts, "bright", rows_of([2]))
+            expected = {"cancelled": 1, "pending": 1, "delivered": 5}
+            wait_for(lambda: states(parts, one) == expected, 20, "what is of another alert waits")
+            slow.set()
+            wait_for(
+                lambda: states(parts, one).get("delivered", 0) >= 6 and not states(parts, one).get("pending"), 20, "no end"
+            )
+        told = [got.said["type"] for got in here.got if got.said["data"]["alert"]["alert_id"] == alert_id]
+        assert told == ["match", "match.retracted"]
+
     def test_what_a_process_died_with_is_in_doubt(self, parts: Parts) -> None:
         """Its receiver may have the match: the successor tells it of the retraction, whichever it comes to first."""
         with receiver() as here:

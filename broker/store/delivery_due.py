@@ -1,0 +1,65 @@
+"""Which deliveries of a subscription may be sent now: what is due, and comes after nothing that has not arrived yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, text
+
+from broker.store import tables
+from broker.store.delivery import CANCELLED, PENDING
+
+__all__ = ["WAITS", "Lease", "due", "ready"]
+
+# Not a value beside the statement: only so do both databases know that their index of what waits will do.
+WAITS: Final = text("deliveries.state = 'pending'")
+
+_ALONE: Final = ("match", "test")  # words that come after no other
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who takes deliveries, and for how long."""
+
+    by: str
+    now: int
+    until: int
+
+
+def due(subscription: str, lease: Lease, *, together: bool = False) -> Select[Any]:
+    """What may be taken, the longest waiting first; what others are taking is passed over.
+
+    Parameters
+    ----------
+    together
+        Whether what was not sent yet goes out in one message, in which the earlier word comes first.
+    """
+    row = tables.deliveries.c
+    return (
+        _open(subscription, lease, together=together).order_by(row.due, row.created, row.id).with_for_update(skip_locked=True)
+    )
+
+
+def ready(conn: Connection, subscription: str, lease: Lease, *, together: bool = False) -> bool:
+    """Whether something may be taken, though others may be taking it."""
+    return conn.execute(_open(subscription, lease, together=together).limit(1)).first() is not None
+
+
+def _open(subscription: str, lease: Lease, *, together: bool) -> Select[Any]:
+    row = tables.deliveries.c
+    first = row.change.in_(_ALONE) | ~_behind(lease, together=together)
+    return select(tables.deliveries).where(row.subscription == subscription, WAITS, row.due <= lease.now, first)
+
+
+def _behind(lease: Lease, *, together: bool) -> ColumnElement[bool]:
+    """Whether an earlier word on the same alert is on its way, or is to be tried again: a later one would overtake it."""
+    row, other = tables.deliveries.c, tables.deliveries.alias("earlier").c
+    before = (other.created < row.created) | ((other.created == row.created) & (other.id < row.id))
+    waits, on_its_way = other.state == PENDING, (other.state == CANCELLED) & (other.lease_until > lease.now)
+    open_yet = waits | on_its_way
+    if together:
+        open_yet &= other.digest.is_not(None) & (row.digest.is_(None) | (row.digest != other.digest))
+    # The function keeps SQLite from going through all of the subscription rather than those of the alert.
+    same = (other.alert_id == row.alert_id) & (func.coalesce(other.subscription, "") == row.subscription)
+    return exists().where(same, before, open_yet)
