@@ -102,6 +102,8 @@ def needed(method: str, path: str) -> str:
         return READ
     if method == "POST" and any(path.startswith(begin) and path.endswith(end) for begin, end in _REPORTS):
         return WRITE_REPORTS
+    if method == "DELETE" and any(path.startswith(begin) and f"{end}/" in path for begin, end in _REPORTS):
+        return WRITE_REPORTS
     return next((scope for prefix, scope in _CHANGES if _below(path, prefix)), ADMIN)
 
 
