@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, 
 
 from broker.store import tables
 from broker.store.delivery import CANCELLED, PENDING
+from broker.store.subscription import REMOVED
 
-__all__ = ["WAITS", "Lease", "due", "ready"]
+__all__ = ["WAITS", "Lease", "due", "earliest", "ready"]
 
 # Not a value beside the statement: only so do both databases know that their index of what waits will do.
 WAITS: Final = text("deliveries.state = 'pending'")
@@ -44,6 +45,14 @@ def due(subscription: str, lease: Lease, *, together: bool = False) -> Select[An
 def ready(conn: Connection, subscription: str, lease: Lease, *, together: bool = False) -> bool:
     """Whether something may be taken, though others may be taking it."""
     return conn.execute(_open(subscription, lease, together=together).limit(1)).first() is not None
+
+
+def earliest(conn: Connection) -> dict[str, int]:
+    """When the first that waits is due, or its lease ends, by subscription: a look into the index for each, at once."""
+    row, one = tables.deliveries.c, tables.subscriptions.c
+    first = select(func.min(row.due)).where(row.subscription == one.id, WAITS).correlate(tables.subscriptions).scalar_subquery()
+    asked = select(one.id, first.label("first")).where(one.state != REMOVED)
+    return {ident: when for ident, when in conn.execute(asked) if when is not None}
 
 
 def _open(subscription: str, lease: Lease, *, together: bool) -> Select[Any]:

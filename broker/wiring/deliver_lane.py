@@ -106,7 +106,11 @@ class Lane:
         """What a look said: when to look again, unless it is to be sooner already."""
         self.behind = behind
         if look is not None:
-            self.look = look if self.look is None else min(look, self.look)
+            self.sooner(look)
+
+    def sooner(self, look: datetime) -> None:
+        """Look then, unless it is to be sooner already."""
+        self.look = look if self.look is None else min(look, self.look)
 
     def note(self, now: datetime, *, ok: bool) -> None:
         """What came of a message."""

@@ -32,7 +32,7 @@ from broker.telemetry import BREAKERS, DELIVERIES, DELIVERY_SECONDS, get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_channels import Channels
 from broker.wiring.deliver_lane import Lane, Parcel
-from broker.wiring.deliver_turn import Asked, Found, GiveUp, turn
+from broker.wiring.deliver_turn import Asked, Found, GiveUp, looks, turn
 from broker.wiring.parts import Parts
 
 __all__ = ["Senders"]
@@ -124,10 +124,14 @@ class Senders:
         signs = await asyncio.to_thread(deliveries.signs, self._parts.store, self._by)
         if self._signs is None or signs.subscriptions != self._signs.subscriptions:
             await self._reread()
-        if signs != self._signs:
+        if self._signs is None or signs.by_hand != self._signs.by_hand or signs.subscriptions != self._signs.subscriptions:
             for lane in self._lanes.values():
                 lane.look = datetime.now(UTC)
                 lane.fresh |= self._signs is None or signs.by_hand != self._signs.by_hand
+        elif signs != self._signs:  # only those of whom something waits: there may be a thousand others
+            found = await asyncio.to_thread(looks, self._parts)
+            for ident in found.keys() & self._lanes.keys():
+                self._lanes[ident].sooner(found[ident])
         self._signs, self._looked = signs, monotonic()
 
     async def _reread(self) -> None:

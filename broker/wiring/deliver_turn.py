@@ -12,15 +12,15 @@ from sqlalchemy import Connection
 from broker.deliver.pace import room
 from broker.settings import DeliverTable
 from broker.store import delivery_work as work
-from broker.store.delivery_due import Lease, ready
+from broker.store.delivery_due import Lease, earliest, ready
 from broker.store.delivery_work import Settled
-from broker.store.engine import transaction
+from broker.store.engine import connection, transaction
 from broker.store.times import from_micros, now, to_micros
 from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_lane import Parcel, Want
 from broker.wiring.parts import Parts
 
-__all__ = ["Asked", "Found", "GiveUp", "turn"]
+__all__ = ["Asked", "Found", "GiveUp", "looks", "turn"]
 
 MOST_IN_DIGEST: Final = 500
 _RIGHTS_SECONDS: Final = 60.0  # until it is looked again whether an owner may see anything
@@ -121,6 +121,19 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
                 found.behind.add(want.subscription.id)
     found.look = {ident: None if look is None else look - ahead for ident, look in found.look.items()}
     return found
+
+
+def looks(parts: Parts) -> dict[str, datetime]:
+    """When to look for what waits of each subscription, by our own clock; those of which nothing waits are not among them.
+
+    Raises
+    ------
+    StoreUnavailableError
+        The database is away.
+    """
+    with connection(parts.store) as conn:
+        ahead = timedelta(microseconds=work.clock(conn) - now())
+        return {ident: _instant(when) - ahead for ident, when in earliest(conn).items()}
 
 
 def _take(conn: Connection, want: Want, lease: Lease) -> tuple[list[Parcel], datetime | None, bool]:

@@ -11,7 +11,7 @@ import pytest
 from broker.cli.app import run
 from broker.store import classifications, observations
 from broker.wiring.parts import Parts
-from tests.api.world import frame_of, survey_alert, write
+from tests.api.world import survey_alert, write
 from tests.notices import igwn, tell
 from tests.subscribers import parts_with
 
@@ -44,7 +44,7 @@ def _sent(parts: Parts) -> tuple[list[str], str]:
     """Ids of two observations and a classification."""
     tell(parts.store, igwn("S260523ab", "INITIAL", "2026-05-23T03:26:20Z"), stream="lvk")
     alert = survey_alert(1)
-    write(parts.store, frame_of([alert]))
+    write(parts.store, [alert], {})
     looked = {
         "reporter": "Ann",
         "telescope": "LT",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from broker.errors import ConflictError, UsageError
 from broker.store import deliveries, delivery_due, delivery_intake, delivery_work, subscriptions, tables
@@ -598,6 +598,37 @@ def test_how_many_wait(store: Store, one: Subscription) -> None:
     write(store, [made(one, number, state=("pending", "failed")[number % 2]) for number in range(10)])
     with transaction(store) as conn:
         assert [delivery_intake.waiting(conn, one.id, most) for most in (3, 5, 9)] == [3, 5, 5]
+
+
+def test_names_of_the_past_are_kept_as_one(store: Store, one: Subscription) -> None:
+    """A container has another name each time it starts."""
+    for number in range(5):
+        with transaction(store) as conn:
+            delivery_intake.write(conn, [made(one, number)], f"host-{number}-0")
+    before = deliveries.signs(store, "host-4-0").others
+    for _ in range(2):
+        with transaction(store) as conn:
+            deliveries.fold(conn)
+        with connection(store) as conn:
+            names = conn.execute(
+                select(tables.counters.c.name).where(tables.counters.c.name.startswith("deliveries"))
+            ).scalars()
+            assert len(names.all()) == 1
+    after = deliveries.signs(store, "host-4-0").others
+    assert after > before
+    with transaction(store) as conn:
+        delivery_intake.write(conn, [made(one, 9)], "host-9-0")
+    assert deliveries.signs(store, "host-4-0").others > after
+    assert deliveries.signs(store, "host-9-0").others == after
+
+
+def test_when_to_look_for_what_waits(store: Store, one: Subscription) -> None:
+    others = [subscribe(store) for _ in range(3)]
+    write(store, [made(one, number, due=1000 - number) for number in range(5)])
+    write(store, [made(others[0], 1, state="delivered"), made(others[1], 1, due=5), made(others[2], 1, due=7)])
+    subscriptions.remove(store, others[1].id)
+    with connection(store) as conn:
+        assert delivery_due.earliest(conn) == {one.id: 996, others[2].id: 7}
 
 
 def test_signs_of_others(store: Store, one: Subscription) -> None:

@@ -20,13 +20,16 @@ from lxml import etree
 
 from broker.errors import NotFoundError, UsageError
 from broker.settings import AuthTable
-from broker.store import deliveries, delivery_work, filters, people, subscriptions, tables
+from broker.store import deliveries, delivery_intake, delivery_work, filters, people, subscriptions, tables
 from broker.store.delivery import Delivery
+from broker.store.delivery_intake import Made
 from broker.store.engine import transaction
 from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
-from broker.wiring import deliver_channels, subscribing
+from broker.wiring import deliver_channels, deliver_send, subscribing
+from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_test import try_out
+from broker.wiring.deliver_turn import Asked, Found
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
 from tests.api.world import survey_alert
@@ -726,6 +729,30 @@ def test_another_process_takes_over_what_one_had_in_hand(parts: Parts) -> None:
         with delivering(short):
             wait_for(lambda: states(parts, one) == {"delivered": 20}, 30, "nobody takes over")
     assert Counter(here.ids()) == dict.fromkeys(idents, 2)
+
+
+def test_what_another_takes_in_has_only_those_looked_at_of_whom_something_waits(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, wanted = deliver_send.turn, set[str]()
+
+    def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
+        wanted.update(want.subscription.id for want in asked.wants)
+        return real(parts, rights, by, asked)
+
+    monkeypatch.setattr(deliver_send, "turn", turn)
+    with receiver() as here:
+        one, *others = [subscribed(parts, here.url()) for _ in range(6)]
+        with delivering(parts):
+            wait_for(lambda: len(wanted) == 6, 20, "not all are looked at")
+            wanted.clear()
+            at = now()
+            row = Made(one.id, "bright", "1", "ztf:1", "ZTF1", "match", None, None, '{"filter":"bright"}', at, at, at)
+            with transaction(parts.store) as conn:
+                delivery_intake.write(conn, [row], "elsewhere-0")
+            wait_for(lambda: states(parts, one) == {"delivered": 1}, 20, "it does not arrive")
+        assert wanted == {one.id}
+        assert len(others) == 5
 
 
 def test_a_clock_put_forward_sends_nothing_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
