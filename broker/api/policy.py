@@ -93,6 +93,11 @@ class Auth:
     oidc: Oidc | None = None
     quotas: Quotas = field(default_factory=Quotas)
 
+    @property
+    def caches(self) -> str:
+        """Whose caches may keep what everyone reads: ``public`` ones, or ``private`` ones where reading asks for an account."""
+        return "public" if not self.required or self.public_read else "private"
+
 
 def needed(method: str, path: str) -> str:
     """The scope that a request asks for; what is not listed asks for reading, or where it may change something for `ADMIN`."""
