@@ -90,8 +90,7 @@ class Lane:
         if self.resting(now) and not self.fresh:
             self.look = quiet_end(now, self.subscription.quiet) if self.subscription.state == ACTIVE else None
             return None
-        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
-        space = ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
+        space = self._space()
         number, when = self.breaker.room(now, len(self.flying) + len(self.held))
         if number is not None:
             space = min(space, number)
@@ -101,6 +100,14 @@ class Lane:
         tests = self.resting(now)
         self.look, self.fresh = None, False
         return Want(self.subscription, space, tests)
+
+    def _space(self) -> int:
+        """How many more to hold."""
+        if self.subscription.rate is not None:
+            # None ahead: those of a minute are counted from when they are taken, and so all that are taken begin.
+            return max(0, self.window - len(self.flying) - self.stuck - len(self.held))
+        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
+        return ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
 
     def seen(self, look: datetime | None, *, behind: bool) -> None:
         """What a look said: when to look again, unless it is to be sooner already."""

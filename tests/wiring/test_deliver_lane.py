@@ -37,3 +37,27 @@ def test_digests_are_not_taken_ahead(tmp_path: Path) -> None:
     lanes = [Lane(one, Breaker(3, timedelta(seconds=1)), 8, window=8, look=now) for one in some]
     wants = [lane.want(now) for lane in lanes]
     assert [want and want.most for want in wants] == [8 * AHEAD, 8]
+
+
+def test_of_those_with_a_rate_none_is_taken_before_it_can_begin(tmp_path: Path) -> None:
+    """It would count for the minute in which it is taken, and begin in another."""
+    now = datetime.now(UTC)
+    with parts_with(tmp_path / "data", "bright") as parts:
+        values = {"filters": ["bright"], "channel": "webhook", "target": {"url": "http://127.0.0.1:9/"}, "secret": SECRET}
+        one = subscribing.add(parts, values | {"rate": 60}).subscription
+        some = [deliveries.add_test(parts.store, one.id) for _ in range(8)]
+    lane = Lane(one, Breaker(3, timedelta(seconds=1)), 8, window=4, look=now)
+    parcels = [Parcel(each.id, [each]) for each in some]
+    asked = lane.want(now)
+    assert asked is not None
+    assert asked.most == 4
+    lane.flying |= {each.id: each for each in parcels[:2]}
+    lane.add(parcels[2:3])
+    lane.look = now
+    asked = lane.want(now)
+    assert asked is not None
+    assert asked.most == 1
+    lane.add(parcels[3:4])
+    lane.look = now
+    assert lane.want(now) is None
+    assert lane.look == now  # and is looked at again when one is through
