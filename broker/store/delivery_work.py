@@ -217,10 +217,12 @@ def drop(conn: Connection, idents: Collection[str], why: str) -> None:
 
 
 def give_up(conn: Connection, subscription: str, before: int, why: str) -> int:
-    """Give up what was due before an instant and nobody has in hand. How many there were."""
+    """Give up some of what was due before an instant and nobody has in hand, the longest waiting. How many there were."""
     row = tables.deliveries.c
     mine = (row.subscription == subscription, WAITS, row.due < before, row.created < before, row.lease_by.is_(None))
-    return int(conn.execute(update(tables.deliveries).where(*mine).values(state=FAILED, error=why)).rowcount)
+    some = select(row.id).where(*mine).order_by(row.due).limit(_FORGET_AT_ONCE)
+    late = update(tables.deliveries).where(row.id.in_(some), row.state == PENDING, row.lease_by.is_(None))
+    return int(conn.execute(late.values(state=FAILED, error=why)).rowcount)
 
 
 def expire(store: Store, before: int, why: str) -> int:

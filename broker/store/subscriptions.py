@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from datetime import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from broker.errors import NotFoundError, UsageError
 from broker.store import tables
+from broker.store.delivery_work import hold
 from broker.store.engine import Store, connection, transaction
 from broker.store.subscription import ACTIVE, PAUSED, REMOVED, Channel, Quiet, Subscription, Updates, checked, legible
 from broker.store.times import from_micros, now
@@ -23,6 +24,7 @@ from broker.store.times import from_micros, now
 __all__ = ["add", "change", "get", "leave_out", "listing", "remove", "version"]
 
 COUNTER: Final = "subscriptions"
+_AT_ONCE: Final = 2_000  # deliveries in one transaction, which others wait for
 _CHANGED: Final = frozenset(
     {"filters", "target", "secret", "owner", "state", "rate", "quiet", "digest", "only_first", "updates", "note"}
 )
@@ -124,21 +126,23 @@ def change(store: Store, ident: str, **changes: Any) -> Subscription:
         raise UsageError(f"{', '.join(odd)} of a subscription cannot be changed: make another and remove this one")
     if changes.get("state", ACTIVE) not in {ACTIVE, PAUSED}:
         raise UsageError(f"state {str(changes['state'])[:40]!r}: there are {ACTIVE} and {PAUSED}; remove ends a subscription")
-    at = now()
-    with transaction(store) as conn:
+    at, waiting = now(), tables.deliveries.c
+    mine = (waiting.subscription == ident, waiting.state == "pending", waiting.lease_by.is_(None))
+    with connection(store) as conn:
         before = _there(conn, ident)
-        values = checked({"channel": before.channel, **changes})
-        values.pop("channel")
+    values = checked({"channel": before.channel, **changes})
+    values.pop("channel")
+    if before.state == PAUSED and values.get("state") == ACTIVE:  # while nothing is sent yet
+        _each(store, ident, (*mine, waiting.begun.is_not(None)), begun=None)
+        _each(store, ident, (*mine, waiting.due < at), due=at)
+    with transaction(store) as conn:
+        _there(conn, ident)
         conn.execute(update(tables.subscriptions).where(tables.subscriptions.c.id == ident).values(values | {"changed": at}))
-        waiting = tables.deliveries.c
-        mine = (waiting.subscription == ident, waiting.state == "pending", waiting.lease_by.is_(None))
-        if values.keys() & {"quiet", "digest"}:
-            conn.execute(update(tables.deliveries).where(*mine, waiting.attempts == 0).values(due=at))
-        if before.state == PAUSED and values.get("state") == ACTIVE:
-            conn.execute(update(tables.deliveries).where(*mine).values(begun=None))
-            conn.execute(update(tables.deliveries).where(*mine, waiting.due < at).values(due=at))
         bump(conn)
-        return _read(conn, ident)
+        after = _read(conn, ident)
+    if values.keys() & {"quiet", "digest"}:
+        _each(store, ident, (*mine, waiting.attempts == 0, waiting.due > at), due=at)
+    return after
 
 
 def remove(store: Store, ident: str) -> Subscription:
@@ -153,11 +157,12 @@ def remove(store: Store, ident: str) -> Subscription:
     with transaction(store) as conn:
         target = {name: value for name, value in _there(conn, ident).target.items() if name not in {"url", "urls"}}
         conn.execute(update(table).where(table.c.id == ident).values(state=REMOVED, secret="", target=target, changed=now()))
-        pending = update(tables.deliveries).where(waiting.subscription == ident, waiting.state == "pending")
-        conn.execute(pending.values(state="cancelled", error="the subscription was removed"))
         conn.execute(delete(tables.first_told).where(tables.first_told.c.subscription == ident))
         bump(conn)
-        return _read(conn, ident)
+        removed = _read(conn, ident)
+    mine = (waiting.subscription == ident, waiting.state == "pending")
+    _each(store, ident, mine, state="cancelled", error="the subscription was removed")
+    return removed
 
 
 def leave_out(store: Store, numbers: Mapping[str, int]) -> None:
@@ -185,6 +190,24 @@ def bump(conn: Connection) -> None:
         f"INSERT INTO counters (name, value) VALUES ('{COUNTER}', 1) "  # noqa: S608 - our own name
         "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
     )
+
+
+def _each(store: Store, ident: str, which: Sequence[ColumnElement[bool]], **values: Any) -> None:
+    """Have deliveries of a subscription be otherwise, so that they are among those asked for no more: some at a time.
+
+    There may be a hundred thousand, and others wait for the database meanwhile, or would take some of them.
+    """
+    row = tables.deliveries.c
+    some = select(row.id).where(*which).order_by(row.id).limit(_AT_ONCE).with_for_update()
+    while True:
+        with transaction(store) as conn:
+            hold(conn, ident)
+            idents = conn.execute(some).scalars().all()
+            if idents:
+                conn.execute(update(tables.deliveries).where(row.id.in_(idents)).values(values))
+                bump(conn)
+        if len(idents) < _AT_ONCE:
+            return
 
 
 def _read(conn: Connection, ident: str) -> Subscription:

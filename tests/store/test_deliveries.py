@@ -652,6 +652,41 @@ class TestChanges:
         assert kept.begun is None
         assert kept.due.timestamp() * SECOND >= at
 
+    def test_some_at_a_time(self, store: Store, one: Subscription, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Others wait for the database no longer than for a few."""
+        monkeypatch.setattr(subscriptions, "_AT_ONCE", 3)
+        monkeypatch.setattr(delivery_work, "_FORGET_AT_ONCE", 3)
+        most: list[int] = []
+
+        def seen(_conn: object, cursor: Any, statement: str, *_: object) -> None:
+            if statement.startswith("UPDATE deliveries"):
+                most.append(cursor.rowcount)
+
+        at = now()
+        ids = write(store, [made(one, number, created=at - 7200 * SECOND, due=at - 3600 * SECOND) for number in range(10)])
+        with transaction(store) as conn:
+            conn.execute(update(tables.deliveries).values(begun=at - 3600 * SECOND))
+        subscriptions.change(store, one.id, state="paused")
+        event.listen(store.engine, "after_cursor_execute", seen)
+        try:
+            subscriptions.change(store, one.id, state="active")
+            assert {deliveries.get(store, ident).begun for ident in ids} == {None}
+            assert all(deliveries.get(store, ident).due.timestamp() * SECOND >= at for ident in ids)
+            with transaction(store) as conn:
+                conn.execute(
+                    update(tables.deliveries).where(tables.deliveries.c.id.in_(ids[:3])).values(due=at + 3600 * SECOND)
+                )
+            subscriptions.change(store, one.id, digest=None)
+            assert len(take(store, one, limit=2)) == 2
+            with transaction(store) as conn:
+                given = [delivery_work.give_up(conn, one.id, now() + SECOND, "late") for _ in range(2)]
+            subscriptions.remove(store, one.id)
+        finally:
+            event.remove(store.engine, "after_cursor_execute", seen)
+        assert given == [3, 3]
+        assert deliveries.counts(store, one.id) == {one.id: {"failed": 6, "cancelled": 4}}
+        assert max(most) == 3
+
     def test_other_hours_hold_for_what_waits(self, store: Store, one: Subscription) -> None:
         (ident,) = write(store, [made(one, 1, due=now() + 3600 * SECOND)])
         assert take(store, one) == []
