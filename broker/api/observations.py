@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -21,6 +22,8 @@ from broker.store.observations import Status
 from broker.store.sequence_steps import spectrum_of
 
 __all__ = ["router"]
+
+MOST_BANDS: Final = 20  # that a coverage tells of
 
 EventName = Annotated[str, Path(description="Event name or any alias, percent-encoded", examples=["S240422ed"])]
 ObservationId = Annotated[str, Path(description="Ours", examples=["obs_0a1b2c3d4e5f0a1b2c3d4e5f"])]
@@ -61,7 +64,9 @@ class Coverage(_Covered):
     event: str = Field(description="The name the event goes by")
     revision: int | None = Field(description="Of the event, that brought the map")
     planned: bool = Field(description="Whether what is only planned counts")
-    bands: list[BandCovered] = Field(description="Those with the most probability first")
+    bands: list[BandCovered] = Field(
+        description="Those with the most probability first; of more than 20 those with the most observations"
+    )
 
 
 _MADE: dict[int | str, dict[str, Any]] = {
@@ -143,7 +148,9 @@ def router(services: Services) -> APIRouter:
         if depth is not None:
             looked = [(row, field) for row, field in looked if science.deep_enough(field, depth, depth_unit)]
         whole = science.covered([field for _, field in looked], skymap)
-        bands = [_band(each, looked, skymap) for each in dict.fromkeys(row["band"] for row, _ in looked)]
+        # Anybody may report any band, and each takes a union of fields for each of its limits.
+        named = Counter(row["band"] for row, _ in looked).most_common(MOST_BANDS)
+        bands = [_band(each, looked, skymap) for each, _ in named]
         return Coverage(
             event=event["event_name"],
             revision=event["map_revision"],

@@ -261,3 +261,14 @@ def test_taken_out_by_who_sent_it_and_by_administrators(here: World) -> None:
         for address in (f"{elsewhere}/{one['observation_id']}", f"{HERE}/obs_0", f"{alert}/cls_0"):
             assert client.delete(address, headers=writer["root"]).status_code == 404
         assert len(client.get(f"{HERE}?telescope=Kept").json()["items"]) == 1
+
+
+def test_of_bands_without_number_some_are_told(client: httpx.Client) -> None:
+    small = {"type": "circle", "radius": 0.01}
+    fields = [field(telescope="Many", band=f"band {number}", footprint=small) for number in range(60)]
+    fields += [field(telescope="Many", band="the one", ra=ra) for ra in (251.0, 252.0)]
+    sent(client, *fields, event="GRB240422A")
+    told = client.get(f"{API}/events/GRB240422A/coverage?telescope=Many").json()
+    assert told["observations"] == 62
+    assert len(told["bands"]) == 20
+    assert "the one" in {one["band"] for one in told["bands"]}
