@@ -230,20 +230,25 @@ def _change(ctx: typer.Context, ident: str, state: str) -> None:
 
 def _told(one: Subscription) -> dict[str, Any]:
     """As JSON has it, without what is secret."""
-    from broker.wiring.subscribing import shown
-
     told = {name: value for name, value in asdict(one).items() if name != "secret"}
-    told["target"] = dict(shown(one.channel, one.target))
+    told["target"] = dict(_target(one))
     told["quiet"] = one.quiet and {"start": f"{one.quiet.start:%H:%M}", "end": f"{one.quiet.end:%H:%M}", "zone": one.quiet.zone}
     return told
 
 
 def _place(one: Subscription) -> str:
     """Where it goes, in one line."""
+    target = _target(one)
+    return str(target.get("url") or target.get("user") or ", ".join(target.get("urls", ())))
+
+
+def _target(one: Subscription) -> Mapping[str, Any]:
+    """Where it goes, without what is secret: of accounts' webhooks no path, which may have a token in it."""
+    from broker.api.subscribing import to_others
     from broker.wiring.subscribing import shown
 
-    target: Mapping[str, Any] = shown(one.channel, one.target)
-    return str(target.get("url") or target.get("user") or ", ".join(target.get("urls", ())))
+    target = shown(one.channel, one.target)
+    return target if one.owner is None else to_others(target)
 
 
 def _left_out(one: Subscription) -> list[str]:

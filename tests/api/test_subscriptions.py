@@ -329,6 +329,19 @@ class TestWhose:
             ):
                 assert stage.ask(who, "GET", path).status_code == (200 if seen else 404), (who, path)
 
+    def test_tokens_in_the_path_of_a_webhook_are_its_owners(self, stage: Stage) -> None:
+        url = "http://127.0.0.1:9/services/T1/token?key=more"
+        made = stage.ask("hypatia", "POST", "/subscriptions", json=webhook("public_filter", url=url)).json()
+        assert made["target"]["url"] == url
+        shown = {who: stage.ask(who, "GET", f"/subscriptions/{made['id']}").json() for who in ("hypatia", "reader", "admin")}
+        urls = {who: one["target"]["url"] for who, one in shown.items()}
+        assert urls == {"hypatia": url, "reader": url, "admin": "http://127.0.0.1:9/***"}
+        assert "token" not in stage.ask("admin", "GET", "/subscriptions").text
+        note = stage.ask("admin", "PATCH", f"/subscriptions/{made['id']}", json={"note": "seen"})
+        assert "token" not in note.text
+        assert stage.ask("hypatia", "GET", f"/subscriptions/{made['id']}").json()["target"]["url"] == url
+        assert stage.ask("hypatia", "DELETE", f"/subscriptions/{made['id']}").status_code == 204
+
     def test_others_are_as_if_they_were_not(self, stage: Stage) -> None:
         pairs = [
             (f"/subscriptions/{stage.ident}", "/subscriptions/sub_ffffffffffff"),
