@@ -65,10 +65,10 @@ def _behind(lease: Lease, *, together: bool) -> ColumnElement[bool]:
     """Whether an earlier word on the same alert is on its way, or is to be tried again: a later one would overtake it."""
     row, other = tables.deliveries.c, tables.deliveries.alias("earlier").c
     before = (other.created < row.created) | ((other.created == row.created) & (other.id < row.id))
-    waits, on_its_way = other.state == PENDING, (other.state == CANCELLED) & (other.lease_until > lease.now)
+    # The functions keep a database that knows little from going through all that waits rather than what is of the alert.
+    state, of_whom = func.coalesce(other.state, ""), func.coalesce(other.subscription, "")
+    waits, on_its_way = state == PENDING, (state == CANCELLED) & (other.lease_until > lease.now)
     open_yet = waits | on_its_way
     if together:
         open_yet &= other.digest.is_not(None) & (row.digest.is_(None) | (row.digest != other.digest))
-    # The function keeps SQLite from going through all of the subscription rather than those of the alert.
-    same = (other.alert_id == row.alert_id) & (func.coalesce(other.subscription, "") == row.subscription)
-    return exists().where(same, before, open_yet)
+    return exists().where(other.alert_id == row.alert_id, of_whom == row.subscription, before, open_yet)
