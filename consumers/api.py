@@ -1,4 +1,4 @@
-"""The REST API of a Nuncius broker, as the follow-up programs read it."""
+"""The REST API of a Nuncius broker, as the follow-up programs read it and send it reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin
 import httpx
 
 from consumers.errors import RequestError, UnavailableError
-from consumers.token import bearer
+from consumers.token import ENVIRONMENT, bearer
 
 __all__ = ["DEFAULT", "Api", "MissingError"]
 
@@ -62,11 +62,7 @@ class Api:
         UnavailableError
             The API does not answer.
         """
-        answer = self._get(self._address(path), params)
-        try:
-            return answer.json()
-        except (ValueError, RecursionError) as error:  # also what is nested too deeply
-            raise UnavailableError(f"{answer.url} answers no JSON: is there a Nuncius API at {self._url}?") from error
+        return self._document(self._get(self._address(path), params))
 
     def content(self, *path: str, **params: Any) -> bytes:
         """A file; arguments and errors as of `json`."""
@@ -77,19 +73,33 @@ class Api:
         address, asked = self._address(path), params
         while address:
             answer = self._get(address, asked)
-            document = answer.json()
+            document = self._document(answer)
             yield from document["items"]
             address, asked = urljoin(str(answer.url), document.get("next") or ""), {}
             if not document.get("next"):
                 return
+
+    def post(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """What is answered to a document that is sent; errors as of `json`."""
+        answer = self._answer("POST", self._address(path), json=body, follow_redirects=False)  # it would become a GET
+        return self._document(answer)
+
+    def _document(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except (ValueError, RecursionError) as error:  # also what is nested too deeply
+            raise UnavailableError(f"{answer.url} answers no JSON: is there a Nuncius API at {self._url}?") from error
 
     def _address(self, path: tuple[str, ...]) -> str:
         return self._root + "/".join(quote(part, safe=":") for part in path)
 
     def _get(self, address: str, params: Mapping[str, Any]) -> httpx.Response:
         asked = {name: value for name, value in params.items() if value is not None}
+        return self._answer("GET", address, params=asked or None)
+
+    def _answer(self, method: str, address: str, **more: Any) -> httpx.Response:
         try:
-            answer = self._client.get(address, params=asked or None)
+            answer = self._client.request(method, address, **more)
         except httpx.InvalidURL as error:
             raise RequestError(f"--api {self._url!r} is no address: {error}") from error
         except httpx.UnsupportedProtocol as error:
@@ -107,4 +117,6 @@ class Api:
         message = f"{answer.url} answers {answer.status_code}: {detail}"
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise MissingError(message)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            message += f"; put a token into {ENVIRONMENT}, to send reports one with the scope write:reports"
         raise UnavailableError(message) if answer.status_code >= 500 or answer.status_code == 429 else RequestError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from consumers.errors import RequestError
 
-__all__ = ["Cells", "coarser", "densest", "join", "read", "split"]
+__all__ = ["Cells", "coarser", "densest", "join", "read", "split", "split_where"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -143,20 +144,35 @@ def split(cells: Cells, order: int, ranges: Integers | None = None) -> Cells:
     Cells
         By place.
     """
+    return split_where(
+        cells, order, lambda some: np.ones(len(some), np.bool_) if ranges is None else _overlapping(some, ranges)
+    )
+
+
+def split_where(cells: Cells, order: int, which: Callable[[Cells], Mask]) -> Cells:
+    """Cells, some of those coarser than an order split until they are of it, each with its share of the probability.
+
+    Parameters
+    ----------
+    which
+        Of cells of one order, by place: those to be split once; it is asked of their parts again.
+
+    Returns
+    -------
+    Cells
+        By place.
+    """
     kept = [cells[cells.order >= order]]
     work = cells[cells.order < order]
     for level in range(int(work.order.min()) if len(work) else order, order):
-        now = work.order == level
-        if ranges is not None:
-            now &= _overlapping(work, ranges)
-            far = (work.order == level) & ~now
-            kept.append(work[far])
-        else:
-            far = np.zeros(len(work), np.bool_)
-        here = work[now]
-        pixel = (4 * here.pixel[:, None] + np.arange(4)).ravel()
-        finer = Cells(np.full(pixel.size, level + 1), pixel, np.repeat(here.probability / 4.0, 4))
-        work = join([work[~now & ~far], finer])
+        here = work[work.order == level]
+        here = here[np.argsort(here.start)]
+        chosen = which(here)
+        kept.append(here[~chosen])
+        cut = here[chosen]
+        pixel = (4 * cut.pixel[:, None] + np.arange(4)).ravel()
+        finer = Cells(np.full(pixel.size, level + 1), pixel, np.repeat(cut.probability / 4.0, 4))
+        work = join([work[work.order != level], finer])
     found = join([*kept, work])
     return found[np.argsort(found.start)]
 

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from consumers.alert import Alert
 from consumers.errors import BadRecordError, ClientError, RequestError
-from consumers.options import Start, Stream
+from consumers.options import Stream
 from consumers.subscription import subscribe
+from consumers.times import beginning, moment
 
 __all__ = ["app", "listen"]
 
@@ -71,8 +72,8 @@ def listen(  # noqa: PLR0917 - typer makes options of them
             topics,
             api or bootstrap_servers,
             group=group,
-            start_at=_start(start_at),
-            until=_time("--until", until) if until else None,
+            start_at=beginning("--start-at", start_at),
+            until=moment("--until", until) if until else None,
             config=dict(_property(pair) for pair in properties or []),
             registry=registry,
             timeout=timeout,
@@ -155,20 +156,6 @@ def _wide(value: Any) -> bool:
 
 def _fields(entry: Any) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-
-
-def _start(text: str) -> Start:
-    return text if text in ("earliest", "latest") else _time("--start-at", text)
-
-
-def _time(option: str, text: str) -> datetime:
-    if text == "now":
-        return datetime.now(UTC)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RequestError(f"{option} {text!r} is no time: write it like 2026-11-21T04:00:00 (UTC)") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _property(pair: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ __all__ = [
     "moon_position",
     "moon_separation",
     "noons",
+    "stamp",
     "sun_altitude",
     "tonight",
     "windows",
@@ -152,6 +153,11 @@ def noons(site: Site, when: Time) -> tuple[Time, Time]:
 def evening(site: Site, date: str) -> tuple[Time, Time]:
     """The noons before and after the night that begins on the evening of a calendar date at the site."""
     return noons(site, Time(Time(date, scale="utc").mjd + 0.75 - site.longitude / 360.0, format="mjd", scale="utc"))
+
+
+def stamp(time: Time) -> str:
+    """ISO 8601, UTC, to the second."""
+    return f"{(time.utc + TimeDelta(0.5, format='sec')).strftime('%Y-%m-%dT%H:%M:%S')}Z"
 
 
 def grid(start: Time, end: Time, step: float = _STEP) -> Time:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from consumers.errors import ClientError, RequestError
 
-__all__ = ["busy", "complaints", "messages", "out", "print_json", "show"]
+__all__ = ["busy", "complain", "complaints", "messages", "out", "print_json", "say", "show"]
 
 out = Console()
 messages = Console(stderr=True)
@@ -40,12 +41,24 @@ def complaints() -> Iterator[None]:
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "consumers":
             raise
-        said = f"error: {error}: this needs what comes with pip install 'nuncius[follow]'"
-        messages.print(said, style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(f"{error}: this needs what comes with pip install 'nuncius[follow]'")
         raise typer.Exit(1) from error
+    except BrokenPipeError:  # the next program has had enough
+        sys.stderr.close()
+        raise typer.Exit(0) from None
     except (ClientError, OSError) as error:
-        messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        complain(error)
         raise typer.Exit(2 if isinstance(error, RequestError) else 1) from error
+
+
+def complain(error: object) -> None:
+    """Say in a line what is wrong."""
+    messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Say in a line what is going on, and when."""
+    messages.print(f"{datetime.now(UTC):%H:%M:%S} {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(minutes=5)  # by which a sender's clock may be ahead of ours
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_CONTROLS)]
@@ -138,7 +139,7 @@ class _Observation(BaseModel):
 class ObservationIn(_Observation):
     """An observation that is sent."""
 
-    time: Instant = Field(description="When it began or is to begin, UTC: ISO 8601")
+    time: Instant = Field(description="When it began, UTC: ISO 8601; not after now unless it is planned or cancelled")
     ra: Ra | None = Field(
         default=None, description="Degrees, ICRS: of the field's centre; of polygons their middle unless given"
     )
@@ -155,6 +156,12 @@ class ObservationIn(_Observation):
             raise ValueError("band_min, band_max and band_unit come together")
         if self.depth_unit in {"flux_erg", "flux_jy"} and self.depth is not None and self.depth <= 0:
             raise ValueError("a limit of flux is above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _has_begun(self) -> Self:
+        if self.status == "completed" and self.time > datetime.now(UTC) + _AHEAD:
+            raise ValueError(f"what begins at {self.time.isoformat()} cannot be completed yet: send it with the status planned")
         return self
 
     def row(self, reporter: str) -> dict[str, Any]:

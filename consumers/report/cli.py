@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from consumers.api import DEFAULT
+from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
 from consumers.report import credentials, treasuremap
 from consumers.report import tns as transients
-from consumers.report.own import Reports, send_classifications, send_observations
+from consumers.report.own import send_classifications, send_observations
 from consumers.report.reading import read
-from consumers.terminal import busy, complaints, messages, print_json, show
+from consumers.terminal import busy, complaints, messages, print_json, say, show
 
 __all__ = ["app"]
 
@@ -88,7 +87,7 @@ def observations(  # noqa: PLR0917 - typer makes options of them
         if not live:
             _only_shown({"observations": found}, f"{len(found)} observations of {event}, to Nuncius at {api}")
             return
-        with Reports(api) as nuncius, busy("sending observations"):
+        with Api(api) as nuncius, busy("sending observations"):
             done = send_observations(nuncius, event, found)
         if as_json:
             print_json(done)
@@ -119,7 +118,7 @@ def classification(  # noqa: PLR0917 - typer makes options of them
         if not live:
             _only_shown({"classifications": found}, f"classifications of {alert_id}, to Nuncius at {api}")
             return
-        with Reports(api) as nuncius, busy("sending classifications"):
+        with Api(api) as nuncius, busy("sending classifications"):
             done = send_classifications(nuncius, alert_id, found)
         if as_json:
             print_json(done)
@@ -135,6 +134,13 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
     status: Annotated[Status | None, typer.Option(help="Only observations in this state.")] = None,
     telescope: Annotated[str | None, typer.Option(help="Only observations of this telescope, as Nuncius has them.")] = None,
     reporter: Annotated[str | None, typer.Option(help="Only observations of this reporter.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only-instrument", help="Only observations with this instrument, as Nuncius has them; '' with none."),
+    ] = None,
+    pos_angle: Annotated[
+        float | None, typer.Option(min=-360, max=360, help="Degrees, of all; else by the corners of each footprint.")
+    ] = None,
     request_doi: Annotated[bool, typer.Option("--request-doi", help="Ask for a DOI.")] = False,
     url: Annotated[str, typer.Option(help="Of Treasure Map.")] = treasuremap.URL,
     config: Config = None,
@@ -149,14 +155,15 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
     Example: `python -m consumers.report treasuremap S240422ed --instrument 47 --telescope ZTF`
     """
     with complaints():
-        with Reports(api) as nuncius, busy("reading observations"):
+        with Api(api) as nuncius, busy("reading observations"):
             found = nuncius.json("events", event)
             wanted = {"status": status, "telescope": telescope, "reporter": reporter}
             rows = list(nuncius.items("events", event, "observations", **wanted))
         if found["messenger"] != "GW":
             raise RequestError(f"{found['name']} is no gravitational wave ({found['messenger']}): Treasure Map has those only")
+        rows = [row for row in rows if only is None or only == (row.get("instrument") or "")]
         treasuremap.of_one(rows, instrument)
-        bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi)
+        bodies, left_out = treasuremap.payloads(found["name"], rows, instrument, request_doi=request_doi, pos_angle=pos_angle)
         for reason in left_out:
             messages.print(f"left out: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         if not bodies:
@@ -169,7 +176,7 @@ def pointings(  # noqa: PLR0917 - typer makes options of them
             return
         token = credentials.needed("TREASUREMAP_TOKEN", config, "treasuremap", "token")
         with busy("sending pointings"):
-            done = treasuremap.send(url, token, bodies, _say)
+            done = treasuremap.send(url, token, bodies, say)
         if as_json:
             print_json({"pointing_ids": list(done.ids), "known": done.known, "errors": list(done.errors), "left_out": left_out})
         else:
@@ -213,7 +220,7 @@ def tns(  # noqa: PLR0917 - typer makes options of them
         options = {"reporter": reporter, "group": group, "source": source, "at_type": at_type, "archive": archive}
         table = credentials.table(config, "tns")
         said = transients.reporting(options | {"archive_remarks": archive_remarks, "remarks": remarks}, table)
-        with Reports(api) as nuncius, busy("reading the alert"):
+        with Api(api) as nuncius, busy("reading the alert"):
             alert = nuncius.json("alerts", alert_id)
             if alert.get("object_id") is None:
                 raise RequestError(f"alert {alert_id} is of no object: it has no light curve to report")
@@ -227,7 +234,7 @@ def tns(  # noqa: PLR0917 - typer makes options of them
             credentials.needed(f"TNS_{name.upper()}", config, "tns", name) for name in ("api_key", "bot_id", "bot_name")
         )
         with busy("sending the report"):
-            done = transients.send(where, report, key=key, agent=transients.marker(bot_id, bot_name), say=_say)
+            done = transients.send(where, report, key=key, agent=transients.marker(bot_id, bot_name), say=say)
         if as_json:
             print_json({"report_id": done.report_id, "name": done.name, "feedback": done.feedback})
         else:
@@ -237,10 +244,6 @@ def tns(  # noqa: PLR0917 - typer makes options of them
 def _only_shown(document: Any, what: str) -> None:
     print_json(document)
     messages.print(f"dry run: nothing was sent ({what}); --live sends it", style="yellow", highlight=False, soft_wrap=True)
-
-
-def _say(text: str) -> None:
-    messages.print(f"{datetime.now(UTC):%H:%M:%S} {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _class(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ _KEPT: Final = (
 _ALSO: Final = {"start": "time", "filter": "band", "exposure_time": "exposure", "exptime": "exposure", "limiting_mag": "depth"}
 PLAN: Final = "nuncius.schedule/"
 """How the schemas of `consumers.scheduler` begin."""
+_AHEAD: Final = timedelta(minutes=5)  # by which the clock of an observatory may be ahead of ours
 _LISTS: Final = ("observations", "items", "fields", "tiles", "pointings", "targets")
 
 Defaults = Mapping[str, Any]
@@ -48,7 +50,7 @@ def read(path: Path, defaults: Defaults, *, only: Collection[str] = ()) -> list[
     Raises
     ------
     RequestError
-        The file holds no observations, or one lacks what it needs.
+        The file holds no observations, one lacks what it needs, or is to be completed and has not begun.
     """
     try:
         text = path.read_text("utf-8")
@@ -147,4 +149,17 @@ def _observation(path: Path, number: int, row: dict[str, Any], common: Mapping[s
     lacking = [name for name in ("ra", "dec", "time", "telescope") if made.get(name) is None]
     if lacking:
         raise RequestError(f"{path}, observation {number}: no {', '.join(lacking)}; the options of the same names hold for all")
+    if made["status"] == "completed" and _begins(made["time"]) > datetime.now(UTC) + _AHEAD:
+        raise RequestError(
+            f"{path}, observation {number}: it begins at {made['time']}, and cannot be completed yet: --status planned"
+        )
     return {name: made[name] for name in _KEPT if made.get(name) is not None}
+
+
+def _begins(time: Any) -> datetime:
+    """When an observation begins; long ago where we cannot read it, and Nuncius has to say what it makes of it."""
+    try:
+        found = datetime.fromisoformat(str(time))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ import httpx
 
 from consumers.errors import RequestError, UnavailableError
 from consumers.report.exchange import post
+from consumers.report.rectangle import turned
 
 __all__ = ["BANDS", "URL", "Outcome", "of_one", "payloads", "pointing", "send"]
 
@@ -48,6 +49,7 @@ BANDS: Final = (
 """Names of bands that it knows."""
 _SAME: Final = {"Ks": "K", "y": "other", "Y": "other", "white": "clear", "unfiltered": "clear"}
 _THERE: Final = "already submitted"
+_CHOSEN: Final = {"telescope": "--telescope", "reporter": "--reporter", "instrument": "--only-instrument"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,20 @@ class Outcome:
     errors: tuple[str, ...]
 
 
-def pointing(observation: Mapping[str, Any], instrument: int) -> dict[str, Any]:
+def pointing(observation: Mapping[str, Any], instrument: int, pos_angle: float | None = None) -> dict[str, Any]:
     """A pointing of an observation as Nuncius has it.
 
     Parameters
     ----------
     instrument
         Treasure Map's number of it.
+    pos_angle
+        Degrees by which the camera was turned; unless given, by the corners of the footprint.
+
+    Notes
+    -----
+    Treasure Map draws the instrument's own footprint, turned by ``pos_angle`` from north to west (``project_footprint`` of its
+    sources), so that is what it is told: the negative of the position angle as astronomers count it.
 
     Raises
     ------
@@ -89,7 +98,7 @@ def pointing(observation: Mapping[str, Any], instrument: int) -> dict[str, Any]:
         "instrumentid": instrument,
         "time": _time(observation["time"]),
         "status": status,
-        "pos_angle": 0.0,
+        "pos_angle": _turn(observation) if pos_angle is None else pos_angle,
     }
     band = observation.get("band")
     if band:
@@ -99,30 +108,36 @@ def pointing(observation: Mapping[str, Any], instrument: int) -> dict[str, Any]:
         made |= {"depth": observation["depth"], "depth_unit": observation.get("depth_unit") or "ab_mag"}
     lacking = [name for name in ("band", "depth", "depth_unit") if name not in made] if status == "completed" else []
     if lacking:
-        name = observation.get("id") or observation.get("observation_id")
-        raise RequestError(f"observation {name} is completed and has no {' and no '.join(lacking)}: Treasure Map asks for it")
+        raise RequestError(
+            f"observation {_name(observation)} is completed and has no {' and no '.join(lacking)}: Treasure Map asks for it"
+        )
     return made
 
 
 def of_one(rows: Sequence[Mapping[str, Any]], instrument: int) -> None:
-    """Refuse observations of several telescopes or reporters: Treasure Map draws all with the footprint of one instrument.
+    """Refuse observations of several telescopes, instruments or reporters: Treasure Map draws all with one footprint.
 
     Raises
     ------
     RequestError
         They are of several.
     """
-    for name in ("telescope", "reporter"):
-        found = sorted({str(row.get(name) or "nobody") for row in rows if row.get("status") != "cancelled"})
+    for name, option in _CHOSEN.items():
+        found = sorted({str(row.get(name) or "none named") for row in rows if row.get("status") != "cancelled"})
         if len(found) > 1:
             raise RequestError(
                 f"observations of more than one {name} ({', '.join(found)}) cannot all be of instrument {instrument}: choose "
-                f"yours with --{name}"
+                f"yours with {option}"
             )
 
 
 def payloads(
-    graceid: str, observations: Iterable[Mapping[str, Any]], instrument: int, *, request_doi: bool = False
+    graceid: str,
+    observations: Iterable[Mapping[str, Any]],
+    instrument: int,
+    *,
+    request_doi: bool = False,
+    pos_angle: float | None = None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Requests for observations, and why some are left out; cancelled ones are."""
     made, left_out = [], []
@@ -130,7 +145,7 @@ def payloads(
         if each["status"] == "cancelled":
             continue
         try:
-            made.append(pointing(each, instrument))
+            made.append(pointing(each, instrument, pos_angle))
         except RequestError as error:
             left_out.append(str(error))
     bodies: list[dict[str, Any]] = []
@@ -172,3 +187,20 @@ def _time(text: str) -> str:
     time = datetime.fromisoformat(text)
     utc = time.astimezone(UTC) if time.tzinfo else time
     return utc.strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def _turn(observation: Mapping[str, Any]) -> float:
+    footprint = observation.get("footprint") or {}
+    if footprint.get("type") != "polygon":
+        return 0.0
+    found = turned(observation["ra"], observation["dec"], footprint["vertices"])
+    if found is None:
+        raise RequestError(
+            f"observation {_name(observation)} has a footprint that is no rectangle, which does not tell how the camera was "
+            f"turned: give --pos-angle"
+        )
+    return round(found, 4) + 0.0  # never -0.0
+
+
+def _name(observation: Mapping[str, Any]) -> Any:
+    return observation.get("id") or observation.get("observation_id")

@@ -11,6 +11,7 @@ import typer
 from consumers import sites, terminal
 from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
+from consumers.times import moment
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -50,7 +51,7 @@ def schedule(  # noqa: PLR0917 - typer makes options of them
         float, typer.Option("--sun", min=-30, max=0, help="It is night with the Sun below so many degrees.")
     ] = -18.0,
     date: Annotated[str | None, typer.Option(help="The night of this evening; else the one under way, or the next.")] = None,
-    start: Annotated[str | None, typer.Option(help="Not before this time (UTC). [default: now]")] = None,
+    start: Annotated[str | None, typer.Option(help="Not before this time (UTC). [default: now, or dusk of --date]")] = None,
     end: Annotated[str | None, typer.Option(help="Not after this time (UTC). [default: dawn]")] = None,
     most: Annotated[int, typer.Option("--max-fields", min=1, max=2500, help="Fields at most.")] = 1000,
     planned: Annotated[bool, typer.Option("--planned", help="Leave out what others plan to observe, too.")] = False,
@@ -121,19 +122,15 @@ def _window(
 
     from consumers import night  # noqa: PLC0415
 
-    def time_of(option: str, text: str) -> Time:
-        try:
-            return Time(text.removesuffix("Z"), scale="utc")
-        except ValueError as error:
-            raise RequestError(f"{option} {text!r} is no time: write it like 2026-11-21T04:00:00 (UTC)") from error
-
-    first = time_of("--start", start) if start else None
-    last = time_of("--end", end) if end else None
+    first = Time(moment("--start", start)) if start else None
+    last = Time(moment("--end", end)) if end else None
     if first is not None and last is not None and first >= last:
         raise RequestError(f"--start {start} is not before --end {end}")
     if date is not None:
-        day = time_of("--date", date).strftime("%Y-%m-%d")
-        dark = night.dark(place, night.evening(place, day), limits.sun)
+        day = moment("--date", date).strftime("%Y-%m-%d")
+        dark, now = night.dark(place, night.evening(place, day), limits.sun), Time.now()
+        if first is None and dark is not None and dark[0] < now < dark[1]:
+            first = now  # what is over of a night that is under way cannot be planned
     else:
         first = first or Time.now()
         dark = night.tonight(place, first, limits.sun)

@@ -41,7 +41,7 @@ def fetch(api: Api, name: str, *, even_retracted: bool = False, observed: bool =
     Raises
     ------
     RequestError
-        There is no such event, it has no map, or it is retracted.
+        There is no such event, it has no map, it is retracted, or what was observed of it is not told.
     """
     event = api.json("events", name)
     name = event["name"]
@@ -61,8 +61,8 @@ def fetch(api: Api, name: str, *, even_retracted: bool = False, observed: bool =
 def _observations(api: Api, name: str) -> list[Mapping[str, Any]]:
     try:
         return list(api.items("events", name, "observations"))
-    except MissingError:  # a Nuncius of before it kept them
-        return []
+    except MissingError as error:  # which is not to say that nothing was observed
+        raise RequestError(f"{error}; --ignore-observed plans as if nothing had been observed") from error
 
 
 def galaxies(api: Api, name: str, count: int, catalog: str) -> list[Place]:

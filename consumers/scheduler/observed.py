@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import healpy
 import numpy as np
 import numpy.typing as npt
 
-from consumers.cells import Cells
+from consumers.cells import Cells, split_where
 from consumers.errors import RequestError
 from consumers.scheduler.fields import axes_at, near
 
-__all__ = ["Footprint", "covered", "footprints"]
+__all__ = ["Footprint", "covered", "footprints", "split_at_edges"]
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_MOST: Final = 4_000_000  # parts of one order that edges are cut into, of a hundred bytes or two each
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Footprint:
     ras: Floats
     decs: Floats
 
-    def inside(self, vectors: Floats) -> npt.NDArray[np.bool_]:
+    def inside(self, vectors: Floats) -> Mask:
         """Which unit vectors lie in it."""
         centre, east, north = axes_at(self.ra, self.dec)
         along = vectors @ centre
@@ -54,6 +57,22 @@ class Footprint:
             if y0 != y1:
                 odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
         return np.asarray(odd & (along > 0.0), np.bool_)
+
+    def from_edge(self, vectors: Floats) -> Floats:
+        """Radians from unit vectors to the nearest point of its edge."""
+        if not self.ras.size:
+            return np.asarray(np.abs(_apart(vectors, axes_at(self.ra, self.dec)[0]) - np.radians(self.radius)), np.float64)
+        corners = np.asarray(healpy.ang2vec(self.ras, self.decs, lonlat=True))
+        nearest = np.full(len(vectors), np.inf)
+        for one, other in zip(np.roll(corners, 1, axis=0), corners, strict=True):
+            nearest = np.minimum(nearest, _apart(vectors, other))
+            pole = np.cross(one, other)
+            if (size := float(np.linalg.norm(pole))) > 0.0:  # a corner may be given twice
+                pole /= size
+                beside = (vectors @ np.cross(pole, one) >= 0.0) & (vectors @ np.cross(other, pole) >= 0.0)
+                away = np.arcsin(np.clip(np.abs(vectors @ pole), 0.0, 1.0))
+                nearest = np.where(beside, np.minimum(nearest, away), nearest)
+        return nearest
 
 
 def footprints(observations: Sequence[Mapping[str, Any]], *, planned: bool = False) -> list[Footprint]:
@@ -73,13 +92,64 @@ def footprints(observations: Sequence[Mapping[str, Any]], *, planned: bool = Fal
     return [_footprint(one) for one in observations if one.get("status") in wanted and one.get("footprint")]
 
 
-def covered(cells: Cells, prints: Sequence[Footprint]) -> npt.NDArray[np.bool_]:
+def split_at_edges(cells: Cells, prints: Sequence[Footprint], order: int, most: int = _MOST) -> tuple[Cells, int]:
+    """Cells, those that an edge of what was observed runs through split until they are of an order.
+
+    A cell that lies in one footprint as a whole, or outside all of them, adds the same to a sum whether it is split or not. So
+    there are as many parts as edges are long, and not as many as footprints are wide.
+
+    Parameters
+    ----------
+    most
+        Parts of one order that are made at most: where there would be more, edges stay as they are.
+
+    Returns
+    -------
+    Cells
+        By place.
+    int
+        The order that edges were split to.
+    """
+    different = list({(one.ra, one.dec, one.radius, one.ras.tobytes(), one.decs.tobytes()): one for one in prints}.values())
+    reached = order
+
+    def which(some: Cells) -> Mask:
+        nonlocal reached
+        level = int(some.order[0]) if len(some) else order
+        edge = _at_edges(some, different, level) if level < reached else np.zeros(len(some), np.bool_)
+        if 4 * int(edge.sum()) > most:
+            reached = level
+            edge[:] = False
+        return edge
+
+    return split_where(cells, order, which), reached
+
+
+def _at_edges(cells: Cells, prints: Sequence[Footprint], level: int) -> Mask:
+    """Through which cells of one order an edge may run that is not within a footprint that holds the cell."""
+    reach = 1.01 * float(healpy.max_pixrad(1 << level))
+    edge, held = np.zeros(len(cells), np.bool_), np.zeros(len(cells), np.bool_)
+    for one in prints:
+        around = near(cells, one.ra, one.dec, one.radius)
+        vectors = cells.vectors[around]
+        close = one.from_edge(vectors) <= reach
+        edge[around] |= close
+        held[around] |= ~close & one.inside(vectors)
+    return np.asarray(edge & ~held, np.bool_)
+
+
+def covered(cells: Cells, prints: Sequence[Footprint]) -> Mask:
     """Which cells have their centre in a footprint."""
     found = np.zeros(len(cells), np.bool_)
     for one in prints:
         around = near(cells, one.ra, one.dec, one.radius)
         found[around] |= one.inside(cells.vectors[around])
     return found
+
+
+def _apart(vectors: Floats, place: Floats) -> Floats:
+    """Radians between unit vectors and another one."""
+    return np.asarray(2.0 * np.arcsin(np.clip(np.linalg.norm(vectors - place, axis=1) / 2.0, 0.0, 1.0)), np.float64)
 
 
 def _footprint(observation: Mapping[str, Any]) -> Footprint:

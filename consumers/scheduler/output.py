@@ -10,9 +10,9 @@ import numpy as np
 from astropy.time import Time, TimeDelta
 
 from consumers import night
+from consumers.night import stamp
 from consumers.scheduler.plan import Outcome
 from consumers.scheduler.request import Place, Request
-from consumers.visibility.look import stamp
 
 __all__ = ["SCHEMA", "document", "queue", "rows", "table"]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 from astropy.time import Time, TimeDelta
@@ -14,7 +13,7 @@ from astropy.time import Time, TimeDelta
 from consumers import night
 from consumers.cells import Cells, split
 from consumers.scheduler.fields import Members, members, order_for, touched
-from consumers.scheduler.observed import Footprint, covered
+from consumers.scheduler.observed import Footprint, covered, split_at_edges
 from consumers.scheduler.order import Night, Timing, fill, ranked, walk
 from consumers.scheduler.places import places_for
 from consumers.scheduler.request import Place, Request
@@ -67,7 +66,7 @@ class Outcome:
     each
         By number of the place: what is in the field.
     order
-        HEALPix order of the cells that sums are taken over, at least.
+        HEALPix order of the cells that sums are as if taken over, at least.
     """
 
     window: tuple[Time, Time] | None
@@ -101,12 +100,9 @@ def make(
     wanted, order = request.fov, order_for(request.fov)
     places, notes = places_for(cells, request)
     ra, dec = np.array([one.ra for one in places]), np.array([one.dec for one in places])
-    ranges = touched(
-        np.concatenate([ra, [one.ra for one in prints]]),
-        np.concatenate([dec, [one.dec for one in prints]]),
-        np.concatenate([np.full(ra.size, wanted.radius), [one.radius for one in prints]]),
-    )
-    fine = split(cells, order, ranges)
+    fine, reached = split_at_edges(split(cells, order, touched(ra, dec, wanted.radius)), prints, order)
+    if reached < order:
+        notes = [*notes, f"what was observed has edges so long that they are cut into cells of order {reached}, not {order}"]
     held = members(wanted, ra, dec, fine)
     seen = covered(fine, prints)
     sums = _Sums(fine, held, seen)
@@ -124,7 +120,9 @@ def make(
     sky = Night(night.directions(ra, dec), up, airmass, step, request.timing, wanted.width)
     if not sky.possible.any():
         return empty(_why_not(request, ra, dec, times, up))
-    worth, in_field = _worth(request, fine, held, seen, places)
+    worth, in_field = np.where(seen, 0.0, fine.probability), held
+    if request.galaxies:
+        worth, in_field = _galaxies(request, places, prints)
     chosen, added = ranked(in_field, worth, sky.possible, _LEAST)
     if not chosen:
         return empty("nothing is left to observe: all that can be seen of the map has been observed, or has no probability")
@@ -190,21 +188,16 @@ def _why_not(request: Request, ra: Floats, dec: Floats, times: Time, up: Mask) -
     return f"never up at {site.name}: no field comes within airmass {limits.airmass:g} and {limits.moon:g} degrees off the Moon"
 
 
-def _worth(request: Request, cells: Cells, held: Members, seen: Mask, places: Sequence[Place]) -> tuple[Floats, Members]:
-    """What fields are chosen for: cells of the map that are not observed, or galaxies that are not."""
-    if not request.galaxies:
-        return np.where(seen, 0.0, cells.probability), held
+def _galaxies(request: Request, places: Sequence[Place], prints: Sequence[Footprint]) -> tuple[Floats, Members]:
+    """What each galaxy is worth, nothing where it was observed, and which are in the field around which."""
     vectors = night.directions([one.ra for one in places], [one.dec for one in places])
     found = [np.flatnonzero(request.fov.inside(one.ra, one.dec, vectors)) for one in places]
-    pixels = np.searchsorted(cells.start, _pixels(places), "right") - 1
-    weight = np.where(seen[pixels], 0.0, [one.probability for one in places])
+    looked_at = np.zeros(len(places), np.bool_)  # by its own place: the map may have no cell there
+    for one in prints:
+        looked_at |= one.inside(vectors)
+    weight = np.where(looked_at, 0.0, [one.probability for one in places])
     first = np.concatenate([[0], np.cumsum([rows.size for rows in found])]).astype(np.int64)
     return weight, Members(first, np.concatenate(found))
-
-
-def _pixels(places: Sequence[Place]) -> npt.NDArray[np.int64]:
-    ra, dec = [one.ra for one in places], [one.dec for one in places]
-    return np.asarray(healpy.ang2pix(1 << 29, ra, dec, nest=True, lonlat=True), np.int64)
 
 
 def _scheduled(place: Place, number: int, begin: Time, start: float, timing: Timing) -> Scheduled:

@@ -43,13 +43,19 @@ def names_of(target: Any) -> list[str]:
 
 
 def keep(target: Any, points: Iterable[Mapping[str, Any]], object_id: str, *, telescope: str) -> int:
-    """Keep points of a light curve; one that is there already is brought up to date, not doubled."""
+    """Keep points of a light curve; one that is there already is brought up to date, not doubled.
+
+    What is fainter than in the reference image (``positive`` is false) is left out: its magnitude is that of what is missing,
+    and a TOM would plot it as brightness.
+    """
     count = 0
     for point in points:
         if not _number(point.get("time")) or not _number(point.get("mag")):
             continue
         time, mag = float(point["time"]), float(point["mag"])
         kind = point.get("kind") or "detection"
+        if kind != "limit" and point.get("positive") is False:
+            continue
         measured = {"limit": mag, "brightness": None} if kind == "limit" else {"brightness": mag, "limit": None}
         PhotometryReducedDatum.objects.update_or_create(
             target=target,

@@ -11,20 +11,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from consumers.errors import ClientError, RequestError
-from consumers.too.errors import RulesError, StateError, TooError
+from consumers import terminal
+from consumers.times import beginning, moment
+from consumers.too.errors import RulesError, StateError
 from consumers.too.reading import read_rules
 from consumers.too.rules import Rules
 
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
-_err = Console(stderr=True)
 _REMEMBERED = 90 * 86_400.0  # seconds for which an alert that was decided on is known again
 
 
@@ -58,7 +57,7 @@ def main(  # noqa: PLR0917 - each is an option of the command line
     if check:
         _check(rules)
         return
-    try:
+    with terminal.complaints():
         read = read_rules(rules)
         if api is not None:
             read = replace(
@@ -76,19 +75,12 @@ def main(  # noqa: PLR0917 - each is an option of the command line
             live=live,
             group=f"nuncius-too-{rules.stem}-{'live' if live else 'dry'}",
             start_at=start_at,
-            until=_time("--until", until) if until else None,
-            as_of=_time("--as-of", as_of) if as_of else None,
+            until=moment("--until", until) if until else None,
+            as_of=moment("--as-of", as_of) if as_of else None,
             out=out,
             heartbeat=heartbeat,
             as_json=as_json,
         )
-    except (RulesError, RequestError) as error:
-        _fail(error, 2)
-    except (TooError, ClientError) as error:
-        _fail(error, 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(0) from None
 
 
 def _live_is_now(live: bool, as_of: str | None) -> None:
@@ -100,9 +92,10 @@ def _check(file: Path) -> None:
     try:
         read = read_rules(file)
     except RulesError as error:
-        _fail(error, 1)
+        terminal.complain(error)
+        raise typer.Exit(1) from error
     names = ", ".join(f"{rule.name} ({rule.target})" for rule in read.rules)
-    Console().print(f"{file}: {len(read.rules)} rules are right: {names}", markup=False, highlight=False, soft_wrap=True)
+    terminal.out.print(f"{file}: {len(read.rules)} rules are right: {names}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _status(rules: Rules, file: Path, *, as_json: bool) -> None:
@@ -115,7 +108,7 @@ def _status(rules: Rules, file: Path, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(found) + "\n")
         return
     for line in status_lines(found):
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+        terminal.out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run(
@@ -136,12 +129,12 @@ def _run(
     from consumers.too.desk import Desk  # noqa: PLC0415
     from consumers.too.ledger import Ledger  # noqa: PLC0415
     from consumers.too.observatories import need_tokens  # noqa: PLC0415
-    from consumers.too.run import Stop, follow, start_of  # noqa: PLC0415
+    from consumers.too.run import Stop, follow  # noqa: PLC0415
     from consumers.too.worker import Worker  # noqa: PLC0415
 
     if find_spec("astropy") is None:
         raise StateError("the sky needs astropy: install the client with its extra, pip install 'nuncius[follow]'")
-    begin = start_of(start_at or rules.source.start_at, "--start-at" if start_at else "start_at")
+    begin = beginning("--start-at" if start_at else "start_at of [source]", start_at or rules.source.start_at)
     if live:
         need_tokens(rules)
     clock: Callable[[], datetime] = (lambda: as_of) if as_of is not None else (lambda: datetime.now(UTC))
@@ -159,7 +152,7 @@ def _run(
         trail.flush()
         worker = Worker(rules, ledger, clock, show)
         desk = Desk(rules, ledger, clock, show)
-        _say(f"{'live' if live else 'dry run'}: state {file}, audit trail {audit}")
+        terminal.say(f"{'live' if live else 'dry run'}: state {file}, audit trail {audit}")
         follow(
             rules,
             ledger,
@@ -170,7 +163,7 @@ def _run(
             start_at=begin,
             until=until,
             heartbeat=heartbeat,
-            say=_say,
+            say=terminal.say,
             stop=stop,
         )
 
@@ -207,22 +200,3 @@ def _shower(out: Path | None, *, as_json: bool, stay: bool) -> Callable[[Mapping
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return show
-
-
-def _time(option: str, text: str) -> datetime:
-    if text == "now":
-        return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RulesError(f"{text!r} is no time: write it like 2026-11-21T04:00Z", word=option) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _say(text: str) -> None:
-    _err.print(f"{datetime.now(UTC):%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _fail(error: Exception, code: int) -> NoReturn:
-    _err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code) from error

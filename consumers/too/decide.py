@@ -143,7 +143,10 @@ def _asked(
 def _window(alert: Alert, rule: Rule, now: datetime) -> tuple[datetime | None, datetime | None, tuple[Check, ...], str]:
     if rule.site is None or alert.ra is None or alert.dec is None:  # a satellite, or a plan over a map
         return now, now + timedelta(hours=rule.valid_hours or _DAY), (), ""
-    sight = look(rule.site, alert.ra, alert.dec, rule.limits, now=now, hours=rule.valid_hours, needed=rule.seconds)
+    hours = rule.valid_hours
+    if rule.table.get("observation_type") == "RAPID_RESPONSE":  # begins at once: what comes up later would be asked for in vain
+        hours = min(hours or _DAY, _DAY)
+    sight = look(rule.site, alert.ra, alert.dec, rule.limits, now=now, hours=hours, needed=rule.seconds)
     return sight.start, sight.end, sight.checks, sight.reason
 
 

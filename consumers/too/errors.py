@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from consumers.errors import ClientError, RequestError
+
 __all__ = ["RulesError", "StateError", "TooError"]
 
 
-class TooError(Exception):
+class TooError(ClientError):
     """Root of all."""
 
 
-class RulesError(TooError):
+class RulesError(TooError, RequestError):
     """The rules ask for what cannot be.
 
     Parameters

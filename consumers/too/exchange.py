@@ -59,9 +59,9 @@ class Answer:
         except (ValueError, RecursionError):  # also what is nested too deeply
             return None
 
-    def said(self, longest: int = 300) -> str:
-        """Status, fault and the beginning of the body, in one line."""
-        text = " ".join(self.body[:4000].decode("utf-8", "replace").split())[:longest]
+    def said(self) -> str:
+        """Status, fault and the body, in one line; whoever shows it blots what is secret before it is cut."""
+        text = " ".join(self.body.decode("utf-8", "replace").split())
         parts = [f"answers {self.status}" if self.status is not None else "", self.error, text]
         return ": ".join(part for part in parts if part)
 
@@ -135,4 +135,4 @@ def _read(answer: httpx.Response) -> Answer:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()[:200]
+    return f"{type(error).__name__} {error}".strip()

@@ -237,18 +237,18 @@ class Ledger:
         """Enter a request."""
         names = [item.name for item in fields(Row)]
         columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
-        self._db.execute(f"INSERT INTO requests ({columns}) VALUES ({marks})", [getattr(row, name) for name in names])  # noqa: S608
+        self._db.execute(f"INSERT INTO requests ({columns}) VALUES ({marks})", [getattr(row, name) for name in names])  # noqa: S608 - names of our fields
 
     def update(self, key: str, changes: Mapping[str, Any]) -> Row:
         """Change a request; gives it as it is now."""
         changes = {**changes, "changed": datetime.now(UTC).timestamp()}
         columns = ", ".join(f'"{name}" = ?' for name in changes)
-        self._db.execute(f"UPDATE requests SET {columns} WHERE key = ?", [*changes.values(), key])  # noqa: S608
+        self._db.execute(f"UPDATE requests SET {columns} WHERE key = ?", [*changes.values(), key])  # noqa: S608 - names of our own
         return self.rows("key = ?", key)[0]
 
     def rows(self, where: str = "1", *values: Any) -> list[Row]:
         """Requests, the oldest first; `where` is SQL of ours."""
-        found = self._db.execute(f"SELECT * FROM requests WHERE {where} ORDER BY rowid", values)  # noqa: S608
+        found = self._db.execute(f"SELECT * FROM requests WHERE {where} ORDER BY rowid", values)  # noqa: S608 - text of ours
         return [Row(**dict(row)) for row in found]
 
     def in_states(self, states: Sequence[str], where: str = "1", *values: Any) -> list[Row]:

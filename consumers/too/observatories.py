@@ -41,5 +41,5 @@ def need_tokens(rules: Rules) -> None:
         name = rule.table["token_env"]
         if not name and rule.target not in {"json", "rtml"}:
             raise RulesError(f"rule {rule.name} names no token_env, and {rule.target} takes nothing without", word="token_env")
-        if name and not os.environ.get(name):
+        if name and not os.environ.get(name, "").strip():
             raise RulesError(f"rule {rule.name} takes the token of {rule.target} from it, and it is not set", word=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -50,8 +50,8 @@ class Observatory(Protocol):
     def ready(self, payload: Any, row: Row, /) -> Outcome:
         """Ask whether they would take it, and whatever must be there first; ``done`` where there is nothing to ask."""
 
-    def find(self, row: Row, /) -> Outcome:
-        """Look for a request of that name."""
+    def find(self, row: Row, others: Collection[str], /) -> Outcome:
+        """Look for a request of that name; where they have no names, for one like it whose number is none of `others`."""
 
     def post(self, payload: Any, row: Row, /) -> Outcome:
         """Hand it in, once."""
@@ -75,7 +75,8 @@ class Wire:
     def __init__(self, table: Mapping[str, Any], manners: Manners) -> None:
         self.address = str(table["address"])
         self._timeout = manners.timeout
-        self.token = os.environ.get(str(table["token_env"]), "") if table["token_env"] else ""
+        # without the end of the line of the file that it is from: that is no token, and would be told in another form
+        self.token = os.environ.get(str(table["token_env"]), "").strip() if table["token_env"] else ""
         self.headers: dict[str, str] = {"Accept": "application/json", "User-Agent": "nuncius-too"}
         if self.token and table["auth"] == "headers":
             self.headers |= {"Username": str(table["username"]), "Password": self.token}
@@ -89,7 +90,7 @@ class Wire:
 
     def said(self, answer: Answer) -> str:
         """What an answer says, the token blotted out where they echo it, then cut."""
-        return self.blotted(answer.said(4000))[:400]
+        return self.blotted(answer.said())[:400]
 
     def blotted(self, text: str) -> str:
         """A text of theirs without the token."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError, XMLParser
@@ -33,7 +33,7 @@ class Own:
         """Nothing to ask."""
         return Outcome("done")
 
-    def find(self, row: Row) -> Outcome:
+    def find(self, row: Row, _others: Collection[str] = ()) -> Outcome:
         """Look for our key."""
         answer = self._wire.ask("GET", "", params={"request_id": row.key})
         said = answer.json()
@@ -83,7 +83,7 @@ class Rtml:
         """Nothing to ask."""
         return Outcome("done")
 
-    def find(self, _row: Row) -> Outcome:
+    def find(self, _row: Row, _others: Collection[str]) -> Outcome:
         """Not to be had."""
         return Outcome("unclear", said="RTML has no list of requests: ask the observatory")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from consumers.too.ledger import Row
@@ -40,7 +40,7 @@ class Portal:
             return Outcome("refused", said=f"validation finds {self._wire.said(answer)}")
         return Outcome("done", said="validated")
 
-    def find(self, row: Row) -> Outcome:
+    def find(self, row: Row, _others: Collection[str]) -> Outcome:
         """Look for the key in the names of our proposal; the portal's filter finds names that contain it."""
         answer = self._wire.ask("GET", "/api/requestgroups/", params={"name": row.key, "proposal": self._proposal, "limit": 10})
         said = answer.json()

@@ -19,6 +19,7 @@ from consumers.too.toml_table import Table
 __all__ = ["parse_rules", "read_rules"]
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+_LATE: Final = 10.0  # seconds by which what was given up after `timeout` may still arrive
 SITELESS: Final = ("swift", "skyportal_plan")  # a satellite; a plan that the observatory itself fits into the night
 
 
@@ -106,6 +107,12 @@ def _manners(table: Table) -> Manners:
         poll=table.number("poll", plain.poll, above=0.0),
     )
     table.end()
+    if found.settle < (least := found.timeout + _LATE):
+        raise table.wrong(
+            "settle" if "settle" in table else "timeout",
+            f"settle is {found.settle:g} s, and what was given up after a timeout of {found.timeout:g} s may arrive until "
+            f"{least:g} s: looked up before, it would be posted twice; make settle {least:g} or more, or timeout shorter",
+        )
     return found
 
 
@@ -151,9 +158,16 @@ def _rule(table: Table, own: Mapping[str, Any]) -> Rule:
 
 
 def _alike(rule: Rule, table: Table) -> None:
-    """SkyPortal's form has one exposure time and one count for all bands."""
-    own = {"exposure_time", "exposure_counts"} <= set(rule.table.get("payload") or ())
-    if rule.target == "skyportal" and not own and len({(one.seconds, one.count) for one in rule.exposures}) > 1:
+    """SkyPortal's forms have one exposure time, and that of a source one count, for all bands."""
+    own = set(rule.table.get("payload") or ())
+    if rule.target == "skyportal_plan" and "exposure_time" not in own and len({one.seconds for one in rule.exposures}) > 1:
+        raise table.wrong(
+            "exposure",
+            "a plan of SkyPortal has one time for all bands: make the exposures of one length, write a rule for each, or give "
+            "exposure_time in [rule.skyportal_plan.payload]",
+        )
+    told = {"exposure_time", "exposure_counts"} <= own
+    if rule.target == "skyportal" and not told and len({(one.seconds, one.count) for one in rule.exposures}) > 1:
         raise table.wrong(
             "exposure",
             "SkyPortal takes one time and one count for all bands: make the exposures alike, write a rule for each, or give "

@@ -12,13 +12,12 @@ from consumers.options import Start, Stream
 from consumers.subscription import subscribe
 from consumers.too.audit import Trail
 from consumers.too.desk import Desk
-from consumers.too.errors import RulesError
 from consumers.too.ledger import OPEN, Ledger
 from consumers.too.recheck import Recheck
 from consumers.too.rules import Rule, Rules
 from consumers.too.worker import Worker
 
-__all__ = ["Stop", "follow", "start_of"]
+__all__ = ["Stop", "follow"]
 
 _POLL = 0.5  # seconds
 _BEHIND = timedelta(seconds=60)  # an alert put out longer ago is of a backlog, in which its retraction may follow
@@ -131,23 +130,6 @@ def _open(
         on_error="skip",
         on_wait=say,
     )
-
-
-def start_of(text: str, key: str = "start_at") -> Start:
-    """``earliest``, ``latest`` or a time.
-
-    Raises
-    ------
-    RulesError
-        It is none.
-    """
-    if text in {"earliest", "latest"}:
-        return text
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RulesError(f"{text!r} is neither earliest, latest nor a time such as 2026-11-21T04:00Z", word=key) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _over_http(address: str) -> bool:

@@ -47,7 +47,8 @@ def look(site: Site, ra: float, dec: float, limits: Limits, *, now: datetime, ho
 
     Notes
     -----
-    Limits are held against each minute. Moonlight counts only while the Moon is above the horizon.
+    Limits are held against each minute. Moonlight counts only while the Moon is above the horizon; the distance from the Moon
+    always, as portals count it (``rise_set`` of Las Cumbres): a window that they do not see would be asked for in vain.
     """
     from astropy.time import Time  # noqa: PLC0415 - it takes a second, which --check and --help need not
 

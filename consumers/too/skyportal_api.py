@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from consumers.too.ledger import Row
@@ -15,7 +15,8 @@ __all__ = ["SkyPortal", "SkyPortalPlans"]
 class SkyPortal:
     """``/api/followup_request``.
 
-    A follow-up request has no name: one of the same source, allocation and dates is taken to be ours.
+    A follow-up request has no name: one of the same source, allocation and dates, which no other rule of ours has
+    made, is taken to be it.
     """
 
     looks_up = True
@@ -28,8 +29,8 @@ class SkyPortal:
         """Nothing to ask."""
         return Outcome("done")
 
-    def find(self, row: Row) -> Outcome:
-        """Look for a request of the same source, allocation and dates that is not deleted."""
+    def find(self, row: Row, others: Collection[str]) -> Outcome:
+        """Look for a request of the same source, allocation and dates that is neither deleted nor another one of ours."""
         wanted = json.loads(row.payload)
         params = {"sourceID": wanted["obj_id"], "allocationID": self._allocation, "numPerPage": 100, "sortOrder": "desc"}
         answer = self._wire.ask("GET", "/api/followup_request", params=params)
@@ -39,6 +40,7 @@ class SkyPortal:
         for one in data["followup_requests"]:
             payload = one.get("payload") or {}
             same = all(payload.get(key) == wanted["payload"].get(key) for key in ("start_date", "end_date"))
+            same = same and str(one["id"]) not in others
             if same and one.get("obj_id") == wanted["obj_id"] and "deleted" not in str(one.get("status")):
                 return Outcome("done", str(one["id"]), _state(one.get("status")), f"status {one.get('status')}")
         return Outcome("absent", said=f"no request for {wanted['obj_id']} on allocation {self._allocation}")
@@ -89,7 +91,7 @@ class SkyPortalPlans:
                 return Outcome("done")
         return Outcome("away", said=f"SkyPortal does not know {name} yet")
 
-    def find(self, row: Row) -> Outcome:
+    def find(self, row: Row, _others: Collection[str]) -> Outcome:
         """Look through the plans of the event."""
         event = json.loads(row.payload)["gcnevent_id"]
         if event is None:  # its number was never found, so nothing was posted

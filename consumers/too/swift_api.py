@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,8 @@ __all__ = ["Swift"]
 class Swift:
     """``/swift/too``: a session is begun with user and shared secret; requests are form fields.
 
-    A request has no name of ours: one of this user at this place, handed in since ours was made, is taken to be it.
+    A request has no name of ours: one of this user at this place, handed in since ours was made, which no other
+    rule of ours has made, is taken to be it.
     """
 
     looks_up = True
@@ -39,8 +40,8 @@ class Swift:
             return Outcome("refused", said=self._wire.blotted(f"validation finds {'; '.join(map(str, errors))}")[:500])
         return outcome(self._wire, answer)
 
-    def find(self, row: Row) -> Outcome:
-        """Look for a request of this user at the place, since shortly before ours was made."""
+    def find(self, row: Row, others: Collection[str]) -> Outcome:
+        """Look for a request of this user at the place, since shortly before ours was made, that is not another one of ours."""
         wanted = json.loads(row.payload)
         since = datetime.fromtimestamp(row.made, UTC) - timedelta(minutes=5)
         params = {
@@ -58,7 +59,7 @@ class Swift:
         if not isinstance(said, dict) or not isinstance(said.get("entries"), list):
             return Outcome("unclear", said=f"answers what it should not: {self._wire.said(answer)}")
         for one in said["entries"]:
-            if isinstance(one, dict) and one.get("too_id") is not None:
+            if isinstance(one, dict) and one.get("too_id") is not None and str(one["too_id"]) not in others:
                 return Outcome("done", str(one["too_id"]), "requested", f"decision {one.get('decision')}")
         return Outcome("absent", said=f"no request of {self._user} there since {since:%Y-%m-%dT%H:%M:%SZ}")
 

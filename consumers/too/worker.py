@@ -130,7 +130,7 @@ class Worker:
             self._enter(row, {"state": "expired", "due": None, "charged": 0, "said": said}, "expired", said)
             return
         payload = json.loads(row.payload)
-        found = _ask(at.find, row) if at.looks_up else Outcome("absent")
+        found = _ask(at.find, row, self._others(row)) if at.looks_up else Outcome("absent")
         if found.kind == "done":
             self._known(row, found, "found")
             return
@@ -171,7 +171,7 @@ class Worker:
         if not at.looks_up:
             self._enter(row, {"due": None}, "unknown", "whether it was taken cannot be looked up: ask the observatory")
             return
-        found = _ask(at.find, row)
+        found = _ask(at.find, row, self._others(row))
         if found.kind == "done":
             self._known(row, found, "found")
         elif found.kind == "absent" and row.cancel:
@@ -192,6 +192,12 @@ class Worker:
                 self._ledger.update(row.key, changes)
             else:
                 self._enter(row, changes, "unknown", found.said)
+
+    def _others(self, row: Row) -> set[str]:
+        """Numbers that other requests of about its time have there: it is none of them."""
+        there = 'kind = ? AND address = ? AND key <> ? AND number IS NOT NULL AND "end" > ?'
+        found = self._ledger.rows(there, row.kind, row.address, row.key, row.made - _AFTER)
+        return {one.number for one in found if one.number is not None}
 
     def _look_after(self, row: Row, rule: Rule, at: Observatory) -> None:
         found = _ask(at.stands, row)

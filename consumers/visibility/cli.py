@@ -11,6 +11,7 @@ import typer
 from consumers import sites, terminal
 from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
+from consumers.times import moment
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -102,13 +103,10 @@ def _night(night: Any, place: Site, date: str | None, sun: float) -> tuple[Time,
 
     if date is None:
         return night.tonight(place, Time.now(), sun)  # type: ignore[no-any-return]
-    try:
-        when = Time(date.removesuffix("Z"), scale="utc")
-    except ValueError as error:
-        raise RequestError(f"--date {date!r} is no date: write it like 2026-11-21, or 2026-11-21T04:00:00 (UTC)") from error
-    if len(date) > len("2026-11-21"):
-        return night.tonight(place, when, sun)  # type: ignore[no-any-return]
-    return night.dark(place, night.evening(place, date), sun)  # type: ignore[no-any-return]
+    when = moment("--date", date, "date")
+    if date == "now" or len(date) > len("2026-11-21"):
+        return night.tonight(place, Time(when), sun)  # type: ignore[no-any-return]
+    return night.dark(place, night.evening(place, when.strftime("%Y-%m-%d")), sun)  # type: ignore[no-any-return]
 
 
 def _position(name: str, url: str) -> tuple[float, float]:

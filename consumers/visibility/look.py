@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from astropy.time import Time, TimeDelta
+from astropy.time import Time
 
 from consumers import night
 from consumers.cells import Cells, coarser
+from consumers.night import stamp
 from consumers.sites import Site
 
-__all__ = ["MapSight", "Sight", "map_sight", "probability_up", "sight", "stamp"]
+__all__ = ["MapSight", "Sight", "map_sight", "probability_up", "sight"]
 
 Floats = npt.NDArray[np.float64]
 Span = tuple[Time, Time]
@@ -125,11 +126,6 @@ class MapSight:
             "series": [{"time": stamp(time), "probability": float(part)} for time, part in series],
             "reason": self.why or None,
         }
-
-
-def stamp(time: Time) -> str:
-    """ISO 8601, UTC, to the second."""
-    return f"{(time.utc + TimeDelta(0.5, format='sec')).strftime('%Y-%m-%dT%H:%M:%S')}Z"
 
 
 def sight(site: Site, place: tuple[float, float], dark: Span | None, least: float, sun_limit: float = -18.0) -> Sight:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import healpy as hp
@@ -90,6 +91,17 @@ def test_what_was_planned_is_done(client: httpx.Client) -> None:
     assert "'p/1' is completed and cannot become planned" in refused["detail"]
     assert {one["id"] for one in client.get(f"{HERE}?status=completed").json()["items"]} >= {"p/1"}
     assert client.get(f"{HERE}?status=planned").json()["items"] == []
+
+
+def test_what_has_not_begun_cannot_be_completed(client: httpx.Client) -> None:
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    refused = sent(client, field(id="soon", time=soon), event="GRB240422A", status=400)
+    assert "cannot be completed yet" in refused["detail"]
+    sent(client, field(id="soon", time=soon, status="planned"), event="GRB240422A")
+    sent(client, field(id="soon", time=soon, status="completed"), event="GRB240422A", status=400)
+    sent(client, field(id="soon", time=soon, status="cancelled"), event="GRB240422A", status=200)
+    ahead = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()  # a clock of theirs
+    sent(client, field(id="ahead", time=ahead), event="GRB240422A")
 
 
 def test_the_list_in_pages(client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from consumers.too import reading
 from tests.consumers.event_world import Told, told
 from tests.running import ROOT
 from tests.services import missing
@@ -55,13 +56,19 @@ def value(number: int, **more: Any) -> bytes:
 
 
 def produce(
-    servers: str, topic: str, values: Sequence[bytes], *, stamps: Sequence[int] | None = None, partition: int = 0
+    servers: str,
+    topic: str,
+    values: Sequence[bytes],
+    *,
+    stamps: Sequence[int] | None = None,
+    partition: int = 0,
+    headers: Mapping[str, bytes] | None = None,
 ) -> None:
     producer = Producer({"bootstrap.servers": servers, "linger.ms": 0})
     for number, data in enumerate(values):
         stamp = {"timestamp": stamps[number]} if stamps else {}
-        headers = [("nuncius.alert_id", b"ztf")]
-        producer.produce(topic, data, key=b"k", partition=partition, headers=headers, **stamp)
+        more = [("nuncius.alert_id", b"ztf"), *(headers or {}).items()]
+        producer.produce(topic, data, key=b"k", partition=partition, headers=more, **stamp)
     assert producer.flush(30) == 0
 
 
@@ -70,6 +77,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """A Nuncius that serves events with maps."""
     with told(tmp_path_factory.mktemp("events")) as made:
         yield made
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules may have a short `settle`: with the least that is allowed each fault would cost a quarter of a minute."""
+    monkeypatch.setattr(reading, "_LATE", -5.0)
 
 
 @pytest.fixture

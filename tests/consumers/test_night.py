@@ -13,6 +13,7 @@ from astropy.time import Time, TimeDelta
 from astropy.utils import iers
 
 from consumers import night, sites
+from consumers.visibility import look
 
 SITES = ("palomar", "paranal", "lapalma", "sso", "mjo", "subaru", "tromso=18.95,69.65,100")
 SEASONS = ("2026-01-05", "2026-03-21", "2026-06-20", "2026-09-23", "2026-11-21")
@@ -123,6 +124,33 @@ def test_rise_and_set_are_astroplans_to_a_minute(name: str, date: str):
             assert min(abs((one - theirs).sec) for one in ours) < 60
             compared += 1
     assert compared >= 4
+
+
+@pytest.mark.parametrize("date", SEASONS[::2])
+@pytest.mark.parametrize("name", SITES[:4])
+def test_a_target_stands_highest_when_astroplan_has_its_transit_to_a_minute(name: str, date: str):
+    from astroplan import FixedTarget, Observer
+
+    site, location = place(name)
+    noon, following = night.evening(site, date)
+    dark = night.dark(site, (noon, following))
+    assert dark is not None
+    observer = Observer(location=location)
+    compared = 0
+    for ra in np.arange(7.5, 360.0, 45.0).tolist():
+        for dec in (-35.0, 15.0, 50.0):
+            target = FixedTarget(SkyCoord(ra * u.deg, dec * u.deg))
+            transit = observer.target_meridian_transit_time(noon, target, which="next", n_grid_points=200)
+            if not dark[0] + 2 * u.min < transit < dark[1] - 2 * u.min:
+                continue
+            found = look.sight(site, (ra, dec), dark, -5.0)
+            assert found.best is not None
+            assert abs((found.best - transit).sec) < 60
+            told = found.document()["best"]
+            if told is not None:  # of what is up
+                assert abs((Time(told[:-1]) - transit).sec) < 61
+            compared += 1
+    assert compared >= 3
 
 
 def test_tonight_is_the_night_under_way_else_the_next():

@@ -7,18 +7,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import numpy as np
 import pytest
 
 from broker.simulate import lvk
 from broker.simulate.night import make_night
+from consumers.api import Api
 from consumers.errors import RequestError
 from consumers.report import tns, treasuremap
-from consumers.report.own import Reports
 from consumers.report.reading import read
 from tests.consumers.strangers import Stranger, stranger
 from tests.running import ROOT, install, wait_for
@@ -40,16 +41,16 @@ PLAN = {
             "observations": [
                 {
                     "number": 1,
-                    "start": "2026-11-21T20:00:00Z",
-                    "end": "2026-11-21T20:01:00Z",
+                    "start": "2024-04-22T20:00:00Z",
+                    "end": "2024-04-22T20:01:00Z",
                     "filter": "g",
                     "exposure": 60.0,
                     "visit": 1,
                 },
                 {
                     "number": 3,
-                    "start": "2026-11-21T20:30:00Z",
-                    "end": "2026-11-21T20:31:00Z",
+                    "start": "2024-04-22T20:30:00Z",
+                    "end": "2024-04-22T20:31:00Z",
                     "filter": "r",
                     "exposure": 60.0,
                     "visit": 2,
@@ -65,8 +66,8 @@ PLAN = {
             "observations": [
                 {
                     "number": 2,
-                    "start": "2026-11-21T20:10:00Z",
-                    "end": "2026-11-21T20:11:00Z",
+                    "start": "2024-04-22T20:10:00Z",
+                    "end": "2024-04-22T20:11:00Z",
                     "filter": "g",
                     "exposure": 60.0,
                     "visit": 1,
@@ -155,14 +156,27 @@ class TestObservations:
             ("cancelled", "r", None, "lapalma"),
         ]
         assert kept[0]["footprint"] == {"type": "polygon", "vertices": PLAN["tiles"][0]["vertices"]}  # type: ignore[index]
-        assert kept[0]["time"] == "2026-11-21T20:00:00.000000Z"
+        assert kept[0]["time"] == "2024-04-22T20:00:00.000000Z"
         assert here.get(f"events/{here.event}/coverage")["area"] == pytest.approx(4.0, rel=0.01)
         assert report(*to, "--status", "planned", "--live", status=2)[1].count("cannot become planned") == 1
+
+    def test_what_has_not_begun_is_not_completed(self, here: Here, tmp_path: Path) -> None:
+        soon = datetime.now(UTC) + timedelta(minutes=30)
+        table = tmp_path / "tonight.csv"
+        table.write_text(f"id,ra,dec,time\nt/1,10,5,{soon.isoformat()}\n")
+        to = ("observations", here.event, str(table), "--telescope", "Tonight's", "--api", here.url)
+        for more in ((), ("--live",)):
+            assert "cannot be completed yet" in report(*to, *more, status=2)[1].replace("\n", " ")
+        assert json.loads(report(*to, "--status", "planned", "--live", "--json")[0])["new"] == 1
+        report(*to, "--status", "cancelled", "--live")
+        ahead = datetime.now(UTC) + timedelta(minutes=2)  # a clock of theirs
+        table.write_text(f"id,ra,dec,time\nt/2,10,5,{ahead.isoformat()}\n")
+        assert json.loads(report(*to)[0])["observations"][0]["status"] == "completed"
 
     def test_a_table(self, here: Here, tmp_path: Path) -> None:
         table = tmp_path / "night.csv"
         table.write_text(
-            "id,ra,dec,time,filter,exposure_time\nn1/1,10,5,2026-11-21T21:00:00,i,30\nn1/2,10.5,5,2026-11-21T21:01:00,i,30\n"
+            "id,ra,dec,time,filter,exposure_time\nn1/1,10,5,2024-04-22T21:00:00,i,30\nn1/2,10.5,5,2024-04-22T21:01:00,i,30\n"
         )
         said = ("--telescope", "Seestar", "--radius", "0.6", "--depth", "17", "--live", "--json", "--api", here.url)
         assert json.loads(report("observations", here.event, str(table), *said)[0])["new"] == 2
@@ -218,7 +232,7 @@ class TestTreasureMap:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def observed(cls, here: Here) -> None:
-        common = {"telescope": "Map", "time": "2026-11-21T22:00:00Z", "footprint": {"type": "circle", "radius": 0.5}}
+        common = {"telescope": "Map", "time": "2024-04-22T22:00:00Z", "footprint": {"type": "circle", "radius": 0.5}}
         sent = [
             {**common, "id": "tm/1", "ra": 1.0, "dec": 2.0, "band": "r", "depth": 21.0},
             {**common, "id": "tm/2", "ra": 3.0, "dec": 4.0, "band": "y", "depth": 20.0, "depth_unit": "vega_mag"},
@@ -239,15 +253,15 @@ class TestTreasureMap:
         assert (body["graceid"], body["request_doi"]) == (here.event, False)
         assert body["pointings"] == [
             {
-                "ra": 1.0, "dec": 2.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "completed",
+                "ra": 1.0, "dec": 2.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "completed",
                 "pos_angle": 0.0, "band": "r", "depth": 21.0, "depth_unit": "ab_mag",
             },
             {
-                "ra": 3.0, "dec": 4.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "completed",
+                "ra": 3.0, "dec": 4.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "completed",
                 "pos_angle": 0.0, "band": "other", "depth": 20.0, "depth_unit": "vega_mag",
             },
             {
-                "ra": 5.0, "dec": 6.0, "instrumentid": 47, "time": "2026-11-21T22:00:00.000000", "status": "planned",
+                "ra": 5.0, "dec": 6.0, "instrumentid": 47, "time": "2024-04-22T22:00:00.000000", "status": "planned",
                 "pos_angle": 0.0,
             },
         ]  # fmt: skip
@@ -284,7 +298,7 @@ class TestTreasureMap:
             assert "answers 500" in report(*to, status=1, **SECRETS)[1]
 
     def test_what_others_observed_is_not_sent_as_ones_own(self, here: Here) -> None:
-        other = {"id": "tm/6", "telescope": "Other", "time": "2026-11-21T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        other = {"id": "tm/6", "telescope": "Other", "time": "2024-04-22T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
         answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": [other]}, timeout=20)
         assert answer.status_code == 201, answer.text
         said = report("treasuremap", here.event, "--instrument", "47", "--api", here.url, status=2)[1].replace("\n", " ")
@@ -292,11 +306,75 @@ class TestTreasureMap:
         assert "--telescope" in said
         assert len(json.loads(report(*self.arguments(here))[0])["pointings"]) == 3
 
+    def test_instruments_of_one_telescope_are_chosen_from(self, here: Here) -> None:
+        common = {"telescope": "Two", "time": "2024-04-22T22:00:00Z", "ra": 1.0, "dec": 1.0, "status": "planned"}
+        named = [{**common, "id": f"two/{name}", "instrument": name or None} for name in ("Wide", "Narrow", "")]
+        answer = httpx.post(f"{here.url}/api/v1/events/{here.event}/observations", json={"observations": named}, timeout=20)
+        assert answer.status_code == 201, answer.text
+        to = ("treasuremap", here.event, "--instrument", "47", "--telescope", "Two", "--api", here.url)
+        said = report(*to, status=2)[1].replace("\n", " ")
+        assert "more than one instrument (Narrow, Wide, none named)" in said
+        assert "--only-instrument" in said
+        for name in ("Wide", ""):
+            assert len(json.loads(report(*to, "--only-instrument", name)[0])["pointings"]) == 1
+
     def test_of_gravitational_waves_only(self, here: Here) -> None:
         burst = next((one["name"] for one in here.get("events?messenger=EM")["items"]), None)
         assert burst is not None
         said = report("treasuremap", burst, "--instrument", "47", "--api", here.url, status=2)[1]
         assert "is no gravitational wave" in said.replace("\n", " ")
+
+
+def drawn(width: float, height: float, ra: float, dec: float, pos_angle: float) -> np.ndarray:
+    """Corners of a camera as Treasure Map draws it: turned about the x axis, lifted to the declination, then about the pole."""
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * np.tan(np.radians([width / 2, height / 2]))
+    vectors = np.column_stack([np.ones(4), corners])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    turn, up, round_ = np.radians([-pos_angle, dec, -ra])
+    about_x = [[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]]
+    about_y = [[np.cos(up), 0, np.sin(up)], [0, 1, 0], [-np.sin(up), 0, np.cos(up)]]
+    about_z = [[np.cos(round_), -np.sin(round_), 0], [np.sin(round_), np.cos(round_), 0], [0, 0, 1]]
+    x, y, z = (vectors @ np.array(about_x) @ np.array(about_y) @ np.array(about_z)).T
+    return np.column_stack([np.degrees(np.arctan2(y, x)), np.degrees(np.arcsin(z))])
+
+
+class TestPositionAngle:
+    BARE: ClassVar = {"id": "x/1", "status": "planned", "time": "2024-04-22T22:00:00Z", "telescope": "T"}
+
+    def made(self, ra: float, dec: float, vertices: Any, **more: Any) -> Any:
+        shape = {"type": "polygon", "vertices": vertices}
+        return treasuremap.payloads("S1", [{**self.BARE, "ra": ra, "dec": dec, "footprint": shape}], 1, **more)
+
+    @pytest.mark.parametrize("angle", [0.0, 12.5, -44.0, 44.0])
+    @pytest.mark.parametrize(("ra", "dec"), [(10.0, 5.0), (0.1, -70.0), (200.0, 88.0)])
+    @pytest.mark.parametrize("first", range(4))
+    def test_is_by_which_treasure_map_draws_the_footprint(self, angle: float, ra: float, dec: float, first: int) -> None:
+        corners = np.roll(drawn(2.0, 1.0, ra, dec, angle), first, axis=0)
+        for vertices in (corners.tolist(), corners[::-1].tolist(), [*corners.tolist(), corners[0].tolist()]):
+            ((body,), left_out) = self.made(ra, dec, vertices)
+            assert left_out == []
+            assert body["pointings"][0]["pos_angle"] == pytest.approx(angle, abs=1e-3)
+
+    def test_of_a_box_of_coordinates_is_north(self) -> None:
+        ((body,), _) = self.made(10.0, 60.0, [[8.0, 59.0], [12.0, 59.0], [12.0, 61.0], [8.0, 61.0]])
+        assert body["pointings"][0]["pos_angle"] == pytest.approx(0.0, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        "vertices",
+        [
+            [[9, 4], [11, 4], [10, 6]],
+            [[9, 4], [11, 4], [12, 6], [10, 6]],
+            [[9, 4], [10, 3], [11, 4], [11, 6], [9, 6]],
+            [[9, 4], [11, 4], [11, 6], [190, -6]],
+        ],
+    )
+    def test_of_what_is_no_rectangle_is_asked_for(self, vertices: Any) -> None:
+        bodies, left_out = self.made(10.0, 5.0, vertices)
+        assert bodies == []
+        assert "x/1 has a footprint that is no rectangle" in left_out[0]
+        assert "--pos-angle" in left_out[0]
+        ((body,), left_out) = self.made(10.0, 5.0, vertices, pos_angle=30.0)
+        assert (body["pointings"][0]["pos_angle"], left_out) == (30.0, [])
 
 
 class TestTns:
@@ -448,7 +526,7 @@ class TestAtReport:
 def test_what_is_sent_to_an_address_that_moved_is_not_asked_for_instead() -> None:
     path = "/api/v1/events/S1/observations"
     with stranger({path: [(301, {"Location": "/elsewhere"}, {})], "/elsewhere": [(200, {}, {"event": "S1"})]}) as there:
-        with Reports(there.url) as nuncius, pytest.raises(RequestError, match="answers 301"):
+        with Api(there.url) as nuncius, pytest.raises(RequestError, match="answers 301"):
             nuncius.post("events", "S1", "observations", body={"observations": []})
         assert there.to("/elsewhere") == []
 

@@ -6,6 +6,9 @@ import csv
 import io
 import itertools
 import json
+import threading
+import tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,9 @@ from consumers import night, sites
 from consumers.errors import RequestError
 from consumers.scheduler.cli import app
 from consumers.scheduler.fields import field_of, members
-from consumers.scheduler.observed import footprints
+from consumers.scheduler.observed import covered, footprints, split_at_edges
 from consumers.scheduler.plan import make
-from consumers.scheduler.request import Request
+from consumers.scheduler.request import Place, Request
 from consumers.scheduler.tiling import tiles
 from tests.consumers.event_world import DATE, Told
 
@@ -40,7 +43,8 @@ def run(*arguments: str, status: int = 0) -> Any:
 
 
 def plan(world: Told, *arguments: str, site: str = "lapalma", fov: str = "4x3", date: str = DATE) -> Any:
-    return json.loads(run(*arguments, "--site", site, "--fov", fov, "--date", date, "--api", world.url, "--json").stdout)
+    night_of = ("--date", date, "--start", f"{date}T00:00:00")  # whole, also while it is under way
+    return json.loads(run(*night_of, *arguments, "--site", site, "--fov", fov, "--api", world.url, "--json").stdout)
 
 
 def flattened(data: bytes, order: int) -> list[tuple[int, np.ndarray]]:
@@ -264,11 +268,75 @@ def test_sums_of_what_was_observed_are_independent_sums(world: Told):
     assert found.probability["new"] == pytest.approx(new, abs=1e-12)
 
 
+SHAPES = {
+    "circle": {"type": "circle", "radius": 3.0},
+    "polygon": {"type": "polygon", "vertices": [[57, 12], [63, 12], [63.5, 18], [60, 14], [57, 18]]},
+}
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_what_a_wide_camera_observed_is_cut_along_its_edges_alone_and_its_sum_is_the_same(shape: str):
+    """The tenth of a degree of the telescope wants cells of order 14: 2 million in each of these footprints."""
+    pixels = np.arange(12 * 4**6)
+    rng = np.random.default_rng(5)
+    sky = mesh.Cells(np.full(pixels.size, 6), pixels, rng.dirichlet(np.ones(pixels.size)))
+    fields = [Place(1, 60.0, 13.0), Place(2, 60.0, 16.5), Place(3, 57.03, 12.5), Place(4, 80.0, 0.0)]
+    seen = {"ra": 60.0, "dec": 15.0, "status": "completed", "footprint": SHAPES[shape]}
+    other = {"ra": 62.0, "dec": 14.0, "status": "completed", "footprint": {"type": "circle", "radius": 1.5}}
+    prints = footprints([seen, seen, other])
+    found = make(sky, Request(sites.find("lapalma"), field_of("0.1"), places=fields), None, prints)
+    assert found.order == 14
+    assert len(found.cells) < 200_000
+    nside = 1 << found.order
+    round_ = healpy.query_disc(nside, healpy.ang2vec(62.0, 14.0, lonlat=True), np.radians(1.5), inclusive=False, nest=True)
+    if shape == "circle":
+        inside = healpy.query_disc(nside, healpy.ang2vec(60.0, 15.0, lonlat=True), np.radians(3.0), inclusive=False, nest=True)
+    else:  # healpy's polygons are convex
+        corners = healpy.ang2vec(*np.array(SHAPES[shape]["vertices"]).T, lonlat=True)
+        parts = [healpy.query_polygon(nside, corners[list(part)], nest=True) for part in ((0, 1, 3), (1, 2, 3), (3, 4, 0))]
+        inside = np.concatenate(parts)
+    both = np.unique(np.concatenate([inside, round_]))
+    independent = (sky.probability[both >> 2 * (found.order - 6)] / 4.0 ** (found.order - 6)).sum()
+    assert found.probability["observed"] == pytest.approx(independent, abs=1e-9)
+    assert found.probability["map"] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_footprint_of_half_the_sky_is_no_burden_for_a_narrow_camera():
+    pixels = np.arange(12 * 4**5)
+    sky = mesh.Cells(np.full(pixels.size, 5), pixels, np.full(pixels.size, 1.0 / pixels.size))
+    prints = footprints([{"ra": 40, "dec": -30, "status": "completed", "footprint": {"type": "circle", "radius": 80}}])
+    tracemalloc.start()
+    found = make(sky, Request(sites.find("lapalma"), field_of("0.1"), places=[Place(1, 60.0, 15.0)]), None, prints)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.cells) < 1_000_000  # all of it would be a thousand times as many
+    assert peak < 500e6
+    assert found.probability["observed"] == pytest.approx((1.0 - np.cos(np.radians(80.0))) / 2.0, rel=1e-5)
+    few, reached = split_at_edges(sky, prints, 14, most=20_000)
+    assert reached < 14
+    assert len(few) < 12 * 4**5 + 4 * 20_000
+    assert float(few.probability[covered(few, prints)].sum()) == pytest.approx(found.probability["observed"], rel=1e-3)
+
+
+def test_a_galaxy_where_the_map_has_nothing_was_not_observed_with_what_lies_before_it():
+    order = 4
+    pixel = int(healpy.ang2pix(1 << order, 60.0, 15.0, nest=True, lonlat=True))
+    sky = mesh.Cells(np.array([order]), np.array([pixel]), np.array([1.0]))
+    centre, behind = sky[0:1].position, mesh.Cells(np.array([order]), np.array([pixel + 1]), np.array([0.0])).position
+    here, there = (Place(name, float(at[0][0]), float(at[1][0]), 0.5) for name, at in (("here", centre), ("there", behind)))
+    site = sites.find("lapalma")
+    window = night.dark(site, night.evening(site, DATE))
+    request = Request(site, field_of("0.25"), places=[here, there], galaxies=True)
+    seen = {"ra": here.ra, "dec": here.dec, "status": "completed", "footprint": {"type": "circle", "radius": 1.0}}
+    assert {one.place.name for one in make(sky, request, window, footprints([seen])).visits} == {"there"}
+    assert {one.place.name for one in make(sky, request, window).visits} == {"here", "there"}
+
+
 def test_what_observers_report_is_left_out(world: Told):
     before = plan(world, world.arc.name)
     tile = before["tiles"][0]
     sent = {
-        "time": tile["observations"][0]["start"],
+        "time": "2024-04-22T22:00:00Z",
         "ra": tile["ra"],
         "dec": tile["dec"],
         "footprint": {"type": "polygon", "vertices": tile["vertices"]},
@@ -427,9 +495,9 @@ def test_a_list_of_fields_that_is_wrong(world: Told, tmp_path: Path, text: str, 
 def test_every_form_of_a_plan_says_the_same(world: Told, tmp_path: Path):
     files = {name: tmp_path / name for name in ("plan.json", "plan.csv", "queue.json", "plan.png")}
     shown = run(
-        world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--api", world.url, "--filters", "g,r",
-        "--out", str(files["plan.json"]), "--csv", str(files["plan.csv"]), "--queue", str(files["queue.json"]),
-        "--program-pi", "Galilei", "--plot", str(files["plan.png"]),
+        world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--start", f"{DATE}T00:00:00", "--api", world.url,
+        "--filters", "g,r", "--out", str(files["plan.json"]), "--csv", str(files["plan.csv"]),
+        "--queue", str(files["queue.json"]), "--program-pi", "Galilei", "--plot", str(files["plan.png"]),
     )  # fmt: skip
     found = json.loads(files["plan.json"].read_text())
     assert found["schema"] == "nuncius.schedule/1"
@@ -482,6 +550,24 @@ def test_time_that_is_asked_for(world: Told):
 
 
 @pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        ("2026-11-22T02:00:00", "2026-11-22T02:00:00Z"),
+        ("2026-11-20T12:00:00", None),
+        ("2026-11-22T12:00:00", None),
+    ],
+)
+def test_of_a_night_under_way_what_is_left_is_planned(
+    world: Told, monkeypatch: pytest.MonkeyPatch, now: str, start: str | None
+):
+    monkeypatch.setattr(Time, "now", classmethod(lambda cls, **_: cls(now, scale="utc")))
+    asked = (world.arc.name, "--site", "lapalma", "--fov", "6", "--date", DATE, "--api", world.url, "--json")
+    window = json.loads(run(*asked).stdout)["window"]
+    whole = json.loads(run(*asked, "--start", f"{DATE}T00:00:00").stdout)["window"]
+    assert window == {"start": start or whole["start"], "end": whole["end"]}
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--fov", "0"), "1 arcminute to 60"),
@@ -514,6 +600,32 @@ def test_events_that_cannot_be_planned_for(world: Told):
     assert "no catalogue 'glade'" in run(world.arc.name, *common, "--galaxies", "5", status=2).output
     away = run(world.arc.name, "--site", "lapalma", "--fov", "2", "--api", "http://127.0.0.1:1", status=1)
     assert "nuncius serve" in away.output
+
+
+def test_observations_that_are_not_told_are_not_taken_for_none(world: Told):
+    root = f"/api/v1/events/{world.spot.name}"
+    event = httpx.get(f"{world.url}{root}", timeout=30).json()
+
+    class Old(BaseHTTPRequestHandler):
+        """A broker that keeps no observations."""
+
+        def do_GET(self) -> None:
+            body = {root: json.dumps(event).encode(), f"{root}/skymap": map_of(world, world.spot.name)}.get(self.path)
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Old) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        asked = (world.spot.name, "--site", "south_pole", "--fov", "2", "--date", DATE)
+        asked += ("--api", f"http://127.0.0.1:{server.server_address[1]}")
+        assert "--ignore-observed" in run(*asked, status=2).output
+        assert "no night at south_pole" in run(*asked, "--ignore-observed").stdout
+        server.shutdown()
 
 
 def test_help_has_an_example():

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from broker.simulate.night import make_night
+from tests.consumers.conftest import produce, value
 from tests.running import ROOT, install, wait_for
 from tests.services import free_port
 
@@ -108,7 +109,8 @@ def picked(nuncius: str) -> dict[str, dict[str, Any]]:
 
 def curve(nuncius: str, name: str) -> set[tuple[str, str, float]]:
     points = get(nuncius, f"objects/{name}/lightcurve")["points"]
-    return {(point["band"], point["kind"], round(point["mag"], 6)) for point in points if point["mag"] is not None}
+    bright = [point for point in points if point["kind"] == "limit" or point.get("positive") is not False]
+    return {(point["band"], point["kind"], round(point["mag"], 6)) for point in bright if point["mag"] is not None}
 
 
 def kept(found: Any, name: str) -> set[tuple[str, str, float]]:
@@ -160,6 +162,22 @@ def test_targets_of_a_filter_with_their_light_curves(tom: Tom, nuncius: str) -> 
     assert (again["targets_kept"], again["points"]) == (found["targets_kept"], found["points"])
 
 
+def test_what_is_fainter_than_the_reference_is_no_brightness(tom: Tom) -> None:
+    common = {"mag_err": 0.1, "band": "g"}
+    found = tom(
+        "curve",
+        points=[
+            {**common, "time": 60001.0, "mag": 18.0, "kind": "detection", "positive": True},
+            {**common, "time": 60002.0, "mag": 18.1, "kind": "detection", "positive": False},
+            {**common, "time": 60003.0, "mag": 18.2, "kind": "forced", "positive": False},
+            {**common, "time": 60004.0, "mag": 18.3, "kind": "forced", "positive": None},
+            {**common, "time": 60005.0, "mag": 20.0, "kind": "limit", "positive": False},
+        ],
+    )
+    assert found["count"] == 3
+    assert [(mag, limit) for _, _, _, mag, _, limit, _ in found["points"]] == [(18.0, None), (18.3, None), (None, 20.0)]
+
+
 def test_by_object_by_cone_and_none(tom: Tom, nuncius: str) -> None:
     name, alert = next(iter(picked(nuncius).items()))
     assert [one["name"] for one in tom("query", said={"object_id": name}, create=False)["alerts"]] == [name]
@@ -187,8 +205,8 @@ def test_by_the_command_and_by_the_broker(tom: Tom, nuncius: str) -> None:
 
 
 class TestStream:
-    def streams(self, nuncius: str, handler: str = "consumers.tom.handlers.save_target") -> Any:
-        options = {"URL": nuncius, "START_AT": "earliest", "TOPIC_HANDLERS": {"tom_test": handler}}
+    def streams(self, url: str, handler: str = "consumers.tom.handlers.save_target", name: str = "tom_test") -> Any:
+        options = {"URL": url, "START_AT": "earliest", "TOPIC_HANDLERS": {name: handler}}
         return [{"ACTIVE": True, "NAME": "consumers.tom.stream.NunciusAlertStream", "OPTIONS": options}]
 
     @pytest.mark.parametrize("command", [False, True])
@@ -208,6 +226,31 @@ class TestStream:
         shutil.copy(fresh, tom.folder)
         assert tom("stream", streams=self.streams(nuncius), options=place, command=False)["targets_kept"] == {}
         assert (tom.folder / "position").read_text() == position
+
+    @pytest.mark.kafka
+    def test_over_kafka_a_group_goes_on_behind_what_it_has_done(
+        self, tom: Tom, nuncius: str, fresh: Path, kafka_bootstrap: str, make_topic: Callable[..., str]
+    ) -> None:
+        topic = make_topic(2)
+        name, group = topic.removeprefix("matched."), {"GROUP_ID": f"tom-{topic}"}
+        streams = self.streams(kafka_bootstrap, name=name)
+        chosen = list(picked(nuncius).items())[:3]
+        objects = sorted(one for one, _ in chosen)
+        sent = [value(number, object_id=one, ra=at["ra"], dec=at["dec"]) for number, (one, at) in enumerate(chosen)]
+        for number, data in enumerate([*sent, b"what is no record"]):
+            produce(kafka_bootstrap, topic, [data], partition=number % 2)
+        found = tom("stream", streams=streams, options=group, command=False)
+        assert sorted(found["targets_kept"]) == objects
+        assert found["lists"] == {name: objects}
+        for one in objects:
+            assert kept(found, one) == curve(nuncius, one)
+        told = {"nuncius.update": b"retracted", "nuncius.event": b"S261121a"}
+        produce(kafka_bootstrap, topic, [sent[0]], headers=told)
+        found = tom("stream", streams=streams, options=group, command=False)
+        assert sorted(found["targets_kept"]) == objects
+        assert found["lists"] == {name: sorted(one for one, _ in chosen[1:])}
+        shutil.copy(fresh, tom.folder)
+        assert tom("stream", streams=streams, options=group, command=False)["targets_kept"] == {}
 
     def test_a_handler_that_fails_ends_nothing(self, tom: Tom, nuncius: str) -> None:
         streams = self.streams(nuncius, "__main__.fail")

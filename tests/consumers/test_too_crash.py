@@ -30,6 +30,8 @@ from tests.consumers.too_world import rules_text
 ROOT = Path(__file__).parents[2]
 MANNERS = "\n[observatory]\ntimeout = 5.0\nsettle = 0.3\ntries = 20\npoll = 600\n"
 TOPIC = "special"
+HASTY = "from consumers.too import cli, reading; reading._LATE = -5.0; cli.app()"  # as the fixture says
+pytestmark = pytest.mark.usefixtures("hasty")
 TIMES = '[source.properties]\n"session.timeout.ms" = 6000\n"heartbeat.interval.ms" = 1000\n'
 
 
@@ -52,8 +54,8 @@ def command(file: Path, address: str, *more: str) -> list[str]:
     source = ["--api", address] if address.startswith("http") else []
     return [
         sys.executable,
-        "-m",
-        "consumers.too",
+        "-c",
+        HASTY,
         "--rules",
         str(file),
         *source,
@@ -232,7 +234,7 @@ def test_a_dry_run_to_now_ends_by_itself_and_writes_its_payloads(tmp_path, sky):
         assert "requests: 1 planned" in done.stderr
         assert stand.asked == []
         again = subprocess.run(
-            [sys.executable, "-m", "consumers.too", "--rules", str(file), "--status"],
+            [sys.executable, "-c", HASTY, "--rules", str(file), "--status"],
             cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert "planned" in again.stdout

@@ -386,6 +386,16 @@ def test_a_token_across_the_place_where_an_answer_is_cut_is_blotted_out_whole(tm
         said = wire.said(Answer(500, b"x" * length + TOKEN.encode()))
         assert TOKEN[:4] not in said
         assert len(said) <= 400
+    for blanks in range(3985, 4001):  # of which one is left
+        assert TOKEN[:4] not in wire.said(Answer(500, b"x" + b" " * blanks + TOKEN.encode()))
+
+
+def test_the_end_of_a_line_behind_a_token_is_no_part_of_it(tmp_path, live_clock, monkeypatch):
+    monkeypatch.setenv("TOO_TEST_TOKEN", f"{TOKEN}\n")
+    with portal() as stand, live(tmp_path, stand, live_clock) as bench:
+        bench.take(up(1))
+        bench.work()
+        assert (bench.states(), stand.tokens) == (["requested"], {f"Token {TOKEN}"})
 
 
 def test_a_token_that_is_not_good_is_waited_for(tmp_path, live_clock, monkeypatch):

@@ -28,12 +28,14 @@ def clock():
     return Clock(datetime.now(UTC).replace(microsecond=0))
 
 
-def live(folder, kind, stand, clock):
+def live(folder, kind, stand, clock, *, rules=("follow",)):
     lines = [line for line in TABLES[kind].splitlines() if not line.startswith("address")]
     table = "\n".join([*lines, f'address = "{stand.url}"', 'token_env = "TOO_TEST_TOKEN"'])
     limits = "min_altitude = 10\nmax_sun_altitude = 90\nmax_age_hours = 1e6"
     site = "pole=0,-89.9,2800" if kind == "skyportal" else ""
-    text = rules_text(kind, table=table, limits=limits, more="valid_hours = 24", site=site)
+    text = "\n".join(
+        rules_text(kind, name=name, table=table, limits=limits, more="valid_hours = 24", site=site) for name in rules
+    )
     return Bench(folder, text + MANNERS, live=True, clock=clock)
 
 
@@ -60,6 +62,19 @@ def test_a_followup_request_is_posted_once_found_and_deleted(tmp_path, clock, ho
         bench.take(back())
         bench.work()
         assert (bench.states(), stand.groups[0]["status"]) == (["cancelled"], "deleted")
+
+
+@pytest.mark.parametrize(("kind", "observatory"), [("skyportal", skyportal), ("swift", swift_api)])
+@pytest.mark.parametrize("how", [("ok", "ok"), ("taken-close", "ok"), ("ok", "taken-close"), ("taken-close", "taken-close")])
+def test_two_rules_take_no_request_of_each_other_for_their_own(tmp_path, clock, kind, observatory, how):
+    with observatory(*how) as stand, live(tmp_path, kind, stand, clock, rules=("one", "two")) as bench:
+        bench.take(up())
+        for _ in range(4):
+            bench.work(2)
+            clock.pass_(seconds=61)
+        rows = bench.ledger.rows()
+        assert [row.state for row in rows] == ["requested", "requested"]
+        assert len({row.number for row in rows}) == len(stand.groups) == 2
 
 
 def test_what_skyportal_refuses_is_refused_with_its_words(tmp_path, clock):

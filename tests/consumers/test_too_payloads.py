@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from consumers.too.lco_rules import problems
 from consumers.too.reading import parse_rules
 from consumers.too.request import key_of, name_of
 from tests.consumers.test_too_rules import TABLES
-from tests.consumers.too_world import LCO, NOW, Bench, alert, rules_text
+from tests.consumers.too_world import LCO, NOW, Bench, alert, in_map, rules_text
 from tests.services import missing
 
 SCHEMA = Path(__file__).parent / "rtml_profile.xsd"
@@ -95,6 +96,17 @@ def test_a_rapid_response_begins_at_once_and_ends_within_a_day(tmp_path):
     group = payload_of(tmp_path, "lco", LCO + 'observation_type = "RAPID_RESPONSE"\n', site="keck", more=more)
     assert group["requests"][0]["windows"][0]["start"] == "2026-11-21T22:00:00Z"
     assert problems(group, NOW) == []
+
+
+@pytest.mark.parametrize(("kind", "decision"), [("RAPID_RESPONSE", "refuse"), ("NORMAL", "request")])
+def test_a_rapid_response_is_not_asked_for_what_is_up_only_after_a_day(tmp_path, kind, decision):
+    limits = "min_altitude = 78\nmax_moon_illumination = 0.85"  # for five days it stands so high in brighter moonlight alone
+    text = rules_text(table=f'{LCO}observation_type = "{kind}"\n', more="valid_hours = 240", limits=limits)
+    with Bench(tmp_path, text) as bench:
+        (line,) = bench.take(alert(dec=28.0))
+    assert line["decision"] == decision, line
+    if decision == "request":
+        assert line["request"]["payload"]["requests"][0]["windows"][0]["start"] > "2026-11-22T22:00:00Z"
 
 
 def test_the_portals_own_example_keeps_them_too():
@@ -344,10 +356,16 @@ def test_what_the_rule_says_of_the_payload_wins(tmp_path):
 
 def test_an_observation_plan_fits_the_form_of_skyportals_plans(tmp_path):
     event = alert(alert_id="lvk:S261121a-1", object_id=None, event_name="S261121a", ra=None, dec=None, mag=None)
-    body = payload_of(tmp_path, "skyportal_plan", TABLES["skyportal_plan"] + "max_tiles = 50\n", event, site="", exposures=TWO)
+    table, alike = TABLES["skyportal_plan"] + "max_tiles = 50\n", TWO.replace("seconds = 90", "seconds = 60")
+    body = payload_of(tmp_path, "skyportal_plan", table, event, site="", exposures=alike)
     jsonschema_rs.validate(PLAN_FORM, body["payload"])
     assert body["payload"]["queue_name"].startswith("S261121a_follow_")
     assert (body["gcnevent_id"], body["payload"]["filters"], body["payload"]["max_nb_tiles"]) == (None, "gp,V", 50)
+    assert body["payload"]["exposure_time"] == 60.0
+    with pytest.raises(RulesError, match="one time for all bands"):
+        parse_rules(rules_text("skyportal_plan", table=table, site="", exposures=TWO))
+    own = table + "[rule.skyportal_plan.payload]\nexposure_time = 90\n"
+    assert payload_of(tmp_path / "own", "skyportal_plan", own, event, site="", exposures=TWO)["payload"]["exposure_time"] == 90
 
 
 CHECK = """
@@ -415,6 +433,20 @@ def test_a_key_is_of_the_rule_and_the_alert_and_of_nothing_else():
         for rule in ("r", "rule" * 20):
             name = name_of(rule, target, "0" * 12)
             assert (len(name) <= 50, name.endswith("0" * 12)) == (True, True)
+
+
+def test_a_generic_request_with_all_that_it_can_have_is_as_its_schema_says(tmp_path):
+    schema = json.loads((files("consumers.too") / "request.schema.json").read_text("utf-8"))
+    table = TABLES["json"] + 'telescope = "0.5 m"\ninstrument = "cam"\nproposal = "P1"\n[rule.json.extra]\nbinning = 2\n'
+    what = in_map(ra_dec_error=0.001)
+    body = payload_of(tmp_path, "json", table, what, limits=f"{LIMITS}\nmax_credible_level = 0.9", exposures=TWO)
+    jsonschema_rs.validate(schema, body)
+    for part in ("constraints", "alert", "target", "window", "site"):
+        assert set(body[part]) == set(schema["properties"][part]["properties"])
+    assert set(body) == set(schema["properties"])
+    for name in ("request_id", "window", "exposures", "site"):
+        less = {key: value for key, value in body.items() if key != name}
+        assert not jsonschema_rs.is_valid(schema, less)
 
 
 def test_every_kind_builds_a_payload_that_json_can_hold(tmp_path):

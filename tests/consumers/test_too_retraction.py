@@ -14,6 +14,8 @@ from tests.consumers.too_observatories import eventually, portal
 from tests.running import install
 from tests.services import free_port
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 def retraction(event: str, time: datetime) -> bytes:
     said = {

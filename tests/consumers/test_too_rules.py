@@ -99,6 +99,17 @@ def test_what_is_wrong_is_named_with_its_line(old, new, word, said):
     assert word in line or f"[rule.{word}]" in line or line == "[rule.lco]"
 
 
+@pytest.mark.parametrize(
+    ("manners", "word"), [("timeout = 60\nsettle = 69", "settle"), ("settle = 29.5", "settle"), ("timeout = 51", "timeout")]
+)
+def test_what_is_given_up_is_not_looked_up_before_it_can_no_longer_arrive(manners, word):
+    text = f"[observatory]\n{manners}\n{rules_text()}"
+    with pytest.raises(RulesError, match="posted twice; make settle") as error:
+        parse_rules(text)
+    assert (error.value.word, text.splitlines()[error.value.line - 1].split()[0]) == (word, word)
+    assert parse_rules(text.replace("69", "70").replace("29.5", "30").replace("51", "50")).manners.settle >= 30
+
+
 def test_two_rules_of_one_name_are_refused_at_the_second():
     with pytest.raises(RulesError, match="two rules") as error:
         parse_rules(rules_text() + rules_text())

@@ -88,6 +88,14 @@ def stream(options: dict[str, Any], command: bool) -> Any:
     return state()
 
 
+def curve(points: list[dict[str, Any]]) -> Any:
+    """A light curve, as it is kept of a target."""
+    from consumers.tom import photometry
+
+    target = Target.objects.create(name="curve", type="SIDEREAL", ra=10.0, dec=5.0)
+    return {"count": photometry.keep(target, points, "curve", telescope="ZTF"), **state()}
+
+
 def state() -> dict[str, Any]:
     points = PhotometryReducedDatum.objects.order_by("timestamp", "bandpass", "reduction_version")
     return {
@@ -113,6 +121,6 @@ def fail(alert: Any, **_more: Any) -> None:
 
 
 if __name__ == "__main__":
-    verbs = {"setup": setup, "form": form, "query": query, "saved": saved, "stream": stream, "state": state}
+    verbs = {"setup": setup, "form": form, "query": query, "saved": saved, "stream": stream, "curve": curve, "state": state}
     found = verbs[sys.argv[1]](**json.loads(sys.argv[2]))
     sys.stdout.write("\n" + json.dumps(found) + "\n")

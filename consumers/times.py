@@ -1,0 +1,39 @@
+"""Times as people write them on a command line or in a file, UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from consumers.errors import RequestError
+from consumers.options import Start
+
+__all__ = ["beginning", "moment"]
+
+
+def moment(name: str, text: str, kind: str = "time") -> datetime:
+    """A time: ISO 8601, UTC unless it says otherwise, or ``now``.
+
+    Parameters
+    ----------
+    name
+        Of the option or key, for the error.
+    kind
+        What it is called there.
+
+    Raises
+    ------
+    RequestError
+        It is none.
+    """
+    if text == "now":
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:  # also what an offset moves out of the calendar
+        raise RequestError(f"{name} {text!r} is no {kind}: write it like 2026-11-21 or 2026-11-21T04:00:00 (UTC)") from error
+
+
+def beginning(name: str, text: str) -> Start:
+    """Where to begin to read: ``earliest``, ``latest`` or a time; arguments and errors as of `moment`."""
+    return text if text in {"earliest", "latest"} else moment(name, text, "time, nor earliest or latest")
