@@ -25,7 +25,7 @@ from broker.errors import PoisonError, TransientError, UsageError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
 from broker.store import subscriptions
-from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
+from broker.store.delivery import CANCELLED, PENDING, Change, delivery_id
 from broker.store.delivery_intake import Made, Told
 from broker.store.engine import transaction
 from broker.store.subscription import Subscription
@@ -203,8 +203,7 @@ class Intake:
                 if word.match.update == RETRACTED:
                     waiting = [each for each in there if each.state == PENDING]
                     cancelled += waiting
-                    heard = any(each.state == DELIVERED or (each.state == PENDING and not each.untouched) for each in there)
-                    if heard and one.updates != "none":
+                    if any(each.heard for each in there) and one.updates != "none":
                         rows.append(maker.make(word, one, "retraction"))
                     continue
                 change = _change(word, one, there, picked.get(word.key))
@@ -224,7 +223,7 @@ def _change(word: _Word, one: Subscription, there: Sequence[Told], picked: int |
     itself = delivery_id(one.id, *word.key, "match", word.event, word.revision)
     if any(each.id == itself for each in matches):
         return "match"  # done again
-    if any(each.state in {PENDING, DELIVERED} for each in matches):
+    if any(each.state == PENDING or each.heard for each in matches):
         return "update" if one.updates == "all" else None
     if any(each.state != CANCELLED for each in matches):
         return None

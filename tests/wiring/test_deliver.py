@@ -614,6 +614,19 @@ def test_one_bad_address_has_the_others_told_once_and_holds_nothing_back(parts: 
     assert (len(bodies), len(more)) == (6, 6)
 
 
+def test_what_is_given_up_for_one_bad_address_is_taken_back_from_the_others(parts: Parts) -> None:
+    short = replace(parts, settings=_with(parts, give_up_hours=0.5 / 3600))
+    with server(reply(status(500))) as bad, json_receiver() as (url, bodies), delivering(short):
+        urls = [url, f"json://127.0.0.1:{bad.port}/"]
+        one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
+        publish(parts, "bright", rows_of([1]))
+        wait_for(lambda: states(parts, one) == {"failed": 1}, 60, "it is never given up")
+        assert len(bodies) == 1
+        publish(parts, "bright", rows_of([1]), update="retracted")
+        wait_for(lambda: len(bodies) == 2, 60, "who has the match does not hear that it is taken back")
+    assert bodies[1]["title"].startswith("Retracted: ")
+
+
 class TestPassingTrouble:
     """Of ours, and not of who is told: nothing is given up for it."""
 

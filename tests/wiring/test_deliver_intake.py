@@ -20,7 +20,7 @@ from broker import topics
 from broker.api.hidden import Hidden
 from broker.record import Record, header
 from broker.settings import AuthTable
-from broker.store import deliveries, delivery_intake, delivery_work, people, subscriptions
+from broker.store import deliveries, delivery_intake, delivery_work, people, subscriptions, tables
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Settled
 from broker.store.engine import connection, transaction
@@ -121,6 +121,22 @@ def test_a_match_that_was_refused_is_put_back_for_its_subscribers_alone(parts: P
         assert (states(parts, later), len(_matched(parts))) == ({}, before)
         assert len(list(dead_letters.letters(parts))) == 1
         assert len(here.got) == 1
+
+
+@pytest.mark.parametrize(("update", "change"), [("rescored", "update"), ("retracted", "retraction")])
+@pytest.mark.parametrize("tried", [None, 1])
+def test_what_was_given_up_may_have_been_heard(parts: Parts, tried: int | None, update: str, change: str) -> None:
+    """Where it was tried; of what never was, nothing more is said."""
+    one = subscribed(parts, "http://127.0.0.1:9/", updates="all")
+    intake = Intake(parts, Book(parts), Rights(parts), lambda _first: None, "tests")
+    publish(parts, "bright", rows_of([1]))
+    intake.take(_matched(parts))
+    with transaction(parts.store) as conn:
+        conn.execute(tables.deliveries.update().values(state="failed", tried=tried))
+    publish(parts, "bright", rows_of([1]), update=update)
+    intake.take(_matched(parts))
+    said = {each.change: each.state for each in deliveries.listing(parts.store, subscription=one).items}
+    assert said == {"match": "failed"} | ({} if tried is None else {change: "pending"})
 
 
 def test_so_many_may_wait_and_no_more(parts: Parts) -> None:
