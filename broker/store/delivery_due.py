@@ -62,13 +62,18 @@ def _open(subscription: str, lease: Lease, *, together: bool) -> Select[Any]:
 
 
 def _behind(lease: Lease, *, together: bool) -> ColumnElement[bool]:
-    """Whether an earlier word on the same alert is on its way, or is to be tried again: a later one would overtake it."""
+    """Whether an earlier word on the same match is on its way, or is to be tried again: a later one would overtake it.
+
+    What some addresses of several have, and others refuse, is in the way only while it is in hand: what one that is dead has
+    missed does not keep the rest of a retraction.
+    """
     row, other = tables.deliveries.c, tables.deliveries.alias("earlier").c
     before = (other.created < row.created) | ((other.created == row.created) & (other.id < row.id))
     # The functions keep a database that knows little from going through all that waits rather than what is of the alert.
     state, of_whom = func.coalesce(other.state, ""), func.coalesce(other.subscription, "")
-    waits, on_its_way = state == PENDING, (state == CANCELLED) & (other.lease_until > lease.now)
-    open_yet = waits | on_its_way
+    in_hand = other.lease_until > lease.now
+    open_yet = ((state == PENDING) & (other.told.is_(None) | in_hand)) | ((state == CANCELLED) & in_hand)
     if together:
         open_yet &= other.digest.is_not(None) & (row.digest.is_(None) | (row.digest != other.digest))
-    return exists().where(other.alert_id == row.alert_id, of_whom == row.subscription, before, open_yet)
+    same = (other.alert_id == row.alert_id) & (of_whom == row.subscription) & (other.filter == row.filter)
+    return exists().where(same, before, open_yet)

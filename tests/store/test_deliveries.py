@@ -318,6 +318,26 @@ class TestOrder:
         settle(store, update, ok=False, due=None)  # given up
         assert [each.id for each in take(store, one)] == [retraction]
 
+    def test_what_some_addresses_have_holds_nothing_back_unless_in_hand(self, store: Store, one: Subscription) -> None:
+        match, update, retraction = write(store, self.words(one))
+        take(store, one)
+        later = now() + 60 * SECOND
+        settle(store, match, ok=False, due=later, told="a")
+        assert [each.id for each in take(store, one)] == [update]
+        settle(store, update)
+        assert [each.id for each in take(store, one, 1, at=later + SECOND)] == [retraction]  # has waited longer
+        settle(store, retraction, ok=False, due=later + 2 * SECOND)
+        assert [each.id for each in take(store, one, at=later + SECOND)] == [match]
+        assert take(store, one, at=later + 3 * SECOND) == []
+        settle(store, match, ok=False, due=later + 90 * SECOND)
+        assert [each.id for each in take(store, one, at=later + 3 * SECOND)] == [retraction]
+
+    def test_filters_go_by_themselves(self, store: Store, one: Subscription) -> None:
+        """What one filter said of an alert is no earlier word of another's."""
+        match, _, _ = write(store, self.words(one))
+        (other,) = write(store, [made(one, 1, filter="young", change="update", created=now() + SECOND)])
+        assert {each.id for each in take(store, one)} == {match, other}
+
     def test_behind_what_was_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
         first, second, third = (self.words(one)[0], made(one, 2), made(one, 3))
         ids = write(store, [first, second, third])
