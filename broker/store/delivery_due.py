@@ -16,8 +16,6 @@ __all__ = ["WAITS", "Lease", "due", "earliest", "ready"]
 # Not a value beside the statement: only so do both databases know that their index of what waits will do.
 WAITS: Final = text("deliveries.state = 'pending'")
 
-_ALONE: Final = ("match", "test")  # words that come after no other
-
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -57,7 +55,9 @@ def earliest(conn: Connection) -> dict[str, int]:
 
 def _open(subscription: str, lease: Lease, *, together: bool) -> Select[Any]:
     row = tables.deliveries.c
-    first = row.change.in_(_ALONE) | ~_behind(lease, together=together)
+    # A match made again comes after the retraction before it.
+    alone = (row.change == "test") | ((row.change == "match") & row.event.is_(None))
+    first = alone | ~_behind(lease, together=together)
     return select(tables.deliveries).where(row.subscription == subscription, WAITS, row.due <= lease.now, first)
 
 
@@ -69,11 +69,9 @@ def _behind(lease: Lease, *, together: bool) -> ColumnElement[bool]:
     """
     row, other = tables.deliveries.c, tables.deliveries.alias("earlier").c
     before = (other.created < row.created) | ((other.created == row.created) & (other.id < row.id))
-    # The functions keep a database that knows little from going through all that waits rather than what is of the alert.
-    state, of_whom = func.coalesce(other.state, ""), func.coalesce(other.subscription, "")
     in_hand = other.lease_until > lease.now
-    open_yet = ((state == PENDING) & (other.told.is_(None) | in_hand)) | ((state == CANCELLED) & in_hand)
+    open_yet = ((other.state == PENDING) & (other.told.is_(None) | in_hand)) | ((other.state == CANCELLED) & in_hand)
     if together:
         open_yet &= other.digest.is_not(None) & (row.digest.is_(None) | (row.digest != other.digest))
-    same = (other.alert_id == row.alert_id) & (of_whom == row.subscription) & (other.filter == row.filter)
+    same = (other.alert_id == row.alert_id) & (other.subscription == row.subscription) & (other.filter == row.filter)
     return exists().where(same, before, open_yet)

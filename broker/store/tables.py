@@ -620,7 +620,7 @@ deliveries = Table(
     Index("ix_deliveries_created", "created", "id"),
     Index("ix_deliveries_state", "state", "created", "id"),
     Index("ix_deliveries_subscription", "subscription", "state", "created", "id"),
-    Index("ix_deliveries_alert_id", "alert_id"),
+    Index("ix_deliveries_alert_id", "alert_id", "subscription"),
     Index("ix_deliveries_tried", "subscription", "tried"),
     Index("ix_deliveries_acknowledged", "subscription", "acknowledged"),
     Index(

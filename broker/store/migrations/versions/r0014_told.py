@@ -1,4 +1,4 @@
-"""Which addresses of a message have it, and how much was left out of a subscription since too much waited.
+"""Which addresses of a message have it, how much was left out of a subscription since too much waited, and what came earlier.
 
 Revision ID: r0014
 Revises: r0013
@@ -20,10 +20,14 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("told", sa.Text()))
     op.add_column("subscriptions", sa.Column("left_out", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("subscriptions", sa.Column("left_out_at", sa.BigInteger()))
+    op.drop_index("ix_deliveries_alert_id", "deliveries")
+    op.create_index("ix_deliveries_alert_id", "deliveries", ["alert_id", "subscription"])
 
 
 def downgrade() -> None:
     """Change them back."""
+    op.drop_index("ix_deliveries_alert_id", "deliveries")
+    op.create_index("ix_deliveries_alert_id", "deliveries", ["alert_id"])
     op.drop_column("subscriptions", "left_out_at")
     op.drop_column("subscriptions", "left_out")
     op.drop_column("deliveries", "told")
