@@ -133,9 +133,17 @@ class Lane:
         there = frozenset(self.in_hand())
         self.held += [one for one in parcels if there.isdisjoint(each.id for each in one.deliveries)]
 
-    def lose(self, idents: frozenset[str]) -> None:
-        """Let go of what others have taken over, or is to be told no more, as far as it was not begun."""
-        self.held = deque(one for one in self.held if idents.isdisjoint(each.id for each in one.deliveries))
+    def lose(self, idents: frozenset[str]) -> list[str]:
+        """Let go of what others have taken over, or is to be told no more, as far as it was not begun.
+
+        Returns
+        -------
+        list of str
+            Ids of what was to go in one message with some of that: it is held no more, and to be given back.
+        """
+        gone = [one for one in self.held if not idents.isdisjoint(each.id for each in one.deliveries)]
+        self.held = deque(one for one in self.held if one not in gone)
+        return [each.id for one in gone for each in one.deliveries if each.id not in idents]
 
     def let_go(self) -> list[str]:
         """Ids of what was held and not begun, which is held no more."""

@@ -1,7 +1,7 @@
 """Sends what is due: each subscription on its own, so that one that is dead or slow delays nobody else.
 
 All decisions are made on one event loop; the database is asked in turns, in a thread, one at a time: outcomes of the last
-turn are kept and more is taken in one transaction. Longer than 300 lines by a few, since the loop reads only whole.
+turn are kept and more is taken in one transaction. Longer than 300 lines, since the loop reads only whole.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from math import inf
 from time import monotonic
 from typing import Final
@@ -164,8 +165,7 @@ class Senders:
         return Asked(tuple(self._outcomes), wants, renew, tuple(self._release), tuple(self._give_up))
 
     def _have(self, found: Found, lanes: Mapping[str, Lane]) -> None:
-        for each in self._lanes.values():
-            each.lose(found.lost)
+        self._lose(found.lost)
         for ident, parcels in found.parcels.items():
             lane = self._lanes.get(ident)
             if lane is None or lane is not lanes.get(ident):
@@ -178,12 +178,28 @@ class Senders:
             lane = self._lanes.get(ident)
             if lane is not None:
                 lane.seen(look, behind=ident in found.behind)
+        # What was looked at may have waited for what has arrived, or was let go, since: nobody tells of that again.
+        if self._outcomes or self._release:
+            self._look_again([lane for ident, lane in self._lanes.items() if ident in found.behind])
         if found.stale:
             self._looked, self._urgent = -SIGN_SECONDS, True
             self._event.set()
         if found.given_up:
             log.warning("deliveries are given up unsent: their receiver has not answered for long", deliveries=found.given_up)
         BREAKERS.set(sum(lane.breaker.open for lane in self._lanes.values()))
+
+    def _lose(self, idents: frozenset[str]) -> None:
+        """Let go of what is ours no more: what was to go with it is given back, and what may have waited for it looked at."""
+        lanes = list(self._lanes.values())
+        rest = [each.lose(idents) for each in lanes]
+        self._release += chain.from_iterable(rest)
+        self._look_again([lane for lane, some in zip(lanes, rest, strict=True) if some or (idents and lane.behind)])
+
+    def _look_again(self, lanes: Iterable[Lane]) -> None:
+        """Look at once, in the turn in which what has come meanwhile is kept."""
+        for lane in lanes:
+            lane.look = datetime.now(UTC)
+            self._event.set()
 
     def _start_all(self) -> None:
         """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for.

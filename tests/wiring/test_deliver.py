@@ -326,6 +326,39 @@ class TestUpdates:
         told = [got.said["type"] for got in here.got if got.said["data"]["alert"]["alert_id"] == alert_id]
         assert told == ["match", "match.retracted"]
 
+    def test_what_arrives_while_the_next_is_found_to_wait_for_it(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next goes out then, and not once the lease of what is long through has ended."""
+        begun, slow, noted = threading.Event(), threading.Event(), threading.Event()
+        real, note = deliver_send.turn, deliver_send.Senders._note
+
+        def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
+            found = real(parts, rights, by, asked)
+            if found.behind:
+                slow.set()
+                assert noted.wait(20)
+            return found
+
+        def noting(*args: Any) -> None:
+            note(*args)
+            if slow.is_set():
+                noted.set()
+
+        def answer(_path: str) -> int:
+            begun.set()
+            slow.wait(60)
+            return 204
+
+        monkeypatch.setattr(deliver_send, "turn", turn)
+        monkeypatch.setattr(deliver_send.Senders, "_note", noting)
+        long = replace(parts, settings=_with(parts, timeout=90.0, lease_seconds=600.0))
+        with receiver(answer) as here, delivering(long):
+            one = subscribed(parts, here.url(), updates="all")
+            publish(parts, "bright", rows_of([1]))
+            assert begun.wait(20)
+            publish(parts, "bright", rows_of([1]), update="rescored")
+            wait_for(lambda: states(parts, one) == {"delivered": 2}, 30, "it waits for what has arrived")
+        assert [got.said["type"] for got in here.got] == ["match", "match.updated"]
+
     def test_what_a_process_died_with_is_in_doubt(self, parts: Parts) -> None:
         """Its receiver may have the match: the successor tells it of the retraction, whichever it comes to first."""
         with receiver() as here:
