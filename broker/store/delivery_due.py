@@ -57,6 +57,8 @@ def _open(subscription: str, lease: Lease, *, together: bool) -> Select[Any]:
     row = tables.deliveries.c
     # A match made again comes after the retraction before it.
     alone = (row.change == "test") | ((row.change == "match") & row.event.is_(None))
+    if together:  # what went in one message before goes whole, or not at all
+        alone |= row.digest.is_not(None)
     first = alone | ~_behind(lease, together=together)
     return select(tables.deliveries).where(row.subscription == subscription, WAITS, row.due <= lease.now, first)
 
@@ -72,6 +74,6 @@ def _behind(lease: Lease, *, together: bool) -> ColumnElement[bool]:
     in_hand = other.lease_until > lease.now
     open_yet = ((other.state == PENDING) & (other.told.is_(None) | in_hand)) | ((other.state == CANCELLED) & in_hand)
     if together:
-        open_yet &= other.digest.is_not(None) & (row.digest.is_(None) | (row.digest != other.digest))
+        open_yet &= other.digest.is_not(None)
     same = (other.alert_id == row.alert_id) & (other.subscription == row.subscription) & (other.filter == row.filter)
     return exists().where(same, before, open_yet)

@@ -126,12 +126,14 @@ def take_digests(
     """
     row, mine = tables.deliveries.c, due(subscription, lease, together=True)
     found = [(one.id, [one]) for one in _leased(conn, mine.where(row.change == "test"), lease)]
+    most_found = len(found) + messages
     before = select(row.digest).where(row.subscription == subscription, WAITS, row.due <= lease.now, row.digest.is_not(None))
-    idents = conn.execute(before.distinct().limit(messages)).scalars().all()
-    for ident in sorted(idents):
+    for ident in conn.execute(before.group_by(row.digest).order_by(func.min(row.due), row.digest)).scalars().all():
+        if len(found) == most_found:
+            break
         again = _leased(conn, mine.where(row.digest == ident), lease)
         found += [(ident, again)] if again else []
-    for _ in range(messages - len(idents)):
+    while len(found) < most_found:
         fresh = _leased(conn, mine.where(row.digest.is_(None)).limit(most), lease)
         if not fresh:
             break

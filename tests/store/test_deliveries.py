@@ -284,6 +284,30 @@ class TestTaken:
         (rest,) = found.values()
         assert len(rest) == 4
 
+    def test_a_digest_goes_again_as_it_was(self, store: Store, one: Subscription) -> None:
+        """Though another, with an earlier word on one of its matches, waits for its next try."""
+        at = now()
+        rows = [made(one, 1), made(one, 1, change="update", event="S1", revision=1, created=at + SECOND), made(one, 2)]
+        ids = write(store, rows)
+        with transaction(store) as conn:
+            row = tables.deliveries.c
+            conn.execute(update(tables.deliveries).where(row.id == ids[0]).values(digest="dlv_1", due=at + 3600 * SECOND))
+            conn.execute(update(tables.deliveries).where(row.id.in_(ids[1:])).values(digest="dlv_2"))
+            ((ident, some),) = delivery_work.take_digests(conn, one.id, 4, 100, Lease("a", now(), now() + SECOND))
+        assert (ident, {each.id for each in some}) == ("dlv_2", set(ids[1:]))
+
+    def test_a_digest_that_another_is_taking_uses_nothing_up(self, store: Store, one: Subscription) -> None:
+        if store.dialect == "sqlite":
+            pytest.skip("one writes at a time")
+        ids = write(store, [made(one, 1), made(one, 2)])
+        row = tables.deliveries.c
+        with transaction(store) as conn:
+            conn.execute(update(tables.deliveries).where(row.id == ids[0]).values(digest="dlv_1"))
+        with transaction(store) as other, transaction(store) as conn:
+            other.execute(select(row.id).where(row.id == ids[0]).with_for_update())
+            found = delivery_work.take_digests(conn, one.id, 1, 100, Lease("a", now(), now() + SECOND))
+        assert [[each.id for each in some] for _, some in found] == [ids[1:]]
+
     def test_digests_have_their_bounds(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, number) for number in range(25)])
         with transaction(store) as conn:
