@@ -148,6 +148,8 @@ def change(store: Store, ident: str, **changes: Any) -> Subscription:
 def remove(store: Store, ident: str) -> Subscription:
     """End a subscription, and cancel what waits for it; what is on its way ends as it ends.
 
+    Of one that was removed already, what a removal that broke off has left waiting is cancelled all the same.
+
     Raises
     ------
     NotFoundError
@@ -155,13 +157,17 @@ def remove(store: Store, ident: str) -> Subscription:
     """
     table, waiting = tables.subscriptions, tables.deliveries.c
     with transaction(store) as conn:
-        target = {name: value for name, value in _there(conn, ident).target.items() if name not in {"url", "urls"}}
-        conn.execute(update(table).where(table.c.id == ident).values(state=REMOVED, secret="", target=target, changed=now()))
-        conn.execute(delete(tables.first_told).where(tables.first_told.c.subscription == ident))
-        bump(conn)
+        before = _read(conn, ident)
+        if before.state != REMOVED:
+            target = {name: value for name, value in before.target.items() if name not in {"url", "urls"}}
+            ended = {"state": REMOVED, "secret": "", "target": target, "changed": now()}
+            conn.execute(update(table).where(table.c.id == ident).values(ended))
+            conn.execute(delete(tables.first_told).where(tables.first_told.c.subscription == ident))
+            bump(conn)
         removed = _read(conn, ident)
     mine = (waiting.subscription == ident, waiting.state == "pending")
     _each(store, ident, mine, state="cancelled", error="the subscription was removed")
+    _refuse_removed(before)
     return removed
 
 
@@ -220,9 +226,13 @@ def _read(conn: Connection, ident: str) -> Subscription:
 
 def _there(conn: Connection, ident: str) -> Subscription:
     found = _read(conn, ident)
-    if found.state == REMOVED:
-        raise NotFoundError(f"subscription {ident!r} was removed: make another with `nuncius subscribe`")
+    _refuse_removed(found)
     return found
+
+
+def _refuse_removed(found: Subscription) -> None:
+    if found.state == REMOVED:
+        raise NotFoundError(f"subscription {found.id!r} was removed: make another with `nuncius subscribe`")
 
 
 def _subscription(row: Row[Any]) -> Subscription:
