@@ -14,11 +14,14 @@ from broker import topics
 from broker.errors import LogUnavailableError, NotFoundError, UsageError
 from broker.ingest.raw import UNKNOWN
 from broker.record import Message, Record, TopicPartition, header
+from broker.store import associations
+from broker.store.engine import connection
 from broker.telemetry import get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_intake import Intake
 from broker.wiring.parts import Parts
 from broker.wiring.sniffing import sniffer
+from broker.wiring.updates import RESCORED
 
 __all__ = ["Letter", "letter", "letters", "replay"]
 
@@ -115,7 +118,8 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
     """Append dead letters to their raw topics again, with the headers they had; what was unknown is looked at anew.
 
     A match that its subscribers could not be told of is taken in for them again, and goes to no topic: readers of ``matched.*``
-    have had it. A record that was put back and died again lies there twice or oftener: it goes back once.
+    have had it; what was said on account of an event whose map holds the alert no more is passed over with a note. A record
+    that was put back and died again lies there twice or oftener: it goes back once.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
         How many went back.
     """
     sniff = sniffer(parts)
-    done: set[str] = set()
+    done, over = set[str](), 0
     waiting: list[Message] = []
     size = 0
     for found in chosen:
@@ -132,7 +136,7 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
             continue
         done.add(first)
         if found.stage == topics.DELIVER:
-            _tell(parts, found, first)
+            over += not _tell(parts, found, first)
             continue
         kind = sniff(found.value) if found.stream == UNKNOWN else None
         kept = tuple(pair for pair in found.record.headers if pair[0] not in OURS)
@@ -143,18 +147,34 @@ def replay(parts: Parts, chosen: Iterable[Letter]) -> int:
             parts.log.append(waiting)
             waiting, size = [], 0
     parts.log.append(waiting)
-    return len(done)
+    return len(done) - over
 
 
-def _tell(parts: Parts, found: Letter, first: str) -> None:
-    """Take in for its subscribers what they could not be told of; what still cannot be is a dead letter again."""
+def _tell(parts: Parts, found: Letter, first: str) -> bool:
+    """Take in for its subscribers what they could not be told of; what still cannot be is a dead letter again.
+
+    Returns
+    -------
+    bool
+        Whether it holds yet: its retraction may have come and gone.
+    """
     record = found.record
+    if header(record, topics.HEADER_UPDATE) == RESCORED:
+        names = (topics.HEADER_ALERT_ID, topics.HEADER_EVENT)
+        alert_id, event = ((header(record, name) or "").replace("\0", "") for name in names)  # as the tables have them
+        with connection(parts.store) as conn:
+            state = associations.state_of(conn, event, alert_id)
+        if state in {associations.LEFT, associations.RETRACTED}:
+            which = {"place": found.place, "alert_id": alert_id, "event_name": event}
+            log.warning("not put back: the event is retracted, or its map holds the alert no more", **which)
+            return False
     kept = tuple(pair for pair in record.headers if pair[0] not in OURS | {topics.HEADER_RECEIVED})
     headers = (*kept, (topics.HEADER_DEAD_FIRST, first.encode()))
     topic, partition, offset = (header(record, name) or "0" for name in PLACE)
     at = round(datetime.fromisoformat(found.received).timestamp() * 1000) if found.received else record.timestamp
     again = Record(topic, int(partition), int(offset), at, record.key, record.value, headers)
     Intake(parts, Book(parts), Rights(parts), lambda _first: None, "").take([again])
+    return True
 
 
 def _first_death(record: Record) -> str:

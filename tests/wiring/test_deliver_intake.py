@@ -25,6 +25,7 @@ from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Settled
 from broker.store.engine import connection, transaction
 from broker.store.times import now
+from broker.stream.deadletter import letter_of
 from broker.wiring import dead_letters, subscribing
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_intake import Intake, follow
@@ -121,6 +122,23 @@ def test_a_match_that_was_refused_is_put_back_for_its_subscribers_alone(parts: P
         assert (states(parts, later), len(_matched(parts))) == ({}, before)
         assert len(list(dead_letters.letters(parts))) == 1
         assert len(here.got) == 1
+
+
+@pytest.mark.parametrize(("state", "back"), [("live", 1), ("left", 0), ("retracted", 0)])
+def test_what_was_taken_back_meanwhile_is_not_put_back(parts: Parts, state: str, back: int) -> None:
+    one = subscribed(parts, "http://127.0.0.1:9/", updates="all")
+    intake = Intake(parts, Book(parts), Rights(parts), lambda _first: None, "tests")
+    (alert_id,) = publish(parts, "bright", rows_of([1]))
+    publish(parts, "bright", rows_of([1]), update="rescored")
+    match, rescored = _matched(parts)
+    intake.take([match])
+    parts.log.append([letter_of(rescored, topics.DELIVER, "as a test")])
+    places = {"event_name": "S1", "alert_id": alert_id, "revision": 1, "state": state, "hpx": 0, "time": 0}
+    with transaction(parts.store) as conn:
+        values = places | {"credible_level": 0.5, "density": 1.0, "dt": 0.0, "version": 1, "computed": 0}
+        conn.execute(tables.associations.insert().values(values))
+    assert dead_letters.replay(parts, dead_letters.letters(parts)) == back
+    assert [each.change for each in deliveries.listing(parts.store, subscription=one).items].count("update") == back
 
 
 @pytest.mark.parametrize(("update", "change"), [("rescored", "update"), ("retracted", "retraction")])
