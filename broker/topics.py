@@ -6,6 +6,7 @@ __all__ = [
     "COINCIDENCES",
     "COINCIDENCE_STREAM",
     "DEAD_LETTER",
+    "DELIVER",
     "EVENTS",
     "HEADER_ALERT_ID",
     "HEADER_CONTENT_TYPE",
@@ -63,13 +64,14 @@ HEADER_REVISION = "nuncius.revision"
 HEADER_STATE = "nuncius.state"
 HEADER_UPDATE = "nuncius.update"
 
-# On dead-letter: the reason, the stage it failed at, and the raw record it is.
+# On dead-letter: the reason, the stage it failed at, and the raw record it is; of the stage "deliver", the record of matched.*.
 HEADER_DEAD_REASON = "nuncius.reason"
 HEADER_DEAD_STAGE = "nuncius.stage"
 HEADER_DEAD_TOPIC = "nuncius.topic"
 HEADER_DEAD_PARTITION = "nuncius.partition"
 HEADER_DEAD_OFFSET = "nuncius.offset"
 HEADER_DEAD_UNITS = "nuncius.units"  # how many of the record's alerts were rejected
+DELIVER = "deliver"  # the stage at which a match is taken in for its subscribers
 # On raw.<stream>, where the record was dead already and put back: the raw record that died first ("topic/partition/offset").
 HEADER_DEAD_FIRST = "nuncius.first"
 

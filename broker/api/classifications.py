@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from broker.api.auth import Asks
 from broker.api.models import Classification
 from broker.api.packets import AlertId
 from broker.api.problems import RESPONSES
-from broker.api.reported import ClassificationsIn
+from broker.api.reported import ClassificationsIn, may_take_out
 from broker.api.services import Services
+from broker.errors import NotFoundError
 from broker.store import alerts
 from broker.store import classifications as stored
 
 __all__ = ["Classifications", "router"]
+
+ClassificationId = Annotated[str, Path(description="Ours", examples=["cls_0a1b2c3d4e5f0a1b2c3d4e5f"])]
 
 
 class Classifications(BaseModel):
@@ -36,6 +41,16 @@ def router(services: Services) -> APIRouter:
         """
         rows = stored.post(services.store, alert_id, [one.model_dump() for one in sent.classifications], who=asks.name)
         return Classifications(alert_id=alert_id, items=[Classification.model_validate(row) for row in rows])
+
+    @routes.delete("/{alert_id:path}/classifications/{classification_id}", status_code=204)
+    def remove(alert_id: AlertId, classification_id: ClassificationId, asks: Asks) -> Response:
+        """Take out a classification that should never have been sent; who sent it may, and administrators."""
+        row = stored.get(services.store, classification_id)
+        if row["alert_id"] != alert_id:
+            raise NotFoundError(f"classification {classification_id[:80]!r} is not of alert {alert_id!r}")
+        may_take_out(asks, row)
+        stored.remove(services.store, classification_id)
+        return Response(status_code=204)
 
     @routes.get("/{alert_id:path}/classifications")
     def listing(alert_id: AlertId) -> Classifications:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -11,8 +12,9 @@ from pydantic import BaseModel, Field
 from broker.api.auth import Asks
 from broker.api.cursor import next_link
 from broker.api.problems import RESPONSES
-from broker.api.reported import DepthUnit, Kept, Observation, ObservationsIn, Range, range_of
+from broker.api.reported import DepthUnit, Kept, Observation, ObservationsIn, Range, may_take_out, range_of
 from broker.api.services import Services
+from broker.errors import NotFoundError
 from broker.science import coverage as science
 from broker.store import events
 from broker.store import observations as stored
@@ -21,7 +23,10 @@ from broker.store.sequence_steps import spectrum_of
 
 __all__ = ["router"]
 
+MOST_BANDS: Final = 20  # that a coverage tells of
+
 EventName = Annotated[str, Path(description="Event name or any alias, percent-encoded", examples=["S240422ed"])]
+ObservationId = Annotated[str, Path(description="Ours", examples=["obs_0a1b2c3d4e5f0a1b2c3d4e5f"])]
 
 
 class Observations(BaseModel):
@@ -59,7 +64,9 @@ class Coverage(_Covered):
     event: str = Field(description="The name the event goes by")
     revision: int | None = Field(description="Of the event, that brought the map")
     planned: bool = Field(description="Whether what is only planned counts")
-    bands: list[BandCovered] = Field(description="Those with the most probability first")
+    bands: list[BandCovered] = Field(
+        description="Those with the most probability first; of more than 20 those with the most observations"
+    )
 
 
 _MADE: dict[int | str, dict[str, Any]] = {
@@ -85,6 +92,19 @@ def router(services: Services) -> APIRouter:
         response.status_code = 201 if done.new else 200
         items = [Observation.of(row) for row in done.observations]
         return Kept(event=event, new=done.new, changed=done.changed, unchanged=done.unchanged, items=items)
+
+    @routes.delete("/{name:path}/observations/{observation_id}", status_code=204)
+    def remove(name: EventName, observation_id: ObservationId, asks: Asks) -> Response:
+        """Take out an observation that should never have been sent; who sent it may, and administrators.
+
+        What was observed and is not to count is better sent again as `cancelled`: that stays to be seen.
+        """
+        event, row = events.canonical_name(services.store, name), stored.get(services.store, observation_id)
+        if row["event_name"] != event:
+            raise NotFoundError(f"observation {observation_id[:80]!r} is not of event {event!r}")
+        may_take_out(asks, row)
+        stored.remove(services.store, observation_id)
+        return Response(status_code=204)
 
     @routes.get("/{name:path}/observations")
     def listing(  # noqa: PLR0917 - FastAPI hands them over by name
@@ -130,7 +150,9 @@ def router(services: Services) -> APIRouter:
         if depth is not None:
             looked = [(row, field) for row, field in looked if science.deep_enough(field, depth, depth_unit)]
         whole = science.covered([field for _, field in looked], skymap)
-        bands = [_band(each, looked, skymap) for each in dict.fromkeys(row["band"] for row, _ in looked)]
+        # Anybody may report any band, and each takes a union of fields for each of its limits.
+        named = Counter(row["band"] for row, _ in looked).most_common(MOST_BANDS)
+        bands = [_band(each, looked, skymap) for each, _ in named]
         return Coverage(
             event=event["event_name"],
             revision=event["map_revision"],

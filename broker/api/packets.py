@@ -25,7 +25,7 @@ KINDS = (
     "text/plain",
     "application/octet-stream",
 )
-_KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
+_FOREVER = "max-age=31536000, immutable"
 
 
 class CutoutKind(StrEnum):
@@ -56,8 +56,11 @@ def filename(alert_id: str, ending: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', alert_id)[:150].strip('_')}.{ending}"
 
 
-def _attachment(alert_id: str, ending: str, how: Literal["attachment", "inline"] = "attachment") -> dict[str, str]:
-    return {"Content-Disposition": f'{how}; filename="{filename(alert_id, ending)}"', **_KEEP}
+def _attachment(
+    services: Services, alert_id: str, ending: str, how: Literal["attachment", "inline"] = "attachment"
+) -> dict[str, str]:
+    disposition = f'{how}; filename="{filename(alert_id, ending)}"'
+    return {"Content-Disposition": disposition, "Cache-Control": f"{services.auth.caches}, {_FOREVER}"}
 
 
 def router(services: Services) -> APIRouter:
@@ -73,7 +76,7 @@ def router(services: Services) -> APIRouter:
         """The bytes the alert came in, exactly as received."""
         data = services.packet(alert_id)
         kind, ending = content_type(data)
-        headers = _attachment(alert_id, ending) | {"X-Content-Type-Options": "nosniff"}
+        headers = _attachment(services, alert_id, ending) | {"X-Content-Type-Options": "nosniff"}
         return Response(data, media_type=kind, headers=headers)
 
     @routes.get("/{alert_id:path}/fields")
@@ -93,14 +96,18 @@ def router(services: Services) -> APIRouter:
         format: Annotated[Literal["png", "fits"], Query(description="PNG to look at, FITS to measure")] = "png",  # noqa: A002 - the name users know
         size: Annotated[int, Query(ge=16, le=2048, description="Pixels of the PNG's longer side, about")] = 252,
     ) -> Response:
-        """One of the images that come with a survey alert; the PNG has zscale limits and an asinh stretch."""
+        """One of the images that come with a survey alert.
+
+        The PNG has zscale limits and an asinh stretch; north is up and east to the left, as nearly as quarter turns bring it
+        there. FITS comes as it was received.
+        """
         data = services.cutout(alert_id, kind.value)
         if data is None:
             message = f"alert {alert_id!r} has no {kind} cutout"
             raise NotFoundError(message)
         if format == "fits":
-            return Response(data, media_type="application/fits", headers=_attachment(f"{alert_id}_{kind}", "fits"))
-        image = png(data, size=size)
-        return Response(image, media_type="image/png", headers=_attachment(f"{alert_id}_{kind}", "png", "inline"))
+            return Response(data, media_type="application/fits", headers=_attachment(services, f"{alert_id}_{kind}", "fits"))
+        image = png(data, stream=alert_id.partition(":")[0], size=size)
+        return Response(image, media_type="image/png", headers=_attachment(services, f"{alert_id}_{kind}", "png", "inline"))
 
     return routes

@@ -20,7 +20,7 @@ from broker.store import alerts as stored
 __all__ = ["router"]
 
 _PICTURE: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "The picture", "content": {"image/png": {}}}}
-_KEEP: Final = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}  # others' alerts may add to it
+_SECONDS: Final = 300  # that a picture may be kept: others' alerts may add to it
 TURN_SECONDS: Final = 5.0  # that a picture waits for others
 _MJD: Final = datetime(1858, 11, 17, tzinfo=UTC)
 
@@ -28,6 +28,7 @@ _MJD: Final = datetime(1858, 11, 17, tzinfo=UTC)
 def router(services: Services) -> APIRouter:
     """Routes of this resource. They must stand before ``alerts/{id}``, which would swallow them."""
     routes = APIRouter(prefix="/alerts", tags=["alerts"], responses=RESPONSES)
+    keep = {"Cache-Control": f"{services.auth.caches}, max-age={_SECONDS}", "X-Content-Type-Options": "nosniff"}
     drawing = Lock()  # one at a time: each takes a core for its time
 
     @routes.get("/{alert_id:path}/light-curve.png", response_class=Response, responses=_PICTURE)
@@ -40,7 +41,7 @@ def router(services: Services) -> APIRouter:
             image = points is not None and lightcurve_plot.draw(points, title=object_id, now=now)
         if not image:
             raise NotFoundError(f"alert {alert_id!r} has no light curve: its object has no measurement with a magnitude")
-        return Response(image, media_type="image/png", headers=_KEEP)
+        return Response(image, media_type="image/png", headers=keep)
 
     @routes.get("/{alert_id:path}/finding-chart.png", response_class=Response, responses=_PICTURE)
     def chart(alert_id: AlertId) -> Response:
@@ -60,7 +61,7 @@ def router(services: Services) -> APIRouter:
                 title=alert["object_id"] or alert_id,
                 note=f"{ra:.6f} {dec:+.6f} (ICRS, degrees)",
             )
-        return Response(image, media_type="image/png", headers=_KEEP)
+        return Response(image, media_type="image/png", headers=keep)
 
     return routes
 

@@ -93,6 +93,11 @@ class Auth:
     oidc: Oidc | None = None
     quotas: Quotas = field(default_factory=Quotas)
 
+    @property
+    def caches(self) -> str:
+        """Whose caches may keep what everyone reads: ``public`` ones, or ``private`` ones where reading asks for an account."""
+        return "public" if not self.required or self.public_read else "private"
+
 
 def needed(method: str, path: str) -> str:
     """The scope that a request asks for; what is not listed asks for reading, or where it may change something for `ADMIN`."""
@@ -101,6 +106,8 @@ def needed(method: str, path: str) -> str:
     if method == "POST" and (path in _COMPUTES or any(_below(path, asks) for asks in _ASKS)):
         return READ
     if method == "POST" and any(path.startswith(begin) and path.endswith(end) for begin, end in _REPORTS):
+        return WRITE_REPORTS
+    if method == "DELETE" and any(path.startswith(begin) and f"{end}/" in path for begin, end in _REPORTS):
         return WRITE_REPORTS
     return next((scope for prefix, scope in _CHANGES if _below(path, prefix)), ADMIN)
 

@@ -9,13 +9,24 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from broker.api.models import Utc
+from broker.api.principal import ForbiddenError, Principal
 from broker.science.bands import UNITS
 from broker.science.coverage import check, middle
 from broker.science.outline import MOST_CORNERS
 from broker.store.observations import Status
 from broker.store.sequence_steps import spectrum_of
 
-__all__ = ["ClassificationsIn", "DepthUnit", "Kept", "Observation", "ObservationIn", "ObservationsIn", "Range", "range_of"]
+__all__ = [
+    "ClassificationsIn",
+    "DepthUnit",
+    "Kept",
+    "Observation",
+    "ObservationIn",
+    "ObservationsIn",
+    "Range",
+    "may_take_out",
+    "range_of",
+]
 
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(minutes=5)  # by which a sender's clock may be ahead of ours
@@ -196,6 +207,18 @@ class Range(BaseModel):
     wavelength_nm: float | None = Field(default=None, description="Middle")
     energy_min_kev: float | None = None
     energy_max_kev: float | None = None
+
+
+def may_take_out(asks: Principal, row: Mapping[str, Any]) -> None:
+    """Refuse to take out what another sent, but for administrators.
+
+    Raises
+    ------
+    ForbiddenError
+        It is another's.
+    """
+    if not asks.admin and row["who"] != asks.name:
+        raise ForbiddenError(f"{row['id']} was sent by {row['who']!r}: they may take it out, and administrators")
 
 
 def range_of(spectrum: Any) -> Range:

@@ -46,6 +46,11 @@ class EventSequence(BaseModel):
     time: Utc | None = Field(description="Of the event")
     messenger: str | None = None
     mission: str | None = None
+    state: str | None = Field(
+        default=None,
+        description="`retracted` where the event was taken back, else how far its notices are",
+        examples=["update"],
+    )
     test: bool = Field(description="A test, mock, injection or commanded event")
     followed_after: float | None = Field(description="Seconds from the event to the first follow-up among these steps")
     steps: list[SequenceStep] = Field(description="The first one first")
@@ -68,6 +73,7 @@ def shown(found: stored.FollowUp) -> EventSequence:
         time=event["time"],
         messenger=event["messenger"],
         mission=event["mission"],
+        state=event["state"],
         test=not event["real"],
         followed_after=_after(found.steps),
         steps=[_step(step) for step in found.steps],

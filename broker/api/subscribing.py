@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from broker.errors import NotFoundError
 from broker.store.subscription import Subscription
 
-__all__ = ["NO_SUBSCRIBING", "Made", "Subscribing"]
+__all__ = ["NO_SUBSCRIBING", "Made", "Subscribing", "to_others"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class Subscribing:
     change: Callable[[str, Mapping[str, Any]], Made]
     remove: Callable[[str], None]
     shown: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+def to_others(target: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A target as others than its owner see it: many webhooks have a token in path or query, and who has it can write there."""
+    if "url" not in target:
+        return target
+    url = urlsplit(str(target["url"]))
+    more = "/***" if url.path.strip("/") or url.query else url.path
+    return {**target, "url": f"{url.scheme}://{url.netloc}{more}"}
 
 
 def _none(*_: Any) -> Any:

@@ -17,7 +17,7 @@ from broker.api.principal import ForbiddenError
 from broker.api.problems import RESPONSES
 from broker.api.services import Services
 from broker.api.subscribers import reads, seen
-from broker.api.subscribing import Made
+from broker.api.subscribing import Made, to_others
 from broker.errors import NotFoundError, UsageError
 from broker.store import deliveries, filters
 from broker.store import subscriptions as stored
@@ -132,7 +132,7 @@ class Changes(_Exact):
 
 
 class Subscription(BaseModel):
-    """A subscription. Its secret is not shown, and of the addresses of messages no password or token."""
+    """A subscription, without its secret, passwords and tokens in addresses of messages, and paths of others' webhooks."""
 
     id: str = Field(examples=["sub_0123456789ab"])
     filters: list[str]
@@ -151,6 +151,8 @@ class Subscription(BaseModel):
     deliveries: dict[str, int] = Field(
         description="How many there are, by state: pending, delivered, failed, skipped, cancelled", examples=[{"delivered": 12}]
     )
+    left_out: int = Field(description="Matches that are not delivered, since as many as may wait did (`deliver.most_waiting`)")
+    left_out_at: Utc | None = Field(description="When the last of them was left out; null where none was")
 
 
 class MadeSubscription(Subscription):
@@ -192,12 +194,12 @@ def _reading(routes: APIRouter, services: Services) -> None:
         counts = deliveries.counts(services.store) if asks.admin else {}
         for one in () if asks.admin else found:
             counts |= deliveries.counts(services.store, one.id)
-        return SubscriptionList(items=[_shown(services, one, counts) for one in found])
+        return SubscriptionList(items=[_shown(services, asks, one, counts) for one in found])
 
     @routes.get("/{ident}")
     def one(ident: Ident, asks: Asks) -> Subscription:
         """A subscription; one that was removed, too."""
-        return _shown(services, seen(services, asks, ident))
+        return _shown(services, asks, seen(services, asks, ident))
 
     @routes.get("/{ident}/latency")
     def latency(ident: Ident, asks: Asks) -> Latency:
@@ -225,7 +227,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
             there = len(stored.listing(services.store, asks.user)) if asks.user else 0
             within(asks, services.auth.quotas.subscriptions_per_user, there, "subscriptions")
             made = services.subscribing.add(values)
-        return _made(services, made, secret=True)
+        return _made(services, asks, made, secret=True)
 
     @routes.patch("/{ident}", responses={409: RESPONSES[400]})
     def change(ident: Ident, wanted: Changes, asks: Asks) -> MadeSubscription:
@@ -237,7 +239,7 @@ def _changing(routes: APIRouter, services: Services) -> None:
             _reader(services, asks, wanted.target)
         if wanted.secret is not None and found.channel != "webhook":
             raise UsageError(f"subscription {ident!r} is to a {found.channel}: only webhooks are signed")
-        return _made(services, services.subscribing.change(ident, asked), secret=wanted.secret is not None)
+        return _made(services, asks, services.subscribing.change(ident, asked), secret=wanted.secret is not None)
 
     @routes.delete("/{ident}", status_code=204)
     def remove(ident: Ident, asks: Asks) -> Response:
@@ -268,17 +270,17 @@ def _reader(services: Services, asks: Principal, target: Target) -> None:
         raise ForbiddenError(f"the Kafka user of your subscriptions is {asks.user!r}: administrators alone may name another")
 
 
-def _shown(services: Services, one: Kept, counts: dict[str, dict[str, int]] | None = None) -> Subscription:
+def _shown(services: Services, asks: Principal, one: Kept, counts: dict[str, dict[str, int]] | None = None) -> Subscription:
     told = deliveries.counts(services.store, one.id) if counts is None else counts
-    quiet = one.quiet
+    quiet, target = one.quiet, services.subscribing.shown(one.channel, one.target)
     values = asdict(one) | {
-        "target": dict(services.subscribing.shown(one.channel, one.target)),
+        "target": dict(target if one.owner in {None, asks.user} else to_others(target)),
         "quiet": quiet and QuietHours(start=f"{quiet.start:%H:%M:%S}", end=f"{quiet.end:%H:%M:%S}", zone=quiet.zone),
         "deliveries": told.get(one.id, {}),
     }
     return Subscription.model_validate(values)
 
 
-def _made(services: Services, made: Made, *, secret: bool) -> MadeSubscription:
-    shown = _shown(services, made.subscription).model_dump()
+def _made(services: Services, asks: Principal, made: Made, *, secret: bool) -> MadeSubscription:
+    shown = _shown(services, asks, made.subscription).model_dump()
     return MadeSubscription(**shown, secret=(made.subscription.secret or None) if secret else None, password=made.password)

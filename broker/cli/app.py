@@ -23,6 +23,7 @@ from broker.cli import (
     people,
     query,
     region,
+    reports,
     service,
     simulate,
     skymap,
@@ -96,6 +97,7 @@ for group, name in (
     (tokens.app, "token"),
     (subscriptions.app, "subscriptions"),
     (deliveries.app, "deliveries"),
+    (reports.app, "reports"),
     (access.app, "access"),
 ):
     app.add_typer(group, name=name)

@@ -129,7 +129,7 @@ def listing(
             escape(", ".join(one.filters)),
             one.channel,
             escape(_place(one)),
-            ", ".join(f"{number:,} {state}" for state, number in sorted(counts.get(one.id, {}).items())),
+            ", ".join([*(f"{number:,} {state}" for state, number in sorted(counts.get(one.id, {}).items())), *_left_out(one)]),
             _seconds(waits[one.id].p50),
             _seconds(waits[one.id].p99),
             escape(one.note),
@@ -138,6 +138,12 @@ def listing(
     ]
     columns = ("id", "state", "filters", "channel", "to", "deliveries", "p50", "p99", "note")
     show_table(out, columns, rows, prose={"filters": 20, "deliveries": 16, "note": 16})
+    if any(one.left_out for one in found):
+        err.print(
+            "left out: as many waited as may (deliver.most_waiting), so these are not delivered: ask for less, or resume it",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command("show")
@@ -226,20 +232,30 @@ def _change(ctx: typer.Context, ident: str, state: str) -> None:
 
 def _told(one: Subscription) -> dict[str, Any]:
     """As JSON has it, without what is secret."""
-    from broker.wiring.subscribing import shown
-
     told = {name: value for name, value in asdict(one).items() if name != "secret"}
-    told["target"] = dict(shown(one.channel, one.target))
+    told["target"] = dict(_target(one))
     told["quiet"] = one.quiet and {"start": f"{one.quiet.start:%H:%M}", "end": f"{one.quiet.end:%H:%M}", "zone": one.quiet.zone}
     return told
 
 
 def _place(one: Subscription) -> str:
     """Where it goes, in one line."""
+    target = _target(one)
+    return str(target.get("url") or target.get("user") or ", ".join(target.get("urls", ())))
+
+
+def _target(one: Subscription) -> Mapping[str, Any]:
+    """Where it goes, without what is secret: of accounts' webhooks no path, which may have a token in it."""
+    from broker.api.subscribing import to_others
     from broker.wiring.subscribing import shown
 
-    target: Mapping[str, Any] = shown(one.channel, one.target)
-    return str(target.get("url") or target.get("user") or ", ".join(target.get("urls", ())))
+    target = shown(one.channel, one.target)
+    return target if one.owner is None else to_others(target)
+
+
+def _left_out(one: Subscription) -> list[str]:
+    """How many deliveries there was no room for, and when last."""
+    return [] if one.left_out_at is None else [f"{one.left_out:,} left out, last {one.left_out_at:%Y-%m-%dT%H:%MZ}"]
 
 
 def _seconds(value: float | None) -> str:

@@ -18,7 +18,6 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -27,7 +26,6 @@ import httpx
 from broker.errors import TransientError, UsageError
 
 __all__ = [
-    "Endpoint",
     "IPNetwork",
     "UnknownNameError",
     "check_host",
@@ -38,7 +36,6 @@ __all__ = [
     "plain_host",
     "reachable",
     "refusal",
-    "resolve",
 ]
 
 IPNetwork = IPv4Network | IPv6Network
@@ -61,24 +58,6 @@ _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})?([.][a-z0-9_]([a-z0-9_-]
 
 class UnknownNameError(TransientError):
     """A name has no address, just now at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A place to connect to.
-
-    Parameters
-    ----------
-    host
-        Name or address as the URL has it: for the certificate and the ``Host`` header.
-    addresses
-        What may be connected to, in the order to try them in.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    addresses: tuple[str, ...]
 
 
 def networks(texts: Iterable[str]) -> tuple[IPNetwork, ...]:
@@ -222,23 +201,6 @@ def plain_host(host: str) -> str:
     if literal is None:
         return host
     return f"[{literal}]" if isinstance(literal, IPv6Address) else str(literal)
-
-
-async def resolve(url: str, allowed: Sequence[IPNetwork] = ()) -> Endpoint:
-    """Where a URL leads just now.
-
-    Raises
-    ------
-    UsageError
-        Nowhere that we may go.
-    UnknownNameError
-        To no address.
-    """
-    read = parsed(url)
-    host = read.raw_host.decode("ascii")
-    check_host(host, allowed)
-    port = read.port or _PORTS[read.scheme]
-    return Endpoint(read.scheme, host, port, await look_up(host, port, allowed))
 
 
 async def look_up(host: str, port: int, allowed: Sequence[IPNetwork] = ()) -> tuple[str, ...]:

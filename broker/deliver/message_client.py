@@ -30,7 +30,7 @@ class Sender:
         atexit.register(self.close)
 
     def ask(self, question: bytes, timeout: float) -> bytes:
-        """Answer to a question; empty where sending took longer than `timeout` seconds, or more memory than there is.
+        """Answer to a question; as much of it as there is where sending took longer than `timeout` seconds, or too much memory.
 
         Raises
         ------
@@ -41,20 +41,19 @@ class Sender:
         with ours:
             with theirs:
                 self._hand_over(theirs)
-            deadline = time.monotonic() + timeout + _GRACE
+            deadline, answer = time.monotonic() + timeout + _GRACE, bytearray()
             try:
                 ours.settimeout(timeout + _GRACE)
                 ours.sendall(question)
                 ours.shutdown(socket.SHUT_WR)
-                answer = bytearray()
                 while (left := deadline - time.monotonic()) > 0 and len(answer) <= _LARGEST:
                     ours.settimeout(left)
                     if not (part := ours.recv(1 << 16)):
-                        return bytes(answer)
+                        break
                     answer += part
             except (TimeoutError, ConnectionError, BrokenPipeError):
                 pass
-        return b""
+        return bytes(answer[:_LARGEST])
 
     def close(self) -> None:
         """End the process; what is under way comes to its end."""

@@ -73,8 +73,11 @@ def _copy(peer: socket.socket) -> None:
         refused: list[str] = []
         allowed = [ip_network(text) for text in asked["allowed"]]
         sys.addaudithook(Guard(allowed, asked["folder"], refused, _MODULES))
-        said = [words for url in asked["urls"] for words in _sent(url, asked, allowed, refused)]
-        peer.sendall(json.dumps({"ok": not said, "said": refused or said, "refused": bool(refused)}).encode())
+        for number, url in enumerate(asked["urls"]):
+            before = len(refused)
+            said = _sent(url, asked, allowed, refused)
+            told = {"address": number, "said": (refused[before:] or said) if said else [], "refused": len(refused) > before}
+            peer.sendall(json.dumps(told).encode() + b"\n")  # at once: the next may take all the time there is
     finally:
         os._exit(0)
 

@@ -23,6 +23,8 @@ class Outcome:
         Whether to try again. Not where the subscriber wants no more, or may not be sent to.
     retry_after
         Seconds the subscriber asked us to wait.
+    told
+        Marks of the addresses that have it, where there are several: `broker.deliver.message.mark_of`.
     """
 
     ok: bool
@@ -30,6 +32,7 @@ class Outcome:
     error: str = ""
     again: bool = True
     retry_after: float | None = None
+    told: frozenset[str] = frozenset()
 
 
 def printable(text: str, most: int = 200) -> str:

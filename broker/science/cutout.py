@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 
 from broker.errors import UsageError
 
-__all__ = ["GEOMETRY", "Cutout", "Geometry", "read_cutout", "stretch"]
+__all__ = ["GEOMETRY", "Cutout", "Geometry", "read_cutout", "stretch", "upright"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -154,6 +154,21 @@ def _assumed(geometry: Geometry | None) -> FloatArray | None:
     if geometry is None:
         return None
     return np.array([[-geometry.pixel, 0.0], [0.0, -geometry.pixel if geometry.north_first else geometry.pixel]])
+
+
+def upright(image: Cutout) -> FloatArray:
+    """Pixels as a picture has them, the first row on top: north up and east to the left, as nearly as whole pixels can lie.
+
+    An image is turned by quarters and mirrored, no more, so that each pixel stays as it is. Where nobody says how it lies, its
+    first row is at the bottom, as FITS has it.
+    """
+    if image.sky is None:
+        return image.pixels[::-1]
+    pixels, sky = image.pixels, image.sky
+    if np.abs(sky[[0, 1], [1, 0]]).sum() > np.abs(sky[[0, 1], [0, 1]]).sum():  # its rows go north and south
+        pixels, sky = pixels.T, sky[:, ::-1]
+    pixels = pixels[::-1] if sky[1, 1] > 0.0 else pixels
+    return pixels[:, ::-1] if sky[0, 0] > 0.0 else pixels
 
 
 def stretch(pixels: FloatArray) -> npt.NDArray[np.uint8]:

@@ -31,6 +31,7 @@ __all__ = [
     "present",
     "renamed",
     "stale",
+    "state_of",
     "told",
     "upsert_rows",
     "write",
@@ -134,6 +135,14 @@ def stale(conn: Connection, event_name: str, revision: int | None) -> bool:
     if revision is not None:
         wanted = wanted.where(found.revision != revision)
     return conn.execute(wanted.limit(1)).first() is not None
+
+
+def state_of(conn: Connection, event_name: str, alert_id: str) -> str | None:
+    """`LIVE`, `LEFT` or `RETRACTED`; ``None`` of an alert that never was in a map of the event."""
+    found = tables.associations.c
+    asked = select(found.state).where(found.event_name == event_name, found.alert_id == alert_id)
+    state: str | None = conn.execute(asked).scalar()
+    return state
 
 
 def of_event(conn: Connection, event_name: str) -> pl.DataFrame:

@@ -6,16 +6,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from broker.errors import NotFoundError
 from broker.store import tables
 from broker.store.alerts import possible
 from broker.store.engine import Store, connection, transaction
+from broker.store.subscription import legible
 from broker.store.times import from_micros, now
 
-__all__ = ["of_alert", "post"]
+__all__ = ["get", "of_alert", "post", "remove"]
 
 _SPACE: Final = uuid.UUID("6f1d3a55-5f0e-4c0e-9a55-0d6f7c1b8a31")
 _KEY: Final = ("taxonomy", "classifier", "version", "classification")
@@ -61,11 +62,43 @@ def post(store: Store, alert_id: str, classifications: Sequence[Mapping[str, Any
     return of_alert(store, alert_id)
 
 
+def get(store: Store, ident: str) -> dict[str, Any]:
+    """A classification.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of this id.
+    """
+    with connection(store) as conn:
+        asked = select(tables.classifications).where(tables.classifications.c.id == ident)
+        row = conn.execute(asked).mappings().first() if legible(ident) else None
+    if row is None:
+        raise NotFoundError(f"no classification {ident[:80]!r}: ids look like cls_0a1b2c3d4e5f0a1b2c3d4e5f")
+    return _shown(row)
+
+
+def remove(store: Store, ident: str) -> None:
+    """Take out a classification that should never have been sent: nothing of it is kept.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of this id.
+    """
+    get(store, ident)
+    with transaction(store) as conn:
+        conn.execute(delete(tables.classifications).where(tables.classifications.c.id == ident))
+
+
 def of_alert(store: Store, alert_id: str) -> list[dict[str, Any]]:
     """Classifications of an alert, those changed last first, the likelier ones of an instant before the others."""
     row = tables.classifications.c
     wanted = select(tables.classifications).where(row.alert_id == alert_id)
     ordered = wanted.order_by(row.changed.desc(), row.probability.is_(None), row.probability.desc(), row.classification, row.id)
     with connection(store) as conn:
-        rows = [dict(each) for each in conn.execute(ordered).mappings()]
-    return [each | {name: from_micros(each[name]) for name in ("created", "changed")} for each in rows]
+        return [_shown(each) for each in conn.execute(ordered).mappings()]
+
+
+def _shown(row: RowMapping) -> dict[str, Any]:
+    return dict(row) | {name: from_micros(row[name]) for name in ("created", "changed")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
@@ -28,6 +28,7 @@ __all__ = [
     "add_test",
     "bump",
     "counts",
+    "fold",
     "get",
     "latency",
     "listing",
@@ -40,6 +41,7 @@ __all__ = [
 _AT_ONCE: Final = 500  # values in one statement
 LATEST: Final = 10_000  # deliveries that latencies are told of
 COUNTER: Final = "deliveries"
+_PAST: Final = f"{COUNTER}/~"  # no process is called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,20 @@ def bump(conn: Connection, by: str = "") -> None:
         ),
         {"name": f"{COUNTER}/{by}" if by else COUNTER},
     )
+
+
+def fold(conn: Connection) -> None:
+    """Take the numbers of all processes that take matches in together: most of their names, perhaps, are of the past.
+
+    Who is alive counts on from zero; what others see of it in all only grows.
+    """
+    counter = tables.counters
+    gone = delete(counter).where(counter.c.name.startswith(f"{COUNTER}/", autoescape=True), counter.c.name != _PAST)
+    numbers = conn.execute(gone.returning(counter.c.value)).scalars().all()
+    if numbers:
+        more = "INSERT INTO counters (name, value) VALUES (:name, :more) "
+        more += "ON CONFLICT (name) DO UPDATE SET value = counters.value + :more"
+        conn.execute(text(more), {"name": _PAST, "more": sum(numbers)})
 
 
 def _read(conn: Connection, ident: str) -> Delivery:

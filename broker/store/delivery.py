@@ -7,6 +7,7 @@ be told is ``skipped``, one that is to be told no more ``cancelled``.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -27,6 +28,7 @@ __all__ = [
     "State",
     "delivery_id",
     "of_row",
+    "told_of",
 ]
 
 State = Literal["pending", "delivered", "failed", "skipped", "cancelled"]
@@ -72,6 +74,8 @@ class Delivery:
         Id of the message that it went with, where it went with others.
     lease_by, lease_until
         Which process has it in hand.
+    told
+        Marks of the addresses that have it, with spaces between, where a message goes to several and not all took it.
     """
 
     id: str
@@ -97,6 +101,7 @@ class Delivery:
     digest: str | None
     lease_by: str | None
     lease_until: datetime | None
+    told: str | None
 
 
 def delivery_id(  # noqa: PLR0917 - they are its key, in order
@@ -111,3 +116,8 @@ def of_row(row: Row[Any]) -> Delivery:
     """Delivery of a row of the table."""
     values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - its public name
     return Delivery(**values | {name: from_micros(values[name]) for name in _INSTANTS})
+
+
+def told_of(some: Iterable[Delivery]) -> frozenset[str]:
+    """Marks of the addresses that have all of some deliveries."""
+    return frozenset[str].intersection(*(frozenset((one.told or "").split()) for one in some))

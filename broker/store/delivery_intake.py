@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, text, tuple_, update
 
 from broker.store import tables
 from broker.store.deliveries import bump
-from broker.store.delivery import CANCELLED, PENDING, SKIPPED, Change, State, delivery_id
+from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, SKIPPED, Change, State, delivery_id
 
 __all__ = ["Made", "Told", "cancel", "firsts", "matched_at", "received", "told", "waiting", "write"]
 
@@ -57,6 +57,11 @@ class Told:
     change: Change
     state: State
     untouched: bool
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody has it, or may have it: one address of several, or a server that said so too late."""
+        return self.state == DELIVERED or (self.state in {PENDING, FAILED} and not self.untouched)
 
 
 def write(conn: Connection, rows: Sequence[Made], by: str = "") -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, delete, exists, func, select, text, u
 
 from broker.store import tables
 from broker.store.delivery import CANCELLED, DELIVERED, FAILED, PENDING, Delivery, of_row
+from broker.store.delivery_due import WAITS, Lease, due
 from broker.store.engine import Store, transaction
 from broker.store.subscription import REMOVED
 from broker.store.times import now
@@ -41,18 +42,6 @@ _AT_ONCE: Final = 500
 _FORGET_AT_ONCE: Final = 2_000  # rows in one transaction, which others wait for
 _SPACE: Final = UUID("0d0a1b8e-6a6e-5e5b-8a53-5f2a3c0a7d42")
 
-# Not a value beside the statement: only so do both databases know that their index of what waits will do.
-_WAITS: Final = text("deliveries.state = 'pending'")
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Who takes deliveries, and for how long."""
-
-    by: str
-    now: int
-    until: int
-
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -66,6 +55,8 @@ class Settled:
         When it is tried again; ``None`` where it is given up, or acknowledged.
     digest
         Id of the message that it went with, where it went with others.
+    told
+        Marks of the addresses that have it, where others do not.
     """
 
     id: str
@@ -77,6 +68,7 @@ class Settled:
     status: int | None
     error: str
     digest: str | None = None
+    told: str | None = None
 
 
 def clock(conn: Connection) -> int:
@@ -116,7 +108,7 @@ def take(conn: Connection, subscription: str, limit: int, lease: Lease, *, tests
         Only those that try a subscription out, which wait for nothing.
     """
     row = tables.deliveries.c
-    asked = _due(subscription, lease).limit(limit)
+    asked = due(subscription, lease).limit(limit)
     return _leased(conn, asked.where(row.change == "test") if tests else asked, lease)
 
 
@@ -132,15 +124,17 @@ def take_digests(
     most
         Deliveries in one message.
     """
-    row, due = tables.deliveries.c, _due(subscription, lease)
-    found = [(one.id, [one]) for one in _leased(conn, due.where(row.change == "test"), lease)]
-    before = select(row.digest).where(row.subscription == subscription, _WAITS, row.due <= lease.now, row.digest.is_not(None))
-    idents = conn.execute(before.distinct().limit(messages)).scalars().all()
-    for ident in sorted(idents):
-        again = _leased(conn, due.where(row.digest == ident), lease)
+    row, mine = tables.deliveries.c, due(subscription, lease, together=True)
+    found = [(one.id, [one]) for one in _leased(conn, mine.where(row.change == "test"), lease)]
+    most_found = len(found) + messages
+    before = select(row.digest).where(row.subscription == subscription, WAITS, row.due <= lease.now, row.digest.is_not(None))
+    for ident in conn.execute(before.group_by(row.digest).order_by(func.min(row.due), row.digest)).scalars().all():
+        if len(found) == most_found:
+            break
+        again = _leased(conn, mine.where(row.digest == ident), lease)
         found += [(ident, again)] if again else []
-    for _ in range(messages - len(idents)):
-        fresh = _leased(conn, due.where(row.digest.is_(None)).limit(most), lease)
+    while len(found) < most_found:
+        fresh = _leased(conn, mine.where(row.digest.is_(None)).limit(most), lease)
         if not fresh:
             break
         ident = f"dlv_{uuid5(_SPACE, ' '.join(one.id for one in fresh)).hex[:24]}"
@@ -150,10 +144,17 @@ def take_digests(
     return found
 
 
-def next_due(conn: Connection, subscription: str) -> int | None:
-    """When the next delivery of a subscription is due, or its lease ends; ``None`` where none waits."""
+def next_due(conn: Connection, subscription: str, after: int | None = None) -> int | None:
+    """When the next delivery of a subscription is due, or its lease ends; ``None`` where none waits.
+
+    Parameters
+    ----------
+    after
+        Only what is due after an instant.
+    """
     row = tables.deliveries.c
-    asked = select(row.due).where(row.subscription == subscription, _WAITS).order_by(row.due).limit(1)
+    asked = select(row.due).where(row.subscription == subscription, WAITS).order_by(row.due).limit(1)
+    asked = asked if after is None else asked.where(row.due > after)
     found: int | None = conn.execute(asked).scalar()
     return found
 
@@ -164,6 +165,9 @@ def renew(conn: Connection, idents: Collection[str], lease: Lease) -> frozenset[
     for some in _parts(idents):
         mine = (row.id.in_(some), row.state == PENDING, row.lease_by == lease.by)
         conn.execute(update(tables.deliveries).where(*mine).values(due=lease.until, lease_until=lease.until))
+        # What was cancelled on its way is on it still, and what is to be told after it waits.
+        gone = update(tables.deliveries).where(row.id.in_(some), row.state == CANCELLED, row.lease_by == lease.by)
+        conn.execute(gone.values(lease_until=lease.until))
         ours.update(conn.execute(select(row.id).where(*mine)).scalars())
     return frozenset(idents) - ours
 
@@ -172,11 +176,12 @@ def release(conn: Connection, by: str, now: int, idents: Collection[str] | None 
     """Give back what a process holds, or some of it: it is due at once, before what came after it. How many there were."""
     row, released = tables.deliveries.c, 0
     values = {"due": func.coalesce(row.tried, now), "lease_by": None, "lease_until": None}
-    back = update(tables.deliveries).where(_WAITS, row.lease_by == by).values(values)
-    if idents is None:
-        return int(conn.execute(back).rowcount)
-    for some in _parts(idents):
-        released += int(conn.execute(back.where(row.id.in_(some))).rowcount)
+    for some in [None] if idents is None else _parts(idents):
+        mine = (row.lease_by == by, *([] if some is None else [row.id.in_(some)]))
+        released += int(conn.execute(update(tables.deliveries).where(WAITS, *mine).values(values)).rowcount)
+        # What was cancelled meanwhile is in the way of what is to be told after it no more.
+        gone = update(tables.deliveries).where(row.state == CANCELLED, *mine)
+        conn.execute(gone.values(lease_by=None, lease_until=None))
     return released
 
 
@@ -188,12 +193,15 @@ def settle(conn: Connection, outcomes: Sequence[Settled]) -> None:
     """
     tried = "attempts = attempts + 1, begun = COALESCE(begun, :at), tried = :at, status = :status"
     free = "digest = COALESCE(:digest, digest), lease_by = NULL, lease_until = NULL"
-    acknowledged = f"state = '{DELIVERED}', error = NULL, acknowledged = COALESCE(acknowledged, :done)"
+    acknowledged = f"state = '{DELIVERED}', error = NULL, told = NULL, acknowledged = COALESCE(acknowledged, :done)"
+    failed = "error = :error, told = COALESCE(:told, told)"
     ours = f"id = :id AND state = '{PENDING}' AND lease_by = :by"
+    theirs = f"id = :id AND state = '{CANCELLED}' AND lease_by = :by"
     kinds = (
         (acknowledged, f"id = :id AND state IN ('{PENDING}', '{CANCELLED}', '{FAILED}')", [one for one in outcomes if one.ok]),
-        ("error = :error, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
-        (f"error = :error, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
+        (f"{failed}, due = :due", ours, [one for one in outcomes if not one.ok and one.due is not None]),
+        (f"{failed}, state = '{FAILED}'", ours, [one for one in outcomes if not one.ok and one.due is None]),
+        ("error = error", theirs, [one for one in outcomes if not one.ok]),
     )
     for became, where, some in kinds:
         if some:
@@ -211,10 +219,12 @@ def drop(conn: Connection, idents: Collection[str], why: str) -> None:
 
 
 def give_up(conn: Connection, subscription: str, before: int, why: str) -> int:
-    """Give up what was due before an instant and nobody has in hand. How many there were."""
+    """Give up some of what was due before an instant and nobody has in hand, the longest waiting. How many there were."""
     row = tables.deliveries.c
-    mine = (row.subscription == subscription, _WAITS, row.due < before, row.created < before, row.lease_by.is_(None))
-    return int(conn.execute(update(tables.deliveries).where(*mine).values(state=FAILED, error=why)).rowcount)
+    mine = (row.subscription == subscription, WAITS, row.due < before, row.created < before, row.lease_by.is_(None))
+    some = select(row.id).where(*mine).order_by(row.due).limit(_FORGET_AT_ONCE)
+    late = update(tables.deliveries).where(row.id.in_(some), row.state == PENDING, row.lease_by.is_(None))
+    return int(conn.execute(late.values(state=FAILED, error=why)).rowcount)
 
 
 def expire(store: Store, before: int, why: str) -> int:
@@ -251,12 +261,6 @@ def forget(store: Store, before: int) -> int:
     return forgotten
 
 
-def _due(subscription: str, lease: Lease) -> Select[Any]:
-    row = tables.deliveries.c
-    asked = select(tables.deliveries).where(row.subscription == subscription, _WAITS, row.due <= lease.now)
-    return asked.order_by(row.due, row.created, row.id).with_for_update(skip_locked=True)
-
-
 def _leased(conn: Connection, asked: Select[Any], lease: Lease) -> list[Delivery]:
     row = tables.deliveries.c
     found = [of_row(one) for one in conn.execute(asked)]
@@ -267,7 +271,7 @@ def _leased(conn: Connection, asked: Select[Any], lease: Lease) -> list[Delivery
 
 
 def _values(one: Settled) -> dict[str, object]:
-    names = ("id", "by", "at", "done", "due", "status", "digest")
+    names = ("id", "by", "at", "done", "due", "status", "digest", "told")
     return {name: getattr(one, name) for name in names} | {"error": one.error.replace("\0", "")}
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, RowMapping, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, tuple_, update
 
-from broker.errors import ConflictError, UsageError
+from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import tables
 from broker.store.cursor import read_cursor, write_cursor
 from broker.store.engine import Store, connection, transaction
+from broker.store.subscription import legible
 from broker.store.times import from_micros, now, to_micros
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "ObservationPage",
     "Sent",
     "Status",
+    "get",
     "of_events",
     "page",
     "post",
+    "remove",
     "renamed",
 ]
 
@@ -156,6 +159,35 @@ def page(
     more, rows = len(rows) > limit, rows[:limit]
     after = write_cursor("observation", rows[-1]["time"], rows[-1]["id"]) if more else None
     return ObservationPage([_shown(each) for each in rows], after)
+
+
+def get(store: Store, ident: str) -> dict[str, Any]:
+    """An observation.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of this id.
+    """
+    with connection(store) as conn:
+        asked = select(tables.observations).where(tables.observations.c.id == ident)
+        row = conn.execute(asked).mappings().first() if legible(ident) else None
+    if row is None:
+        raise NotFoundError(f"no observation {ident[:80]!r}: ids look like obs_0a1b2c3d4e5f0a1b2c3d4e5f")
+    return _shown(row)
+
+
+def remove(store: Store, ident: str) -> None:
+    """Take out an observation that should never have been sent: nothing of it is kept.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of this id.
+    """
+    get(store, ident)
+    with transaction(store) as conn:
+        conn.execute(delete(tables.observations).where(tables.observations.c.id == ident))
 
 
 def of_events(store: Store, names: Collection[str], statuses: Collection[str] = (PLANNED, COMPLETED)) -> list[dict[str, Any]]:

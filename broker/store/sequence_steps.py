@@ -125,9 +125,11 @@ def steps_of(
     observations
         As `broker.store.observations` has them; cancelled ones do not count.
     """
-    mission = event.get("mission")
+    told = list(notices)
+    # Of an event that names no mission, whoever told of it first found it.
+    mission = event.get("mission") or next((row["mission"] for row in sorted(told, key=_told_at)), None)
     made = (
-        *(_notice(row, mission) for row in notices),
+        *(_notice(row, mission) for row in told),
         *(_circular(row, mission) for row in circulars),
         *(_alert(row) for row in alerts),
         *(_observation(row) for row in observations if row["status"] != "cancelled"),
@@ -186,8 +188,13 @@ def _words(*parts: str | None) -> Iterator[str]:
             yield part
 
 
+def _told_at(row: Mapping[str, Any]) -> datetime:
+    at: datetime = row["issued"] or row["received"]
+    return at
+
+
 def _notice(row: Mapping[str, Any], mission: str | None) -> Step:
-    at = row["issued"] or row["received"]
+    at = _told_at(row)
     messenger = row["messenger"]
     seen = of_instrument(row["mission"], row["instrument"])
     if seen is None and messenger in {"GW", "Neutrino"}:
@@ -198,7 +205,7 @@ def _notice(row: Mapping[str, Any], mission: str | None) -> Step:
         None,
         " ".join(_words(row["mission"], row["instrument"])) or "unknown",
         "notice",
-        own=mission is None or row["mission"] in {mission, None},
+        own=row["mission"] in {mission, None},
         messenger=messenger,
         spectrum=seen,
         title=row["type"],

@@ -22,7 +22,7 @@ from broker.store.times import from_micros, to_micros
 __all__ = ["FollowUp", "SequencePage", "listing", "of_event"]
 
 _CHUNK: Final = 200  # events read at once
-_LOOKED: Final = 5000  # events looked at for one page
+_LOOKED: Final = 1000  # events looked at for one page
 _DAY: Final = 86_400_000_000
 
 

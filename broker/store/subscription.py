@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any, Final, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -88,6 +88,8 @@ class Subscription:
         Whether of an object (object_id, else event_name, else alert_id) only the first match is told.
     updates
         Which of the later words on a match go to who was told of it: ``all``, ``retractions`` or ``none``.
+    left_out, left_out_at
+        How many deliveries were left out since as many as may wait did, and when the last; no part of what a subscription is.
     """
 
     id: str
@@ -105,6 +107,8 @@ class Subscription:
     note: str
     created: datetime
     changed: datetime
+    left_out: int = field(default=0, compare=False)
+    left_out_at: datetime | None = field(default=None, compare=False)
 
 
 def quiet_of(text: str, zone: str = "UTC") -> Quiet:

@@ -12,17 +12,19 @@ from collections.abc import Mapping, Sequence
 from datetime import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from broker.errors import NotFoundError, UsageError
 from broker.store import tables
+from broker.store.delivery_work import hold
 from broker.store.engine import Store, connection, transaction
 from broker.store.subscription import ACTIVE, PAUSED, REMOVED, Channel, Quiet, Subscription, Updates, checked, legible
 from broker.store.times import from_micros, now
 
-__all__ = ["add", "change", "get", "listing", "remove", "version"]
+__all__ = ["add", "change", "get", "leave_out", "listing", "remove", "version"]
 
 COUNTER: Final = "subscriptions"
+_AT_ONCE: Final = 2_000  # deliveries in one transaction, which others wait for
 _CHANGED: Final = frozenset(
     {"filters", "target", "secret", "owner", "state", "rate", "quiet", "digest", "only_first", "updates", "note"}
 )
@@ -124,25 +126,29 @@ def change(store: Store, ident: str, **changes: Any) -> Subscription:
         raise UsageError(f"{', '.join(odd)} of a subscription cannot be changed: make another and remove this one")
     if changes.get("state", ACTIVE) not in {ACTIVE, PAUSED}:
         raise UsageError(f"state {str(changes['state'])[:40]!r}: there are {ACTIVE} and {PAUSED}; remove ends a subscription")
-    at = now()
-    with transaction(store) as conn:
+    at, waiting = now(), tables.deliveries.c
+    mine = (waiting.subscription == ident, waiting.state == "pending", waiting.lease_by.is_(None))
+    with connection(store) as conn:
         before = _there(conn, ident)
-        values = checked({"channel": before.channel, **changes})
-        values.pop("channel")
+    values = checked({"channel": before.channel, **changes})
+    values.pop("channel")
+    if before.state == PAUSED and values.get("state") == ACTIVE:  # while nothing is sent yet
+        _each(store, ident, (*mine, waiting.begun.is_not(None)), begun=None)
+        _each(store, ident, (*mine, waiting.due < at), due=at)
+    with transaction(store) as conn:
+        _there(conn, ident)
         conn.execute(update(tables.subscriptions).where(tables.subscriptions.c.id == ident).values(values | {"changed": at}))
-        waiting = tables.deliveries.c
-        mine = (waiting.subscription == ident, waiting.state == "pending", waiting.lease_by.is_(None))
-        if values.keys() & {"quiet", "digest"}:
-            conn.execute(update(tables.deliveries).where(*mine, waiting.attempts == 0).values(due=at))
-        if before.state == PAUSED and values.get("state") == ACTIVE:
-            conn.execute(update(tables.deliveries).where(*mine).values(begun=None))
-            conn.execute(update(tables.deliveries).where(*mine, waiting.due < at).values(due=at))
         bump(conn)
-        return _read(conn, ident)
+        after = _read(conn, ident)
+    if values.keys() & {"quiet", "digest"}:
+        _each(store, ident, (*mine, waiting.attempts == 0, waiting.due > at), due=at)
+    return after
 
 
 def remove(store: Store, ident: str) -> Subscription:
     """End a subscription, and cancel what waits for it; what is on its way ends as it ends.
+
+    Of one that was removed already, what a removal that broke off has left waiting is cancelled all the same.
 
     Raises
     ------
@@ -151,13 +157,30 @@ def remove(store: Store, ident: str) -> Subscription:
     """
     table, waiting = tables.subscriptions, tables.deliveries.c
     with transaction(store) as conn:
-        target = {name: value for name, value in _there(conn, ident).target.items() if name not in {"url", "urls"}}
-        conn.execute(update(table).where(table.c.id == ident).values(state=REMOVED, secret="", target=target, changed=now()))
-        pending = update(tables.deliveries).where(waiting.subscription == ident, waiting.state == "pending")
-        conn.execute(pending.values(state="cancelled", error="the subscription was removed"))
-        conn.execute(delete(tables.first_told).where(tables.first_told.c.subscription == ident))
-        bump(conn)
-        return _read(conn, ident)
+        before = _read(conn, ident)
+        if before.state != REMOVED:
+            target = {name: value for name, value in before.target.items() if name not in {"url", "urls"}}
+            ended = {"state": REMOVED, "secret": "", "target": target, "changed": now()}
+            conn.execute(update(table).where(table.c.id == ident).values(ended))
+            conn.execute(delete(tables.first_told).where(tables.first_told.c.subscription == ident))
+            bump(conn)
+        removed = _read(conn, ident)
+    mine = (waiting.subscription == ident, waiting.state == "pending")
+    _each(store, ident, mine, state="cancelled", error="the subscription was removed")
+    _refuse_removed(before)
+    return removed
+
+
+def leave_out(store: Store, numbers: Mapping[str, int]) -> None:
+    """Note how many deliveries of subscriptions were left out just now, since as many as may wait do.
+
+    It is no change of theirs, and counts no counter up.
+    """
+    one, at = tables.subscriptions.c, now()
+    with transaction(store) as conn:
+        for ident, number in sorted(numbers.items()):
+            values = {"left_out": one.left_out + number, "left_out_at": at}
+            conn.execute(update(tables.subscriptions).where(one.id == ident).values(values))
 
 
 def version(store: Store) -> int:
@@ -175,6 +198,24 @@ def bump(conn: Connection) -> None:
     )
 
 
+def _each(store: Store, ident: str, which: Sequence[ColumnElement[bool]], **values: Any) -> None:
+    """Have deliveries of a subscription be otherwise, so that they are among those asked for no more: some at a time.
+
+    There may be a hundred thousand, and others wait for the database meanwhile, or would take some of them.
+    """
+    row = tables.deliveries.c
+    some = select(row.id).where(*which).order_by(row.id).limit(_AT_ONCE).with_for_update()
+    while True:
+        with transaction(store) as conn:
+            hold(conn, ident)
+            idents = conn.execute(some).scalars().all()
+            if idents:
+                conn.execute(update(tables.deliveries).where(row.id.in_(idents)).values(values))
+                bump(conn)
+        if len(idents) < _AT_ONCE:
+            return
+
+
 def _read(conn: Connection, ident: str) -> Subscription:
     asked = select(tables.subscriptions).where(tables.subscriptions.c.id == ident)
     found = conn.execute(asked).first() if legible(ident) else None
@@ -185,9 +226,13 @@ def _read(conn: Connection, ident: str) -> Subscription:
 
 def _there(conn: Connection, ident: str) -> Subscription:
     found = _read(conn, ident)
-    if found.state == REMOVED:
-        raise NotFoundError(f"subscription {ident!r} was removed: make another with `nuncius subscribe`")
+    _refuse_removed(found)
     return found
+
+
+def _refuse_removed(found: Subscription) -> None:
+    if found.state == REMOVED:
+        raise NotFoundError(f"subscription {found.id!r} was removed: make another with `nuncius subscribe`")
 
 
 def _subscription(row: Row[Any]) -> Subscription:
@@ -211,4 +256,6 @@ def _subscription(row: Row[Any]) -> Subscription:
         row.note,
         created,
         changed,
+        row.left_out,
+        from_micros(row.left_out_at),
     )

@@ -584,6 +584,8 @@ subscriptions = Table(
     Column("note", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
+    Column("left_out", BigInteger, nullable=False, server_default="0"),  # deliveries, since too many waited
+    Column("left_out_at", BigInteger),  # the last of them
     Index("ix_subscriptions_owner", "owner"),
 )
 
@@ -614,10 +616,11 @@ deliveries = Table(
     Column("digest", Id),  # id of the message that it went with
     Column("lease_by", Id),
     Column("lease_until", BigInteger),
+    Column("told", Text),  # marks of the addresses that have it
     Index("ix_deliveries_created", "created", "id"),
     Index("ix_deliveries_state", "state", "created", "id"),
     Index("ix_deliveries_subscription", "subscription", "state", "created", "id"),
-    Index("ix_deliveries_alert_id", "alert_id"),
+    Index("ix_deliveries_alert_id", "alert_id", "subscription"),
     Index("ix_deliveries_tried", "subscription", "tried"),
     Index("ix_deliveries_acknowledged", "subscription", "acknowledged"),
     Index(

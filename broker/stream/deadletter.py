@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from broker import topics
 from broker.alert import Batch, Rejection
-from broker.record import Message
+from broker.record import Headers, Message, Record
 
-__all__ = ["dead_letter"]
+__all__ = ["dead_letter", "letter_of"]
 
 REASON_BYTES = 2000
 NAMED_UNITS = 5  # of a container, with their own reasons
@@ -24,19 +24,31 @@ def dead_letter(batch: Batch) -> list[Message]:
     return [_letter(batch, index, rejections) for index, rejections in sorted(by_record.items())]
 
 
-def _letter(batch: Batch, index: int, rejections: list[Rejection]) -> Message:
-    record = batch.records[index]
+def letter_of(record: Record, stage: str, reason: str, units: int = 1, more: Headers = ()) -> Message:
+    """One message for a record: its bytes, key and headers as they came, and what was wrong.
+
+    Parameters
+    ----------
+    units
+        How many of its alerts were rejected.
+    more
+        Headers beside those of all letters.
+    """
     ours = {
-        topics.HEADER_DEAD_REASON: _reason(rejections),
-        topics.HEADER_DEAD_STAGE: rejections[0].stage,
+        topics.HEADER_DEAD_REASON: reason,
+        topics.HEADER_DEAD_STAGE: stage,
         topics.HEADER_DEAD_TOPIC: record.topic,
         topics.HEADER_DEAD_PARTITION: str(record.partition),
         topics.HEADER_DEAD_OFFSET: str(record.offset),
-        topics.HEADER_DEAD_UNITS: str(len(rejections)),
+        topics.HEADER_DEAD_UNITS: str(units),
     }
     # Ours first, for the first of a name counts: whoever wrote the record may have used a name of ours.
-    headers = tuple((name, _cut(text)) for name, text in ours.items()) + record.headers
+    headers = (*((name, _cut(text)) for name, text in ours.items()), *more, *record.headers)
     return Message(topics.DEAD_LETTER, record.value, record.key, headers)
+
+
+def _letter(batch: Batch, index: int, rejections: list[Rejection]) -> Message:
+    return letter_of(batch.records[index], rejections[0].stage, _reason(rejections), len(rejections))
 
 
 def _reason(rejections: list[Rejection]) -> str:

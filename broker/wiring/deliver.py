@@ -11,7 +11,7 @@ from typing import Final
 from broker.deliver.addresses import networks
 from broker.deliver.webhook import Webhooks
 from broker.errors import TransientError
-from broker.store import delivery_work
+from broker.store import deliveries, delivery_work
 from broker.store.engine import transaction
 from broker.store.times import now, to_micros
 from broker.telemetry import get_logger
@@ -116,6 +116,8 @@ def _forget(parts: Parts, stop: threading.Event) -> None:
             if late:
                 log.warning("deliveries that waited for too long are given up", deliveries=late)
             gone = delivery_work.forget(parts.store, to_micros(datetime.now(UTC) - keep))
+            with transaction(parts.store) as conn:
+                deliveries.fold(conn)
         except TransientError as error:
             log.warning("old deliveries are not forgotten yet", error=str(error))
         else:

@@ -14,12 +14,12 @@ import polars as pl
 
 from broker.deliver.addresses import check_url, networks
 from broker.deliver.card import Card, card, digest_card, test_card
-from broker.deliver.message import send
+from broker.deliver.message import mark_of, send
 from broker.deliver.outcome import Outcome
 from broker.deliver.webhook import Webhooks
 from broker.errors import NunciusError, UsageError
 from broker.science.finding_chart import Source
-from broker.store.delivery import Delivery
+from broker.store.delivery import Delivery, told_of
 from broker.store.subscription import Subscription
 from broker.telemetry import get_logger
 from broker.wiring import reading
@@ -97,9 +97,16 @@ class Channels:
     async def _message(
         self, one: Subscription, some: Sequence[Delivery], held: Callable[[int], None], *, digest: bool
     ) -> Outcome:
+        had = told_of(some)
+        left = [str(url) for url in one.target["urls"] if mark_of(str(url)) not in had]
+        if not left:  # those that did not take it are addresses of it no more
+            return Outcome(True)
+        first = some[0].attempts % len(left)  # one that takes all the time there is does not stand before the same others again
+        left = left[first:] + left[:first]
+
         def work() -> Outcome:
-            shown = self._card(one, some, digest=digest)
-            return send([str(url) for url in one.target["urls"]], shown, allowed=self._allowed, timeout=MESSAGE_SECONDS)
+            outcome = send(left, self._card(one, some, digest=digest), allowed=self._allowed, timeout=MESSAGE_SECONDS)
+            return replace(outcome, told=outcome.told | had)
 
         return await _in_thread(work, MESSAGE_SECONDS + DRAWING_SECONDS, held)
 

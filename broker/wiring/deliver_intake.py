@@ -24,12 +24,14 @@ from broker.deliver.pace import next_due
 from broker.errors import PoisonError, TransientError, UsageError
 from broker.record import Record, header
 from broker.store import delivery_intake as kept
-from broker.store.delivery import CANCELLED, DELIVERED, PENDING, Change, delivery_id
+from broker.store import subscriptions
+from broker.store.delivery import CANCELLED, PENDING, Change, delivery_id
 from broker.store.delivery_intake import Made, Told
 from broker.store.engine import transaction
 from broker.store.subscription import Subscription
 from broker.store.times import now, to_micros
-from broker.telemetry import get_logger
+from broker.stream.deadletter import letter_of
+from broker.telemetry import DEAD_LETTERS, get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_room import Room
 from broker.wiring.deliver_words import body_of, links_of, object_of
@@ -112,30 +114,41 @@ class Intake:
     def take(self, records: Sequence[Record]) -> None:
         """Write what these records say to whom; done again, it changes nothing.
 
-        A record that cannot be written is left out, and the log says which: what is behind it does not wait for ever.
+        A record that cannot be written goes to the dead letters: what is behind it does not wait for ever.
 
         Raises
         ------
-        StoreUnavailableError
-            The database is away; nothing is written.
+        TransientError
+            The database or the log is away.
         """
         if not records:
             return
         try:
             self._take(records)
-        except _BAD:
+        except _BAD as error:
             if len(records) > 1:
                 for record in records:
                     self.take([record])
                 return
-            place = {"topic": records[0].topic, "partition": records[0].partition, "offset": records[0].offset}
-            log.exception("a match cannot be told to its subscribers, and is left out", **place)
+            self._reject(records[0], error)
+
+    def _reject(self, record: Record, error: Exception) -> None:
+        why = getattr(error, "orig", None) or error  # SQLAlchemy's own words have the whole statement in them
+        reason = f"its subscribers cannot be told of it: {type(why).__name__}: {str(why).strip()}"
+        when = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat()
+        received = ((topics.HEADER_RECEIVED, when.encode()),)  # by which is told whose it is, when it is put back
+        self._parts.log.append([letter_of(record, topics.DELIVER, reason, more=received)])
+        alert_id = header(record, topics.HEADER_ALERT_ID) or ""
+        DEAD_LETTERS.labels(alert_id.partition(":")[0] or "unknown", topics.DELIVER).inc()
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        log.error("a match cannot be told to its subscribers: it is a dead letter", **place, exc_info=error)
 
     def _take(self, records: Sequence[Record]) -> None:
         words = list(self._words(records))
         if not words:
             return
         first: dict[str, int] = {}
+        self._room.left_out()  # of a try that came to nothing
         with transaction(self._parts.store) as conn:
             received = kept.received(conn, [word.match.alert.alert_id for word in words])
             for run in _runs(words):
@@ -150,6 +163,9 @@ class Intake:
                     if row.state == PENDING:
                         first[row.subscription] = min(row.due, first.get(row.subscription, row.due))
         self._wake(first)
+        if left_out := self._room.left_out():
+            # By itself: whoever changes a subscription takes it before its deliveries, and this would come after them.
+            subscriptions.leave_out(self._parts.store, left_out)
 
     def _words(self, records: Sequence[Record]) -> Iterator[_Word]:
         by_filter = self._book.now().by_filter
@@ -187,8 +203,7 @@ class Intake:
                 if word.match.update == RETRACTED:
                     waiting = [each for each in there if each.state == PENDING]
                     cancelled += waiting
-                    heard = any(each.state == DELIVERED or (each.state == PENDING and not each.untouched) for each in there)
-                    if heard and one.updates != "none":
+                    if any(each.heard for each in there) and one.updates != "none":
                         rows.append(maker.make(word, one, "retraction"))
                     continue
                 change = _change(word, one, there, picked.get(word.key))
@@ -208,7 +223,7 @@ def _change(word: _Word, one: Subscription, there: Sequence[Told], picked: int |
     itself = delivery_id(one.id, *word.key, "match", word.event, word.revision)
     if any(each.id == itself for each in matches):
         return "match"  # done again
-    if any(each.state in {PENDING, DELIVERED} for each in matches):
+    if any(each.state == PENDING or each.heard for each in matches):
         return "update" if one.updates == "all" else None
     if any(each.state != CANCELLED for each in matches):
         return None

@@ -47,6 +47,8 @@ class Lane:
         When there may be something due; ``None`` where nothing is known to wait.
     fresh
         Whether something was put there by hand since: a test goes out whatever the hour.
+    behind
+        Whether something that is due waits for what is on its way.
     stuck
         Threads that do not come back.
     started
@@ -61,6 +63,7 @@ class Lane:
     fresh: bool = True
     held: deque[Parcel] = field(default_factory=deque)
     flying: dict[str, Parcel] = field(default_factory=dict)
+    behind: bool = False
     stuck: int = 0
     started: float = 0.0
 
@@ -87,8 +90,7 @@ class Lane:
         if self.resting(now) and not self.fresh:
             self.look = quiet_end(now, self.subscription.quiet) if self.subscription.state == ACTIVE else None
             return None
-        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
-        space = ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
+        space = self._space()
         number, when = self.breaker.room(now, len(self.flying) + len(self.held))
         if number is not None:
             space = min(space, number)
@@ -98,6 +100,24 @@ class Lane:
         tests = self.resting(now)
         self.look, self.fresh = None, False
         return Want(self.subscription, space, tests)
+
+    def _space(self) -> int:
+        """How many more to hold."""
+        if self.subscription.rate is not None:
+            # None ahead: those of a minute are counted from when they are taken, and so all that are taken begin.
+            return max(0, self.window - len(self.flying) - self.stuck - len(self.held))
+        ahead = self.window * (AHEAD if self.subscription.digest is None else 1)  # a digest has hundreds of deliveries
+        return ahead - len(self.held) if len(self.held) <= ahead // 2 else 0
+
+    def seen(self, look: datetime | None, *, behind: bool) -> None:
+        """What a look said: when to look again, unless it is to be sooner already."""
+        self.behind = behind
+        if look is not None:
+            self.sooner(look)
+
+    def sooner(self, look: datetime) -> None:
+        """Look then, unless it is to be sooner already."""
+        self.look = look if self.look is None else min(look, self.look)
 
     def note(self, now: datetime, *, ok: bool) -> None:
         """What came of a message."""
@@ -113,9 +133,17 @@ class Lane:
         there = frozenset(self.in_hand())
         self.held += [one for one in parcels if there.isdisjoint(each.id for each in one.deliveries)]
 
-    def lose(self, idents: frozenset[str]) -> None:
-        """Let go of what others have taken over, as far as it was not begun."""
-        self.held = deque(one for one in self.held if idents.isdisjoint(each.id for each in one.deliveries))
+    def lose(self, idents: frozenset[str]) -> list[str]:
+        """Let go of what others have taken over, or is to be told no more, as far as it was not begun.
+
+        Returns
+        -------
+        list of str
+            Ids of what was to go in one message with some of that: it is held no more, and to be given back.
+        """
+        gone = [one for one in self.held if not idents.isdisjoint(each.id for each in one.deliveries)]
+        self.held = deque(one for one in self.held if one not in gone)
+        return [each.id for one in gone for each in one.deliveries if each.id not in idents]
 
     def let_go(self) -> list[str]:
         """Ids of what was held and not begun, which is held no more."""

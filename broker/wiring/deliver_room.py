@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 from typing import Final
@@ -31,10 +32,20 @@ class Room:
         self._most = most
         self._free: dict[str, int] = {}
         self._full: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
+
+    def left_out(self) -> Counter[str]:
+        """How many were left out since this was asked last, by subscription."""
+        told, self._left_out = self._left_out, Counter()
+        return told
 
     def within(self, conn: Connection, rows: Sequence[Made]) -> list[Made]:
         """Those of some deliveries that there is room for; who has heard of a match hears of its end, whatever waits."""
-        return [row for row in rows if row.change == "retraction" or self._has(conn, row.subscription)]
+        kept = [row for row in rows if row.change == "retraction" or self._has(conn, row.subscription)]
+        self._left_out.update(row.subscription for row in rows)
+        self._left_out.subtract(row.subscription for row in kept)
+        self._left_out = +self._left_out
+        return kept
 
     def _has(self, conn: Connection, subscription: str) -> bool:
         free = self._free.get(subscription, 0)

@@ -1,7 +1,7 @@
 """Sends what is due: each subscription on its own, so that one that is dead or slow delays nobody else.
 
 All decisions are made on one event loop; the database is asked in turns, in a thread, one at a time: outcomes of the last
-turn are kept and more is taken in one transaction. Longer than 300 lines by a few, since the loop reads only whole.
+turn are kept and more is taken in one transaction. Longer than 300 lines, since the loop reads only whole.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from math import inf
 from time import monotonic
 from typing import Final
@@ -22,6 +23,7 @@ from broker.errors import TransientError
 from broker.settings import DeliverTable
 from broker.store import deliveries, delivery_work
 from broker.store.deliveries import Signs
+from broker.store.delivery import told_of
 from broker.store.delivery_work import Settled
 from broker.store.engine import transaction
 from broker.store.subscription import ACTIVE
@@ -31,7 +33,7 @@ from broker.telemetry import BREAKERS, DELIVERIES, DELIVERY_SECONDS, get_logger
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_channels import Channels
 from broker.wiring.deliver_lane import Lane, Parcel
-from broker.wiring.deliver_turn import Asked, Found, GiveUp, turn
+from broker.wiring.deliver_turn import Asked, Found, GiveUp, looks, turn
 from broker.wiring.parts import Parts
 
 __all__ = ["Senders"]
@@ -123,10 +125,14 @@ class Senders:
         signs = await asyncio.to_thread(deliveries.signs, self._parts.store, self._by)
         if self._signs is None or signs.subscriptions != self._signs.subscriptions:
             await self._reread()
-        if signs != self._signs:
+        if self._signs is None or signs.by_hand != self._signs.by_hand or signs.subscriptions != self._signs.subscriptions:
             for lane in self._lanes.values():
                 lane.look = datetime.now(UTC)
                 lane.fresh |= self._signs is None or signs.by_hand != self._signs.by_hand
+        elif signs != self._signs:  # only those of whom something waits: there may be a thousand others
+            found = await asyncio.to_thread(looks, self._parts)
+            for ident in found.keys() & self._lanes.keys():
+                self._lanes[ident].sooner(found[ident])
         self._signs, self._looked = signs, monotonic()
 
     async def _reread(self) -> None:
@@ -159,25 +165,41 @@ class Senders:
         return Asked(tuple(self._outcomes), wants, renew, tuple(self._release), tuple(self._give_up))
 
     def _have(self, found: Found, lanes: Mapping[str, Lane]) -> None:
-        if found.lost:
-            for each in self._lanes.values():
-                each.lose(found.lost)
+        self._lose(found.lost)
         for ident, parcels in found.parcels.items():
             lane = self._lanes.get(ident)
             if lane is None or lane is not lanes.get(ident):
                 self._release += [one.id for parcel in parcels for one in parcel.deliveries]
                 continue
             lane.add(parcels)
+        # What was cancelled before it was begun is in the way of nothing.
+        self._release += found.lost.difference(*(each.in_hand() for each in (*self._lanes.values(), *self._leaving.values())))
         for ident, look in found.look.items():
             lane = self._lanes.get(ident)
-            if lane is not None and look is not None:
-                lane.look = look if lane.look is None else min(look, lane.look)
+            if lane is not None:
+                lane.seen(look, behind=ident in found.behind)
+        # What was looked at may have waited for what has arrived, or was let go, since: nobody tells of that again.
+        if self._outcomes or self._release:
+            self._look_again([lane for ident, lane in self._lanes.items() if ident in found.behind])
         if found.stale:
             self._looked, self._urgent = -SIGN_SECONDS, True
             self._event.set()
         if found.given_up:
             log.warning("deliveries are given up unsent: their receiver has not answered for long", deliveries=found.given_up)
         BREAKERS.set(sum(lane.breaker.open for lane in self._lanes.values()))
+
+    def _lose(self, idents: frozenset[str]) -> None:
+        """Let go of what is ours no more: what was to go with it is given back, and what may have waited for it looked at."""
+        lanes = list(self._lanes.values())
+        rest = [each.lose(idents) for each in lanes]
+        self._release += chain.from_iterable(rest)
+        self._look_again([lane for lane, some in zip(lanes, rest, strict=True) if some or (idents and lane.behind)])
+
+    def _look_again(self, lanes: Iterable[Lane]) -> None:
+        """Look at once, in the turn in which what has come meanwhile is kept."""
+        for lane in lanes:
+            lane.look = datetime.now(UTC)
+            self._event.set()
 
     def _start_all(self) -> None:
         """Start what may start, a parcel of each in turn, so that those with many do not take all there is room for.
@@ -231,28 +253,35 @@ class Senders:
         self._event.set()
 
     def _note(self, lane: Lane, parcel: Parcel, outcome: Outcome, began: int) -> None:
-        now, done, one = datetime.now(UTC), micros_now(), lane.subscription
-        lane.note(now, ok=outcome.ok)
+        now, done, one, had = datetime.now(UTC), micros_now(), lane.subscription, told_of(parcel.deliveries)
+        # One bad address of several holds nothing back of what the others are to have.
+        reached = outcome.ok or bool(outcome.told - had)
+        if reached or not had:
+            lane.note(now, ok=reached)
         digest = parcel.id if parcel.id != parcel.deliveries[0].id else None
         # One instant for all of a digest: it is sent again as it was.
         due = None if outcome.ok or not outcome.again else self._next(now, parcel, outcome)
         became = "delivered" if outcome.ok else "failed" if due is None else "retried"
-        if due is not None and (lane.look is None or due < lane.look):
+        if lane.behind:  # what waited for this may go out
+            lane.look = now
+        elif due is not None and (lane.look is None or due < lane.look):
             lane.look = due
         when = None if due is None else to_micros(due)
+        told = None if outcome.ok else " ".join(sorted(outcome.told)) or None
         for each in parcel.deliveries:
             DELIVERIES.labels(one.channel, became).inc()
             if outcome.ok and each.change != "test":
                 DELIVERY_SECONDS.labels(one.channel).observe(max(0.0, done / 1e6 - each.received.timestamp()))
             self._outcomes.append(
-                Settled(each.id, self._by, outcome.ok, began, done, when, outcome.status, outcome.error, digest)
+                Settled(each.id, self._by, outcome.ok, began, done, when, outcome.status, outcome.error, digest, told)
             )
         if not outcome.ok:
-            self._failed(lane, parcel, outcome, now)
+            log.info("a delivery failed", delivery=parcel.id, subscription=one.id, status=outcome.status, error=outcome.error)
+        if not (reached or had):
+            self._failed(lane, outcome, now)
 
-    def _failed(self, lane: Lane, parcel: Parcel, outcome: Outcome, now: datetime) -> None:
+    def _failed(self, lane: Lane, outcome: Outcome, now: datetime) -> None:
         breaker, ident = lane.breaker, lane.subscription.id
-        log.info("a delivery failed", delivery=parcel.id, subscription=ident, status=outcome.status, error=outcome.error)
         if breaker.failures == breaker.limit:
             self._release += lane.let_go()
             lane.look = breaker.probe

@@ -12,14 +12,15 @@ from sqlalchemy import Connection
 from broker.deliver.pace import room
 from broker.settings import DeliverTable
 from broker.store import delivery_work as work
-from broker.store.delivery_work import Lease, Settled
-from broker.store.engine import transaction
+from broker.store.delivery_due import Lease, earliest, ready
+from broker.store.delivery_work import Settled
+from broker.store.engine import connection, transaction
 from broker.store.times import from_micros, now, to_micros
 from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_lane import Parcel, Want
 from broker.wiring.parts import Parts
 
-__all__ = ["Asked", "Found", "GiveUp", "turn"]
+__all__ = ["Asked", "Found", "GiveUp", "looks", "turn"]
 
 MOST_IN_DIGEST: Final = 500
 _RIGHTS_SECONDS: Final = 60.0  # until it is looked again whether an owner may see anything
@@ -62,6 +63,8 @@ class Found:
         Whether a subscription is no longer as it was asked for: nothing of it is taken.
     lost
         Ids that were to be held on to, and are no longer ours.
+    behind
+        Subscriptions of which something due waits for what is on its way.
     """
 
     parcels: dict[str, list[Parcel]] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class Found:
     given_up: int = 0
     stale: bool = False
     lost: frozenset[str] = frozenset()
+    behind: set[str] = field(default_factory=set)
 
 
 def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
@@ -107,34 +111,56 @@ def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
             if unseen is None:
                 found.look[want.subscription.id] = _instant(at) + timedelta(seconds=_RIGHTS_SECONDS)
                 continue
-            parcels, look = _take(conn, want, lease)
+            parcels, look, behind = _take(conn, want, lease)
             gone = [each.id for parcel in parcels for each in parcel.deliveries if each.filter in unseen.filters]
             if gone:
                 work.drop(conn, gone, "the owner of the subscription may no longer see the filter")
                 parcels = _without(parcels, frozenset(gone))
             found.parcels[want.subscription.id], found.look[want.subscription.id] = parcels, look
+            if behind:
+                found.behind.add(want.subscription.id)
     found.look = {ident: None if look is None else look - ahead for ident, look in found.look.items()}
     return found
 
 
-def _take(conn: Connection, want: Want, lease: Lease) -> tuple[list[Parcel], datetime | None]:
+def looks(parts: Parts) -> dict[str, datetime]:
+    """When to look for what waits of each subscription, by our own clock; those of which nothing waits are not among them.
+
+    Raises
+    ------
+    StoreUnavailableError
+        The database is away.
+    """
+    with connection(parts.store) as conn:
+        ahead = timedelta(microseconds=work.clock(conn) - now())
+        return {ident: _instant(when) - ahead for ident, when in earliest(conn).items()}
+
+
+def _take(conn: Connection, want: Want, lease: Lease) -> tuple[list[Parcel], datetime | None, bool]:
+    """What is taken, when to look again, and whether something that is due waits for what is on its way."""
     one, most, when = want.subscription, want.most, _instant(lease.now)
     if want.tests:
-        return [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease, tests=True)], when
+        return [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease, tests=True)], when, False
     if one.rate is not None:
         begun = [_instant(each) for each in work.starts(conn, one.id, lease.now - _MINUTE)]
         free, later = room(when, begun, one.rate)
         if later is not None:
-            return [], later
+            return [], later, False
         most = min(most, free or 0)
     if one.digest is not None:
         parcels = [Parcel(ident, some) for ident, some in work.take_digests(conn, one.id, most, MOST_IN_DIGEST, lease)]
     else:
         parcels = [Parcel(each.id, (each,)) for each in work.take(conn, one.id, most, lease)]
     if len(parcels) >= most:
-        return parcels, when  # there may be more
+        return parcels, when, False  # there may be more
     due = work.next_due(conn, one.id)
-    return parcels, None if due is None else max(_instant(due), when)
+    if due is None or due > lease.now:
+        return parcels, None if due is None else _instant(due), False
+    if ready(conn, one.id, lease, together=one.digest is not None):
+        return parcels, when, False  # others have it in their hands just now
+    # Whoever has what is on its way looks again when that has arrived; where they die, this is when it is theirs no more.
+    later_due = work.next_due(conn, one.id, after=lease.now)
+    return parcels, _instant(lease.until if later_due is None else min(later_due, lease.until)), True
 
 
 def _without(parcels: Sequence[Parcel], gone: frozenset[str]) -> list[Parcel]:

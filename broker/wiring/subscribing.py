@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from broker.api.subscribing import Made, Subscribing
 from broker.deliver import message
 from broker.deliver.addresses import IPNetwork, check_url, networks
 from broker.deliver.webhook import check_secret, new_secret
-from broker.errors import NotFoundError, UsageError
+from broker.errors import NotFoundError, NunciusError, UsageError
 from broker.filtering.parse import nearest
 from broker.store import filters, subscriptions
 from broker.store.subscription import CHANNELS, REMOVED, Subscription
+from broker.telemetry import get_logger
 from broker.wiring import access
 from broker.wiring.parts import Parts
 
 __all__ = ["add", "change", "remove", "shown", "subscribing"]
+
+log = get_logger(__name__)
 
 FORMATS: Final = ("json", "voevent")
 MOST_URLS: Final = 20
@@ -49,10 +53,10 @@ def add(parts: Parts, values: Mapping[str, Any]) -> Made:
     _known(parts, values["filters"])
     _fits(there["target"], values.get("digest"))
     there["secret"] = _secret(str(values.get("secret") or "")) if channel == "webhook" else ""
-    password = None
-    if channel == "kafka":
-        password = access.grant(parts.settings, there["target"]["user"], values["filters"]).password
-    return Made(subscriptions.add(parts.store, **there), password)
+    if channel != "kafka":
+        return Made(subscriptions.add(parts.store, **there))
+    with _let_in(parts, there["target"]["user"], values["filters"]) as password:
+        return Made(subscriptions.add(parts.store, **there), password)
 
 
 def change(parts: Parts, ident: str, values: Mapping[str, Any]) -> Made:
@@ -66,13 +70,11 @@ def change(parts: Parts, ident: str, values: Mapping[str, Any]) -> Made:
     if "secret" in there:
         there["secret"] = _secret(str(there["secret"] or "")) if channel == "webhook" else ""
     _fits(there.get("target", before.target), there.get("digest", before.digest))
-    password = None
-    if channel == "kafka":
-        user, names = there.get("target", before.target)["user"], there.get("filters", before.filters)
-        password = access.grant(parts.settings, user, names).password
-    after = subscriptions.change(parts.store, ident, **there)
-    if channel == "kafka":
-        _take_back(parts, before, after)
+    if channel != "kafka":
+        return Made(subscriptions.change(parts.store, ident, **there))
+    with _let_in(parts, there.get("target", before.target)["user"], there.get("filters", before.filters)) as password:
+        after = subscriptions.change(parts.store, ident, **there)
+    _take_back(parts, before, after)
     return Made(after, password)
 
 
@@ -95,6 +97,31 @@ def shown(channel: str, target: Mapping[str, Any]) -> Mapping[str, Any]:
     if channel != "message":
         return dict(target)
     return {**target, "urls": [message.mask(str(url)) for url in target.get("urls", ())]}
+
+
+@contextmanager
+def _let_in(parts: Parts, user: str, names: Collection[str]) -> Iterator[str | None]:
+    """Let a user of Kafka read filters; where what is done then fails, they read what they could before.
+
+    Yields
+    ------
+    str or None
+        Their password, where they are new.
+    """
+    had = next((set(access.filters_of(one)) for one in access.listing(parts.settings) if one.user == user), None)
+    password = access.grant(parts.settings, user, names).password
+    try:
+        yield password
+    except BaseException:
+        fresh = sorted(set(names) - (had or set()))
+        try:
+            if had is None:
+                access.revoke(parts.settings, user)
+            elif fresh:
+                access.revoke(parts.settings, user, fresh)
+        except NunciusError as error:
+            log.warning("a reader of Kafka may read what nobody subscribed to", user=user, filters=fresh, error=str(error))
+        raise
 
 
 def _take_back(parts: Parts, before: Subscription, after: Subscription | None = None) -> None:

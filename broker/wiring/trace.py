@@ -217,6 +217,8 @@ def _dead(parts: Parts, alert_id: str, owner: Claim | None) -> Iterator[Letter]:
         return
     for letter in dead_letters.letters(parts):
         record = letter.record
+        if letter.stage == topics.DELIVER:  # of an alert that was kept, and of a filter that may be somebody's own
+            continue
         names = (topics.HEADER_DEAD_TOPIC, topics.HEADER_DEAD_PARTITION, topics.HEADER_DEAD_OFFSET)
         origin = tuple(header(record, name) for name in names)
         same = owner is not None and origin == tuple(map(str, owner.origin))

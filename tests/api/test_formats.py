@@ -94,8 +94,8 @@ def test_cutouts_as_fits_and_png(client: httpx.Client) -> None:
     picture = Image.open(io.BytesIO(client.get(path).content))
     assert picture.size == (252, 252)
     alpha = np.asarray(picture)[..., -1]
-    assert (alpha[:-24] == 255).all()
-    assert (alpha[-24:] == 0).all(), "rows that are NaN are transparent, and the first row is at the bottom"
+    assert (alpha[24:] == 255).all()
+    assert (alpha[:24] == 0).all(), "rows that are NaN are transparent, and the first row of ZTF's is the northern one"
     assert client.get(f"{path}?size=63").content != client.get(path).content
 
 

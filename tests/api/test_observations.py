@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from broker.science.skymap import from_cone
-from tests.api.world import World, served
+from tests.api.world import BIG, World, served
 
 API = "/api/v1"
 HERE = f"{API}/events/GRB240422A/observations"
@@ -240,3 +240,48 @@ def test_the_account_is_who_sent_it(here: World) -> None:
         (one,) = client.post(HERE, json={"observations": [field(id="w")]}, headers=writer).json()["items"]
         assert (one["who"], one["reporter"]) == ("hypatia", "hypatia")
         assert client.get(HERE).status_code == 200
+
+
+def test_taken_out_by_who_sent_it_and_by_administrators(here: World) -> None:
+    from broker.api.policy import Auth
+    from broker.store import people
+    from tests.api.people import bearer
+
+    services = replace(here.services, auth=Auth(required=True))
+    for name in ("ann", "bob", "root"):
+        people.add(here.store, name, admin=name == "root")
+    writer = {name: bearer(here.store, name, "read", "write:reports") for name in ("ann", "bob")}
+    writer |= {"root": bearer(here.store, "root", "admin"), "reader": bearer(here.store, "ann", "read")}
+    alert = f"{API}/alerts/ztf:{BIG + 4}/classifications"
+    with served(services) as url, httpx.Client(base_url=url, timeout=20) as client:
+        made = []
+        for _ in range(2):
+            answer = client.post(HERE, json={"observations": [field(telescope="Mistaken")]}, headers=writer["ann"])
+            made.append(f"{HERE}/{answer.json()['items'][0]['observation_id']}")
+            said = {"classifications": [{"classification": "SN Ia"}]}
+            made.append(f"{alert}/{client.post(alert, json=said, headers=writer['ann']).json()['items'][0]['id']}")
+            for address in made[-2:]:
+                assert client.delete(address).status_code == 401
+                assert client.delete(address, headers=writer["reader"]).status_code == 403
+                refused = client.delete(address, headers=writer["bob"])
+                assert (refused.status_code, "'ann'" in refused.text) == (403, True)
+                assert client.delete(address, headers=writer["ann" if len(made) == 2 else "root"]).status_code == 204
+                assert client.delete(address, headers=writer["root"]).status_code == 404
+        assert client.get(f"{HERE}?telescope=Mistaken").json()["items"] == []
+        assert client.get(alert).json()["items"] == []
+        (one,) = client.post(HERE, json={"observations": [field(telescope="Kept")]}, headers=writer["ann"]).json()["items"]
+        elsewhere = HERE.replace("GRB240422A", "S240422ed")
+        for address in (f"{elsewhere}/{one['observation_id']}", f"{HERE}/obs_0", f"{alert}/cls_0"):
+            assert client.delete(address, headers=writer["root"]).status_code == 404
+        assert len(client.get(f"{HERE}?telescope=Kept").json()["items"]) == 1
+
+
+def test_of_bands_without_number_some_are_told(client: httpx.Client) -> None:
+    small = {"type": "circle", "radius": 0.01}
+    fields = [field(telescope="Many", band=f"band {number}", footprint=small) for number in range(60)]
+    fields += [field(telescope="Many", band="the one", ra=ra) for ra in (251.0, 252.0)]
+    sent(client, *fields, event="GRB240422A")
+    told = client.get(f"{API}/events/GRB240422A/coverage?telescope=Many").json()
+    assert told["observations"] == 62
+    assert len(told["bands"]) == 20
+    assert "the one" in {one["band"] for one in told["bands"]}

@@ -144,6 +144,8 @@ class TestWhereRequired:
             ("POST", "/api/v1/events/x/observations", "write:reports"),
             ("POST", "/api/v1/alerts/x/classifications", "write:reports"),
             ("DELETE", "/api/v1/events/x/observations", "admin"),
+            ("DELETE", "/api/v1/events/x/observations/obs_1", "write:reports"),
+            ("DELETE", "/api/v1/alerts/x/classifications/cls_1", "write:reports"),
             ("POST", "/api/v1/events/x", "admin"),
             ("POST", "/api/v1/backtests", "read"),
             ("POST", "/api/v1/skymaps", "read"),

@@ -18,8 +18,9 @@ import pytest
 from broker.api import pictures
 from broker.api.policy import Auth
 from broker.science.finding_chart import Source
-from tests.api.people import asked
-from tests.api.world import BIG, IVORN, World
+from broker.store import people
+from tests.api.people import asked, bearer
+from tests.api.world import BIG, IVORN, World, served
 
 ZTF = f"ztf:{BIG + 8}"
 
@@ -109,3 +110,24 @@ def test_who_waits_for_others_pictures_is_told_so(here: World, monkeypatch: pyte
 
 def test_a_chart_of_what_has_no_image_is_drawn(client: httpx.Client) -> None:
     assert picture(client, IVORN, "finding-chart.png").shape[1] == 720
+
+
+@pytest.mark.parametrize(
+    ("auth", "caches"),
+    [
+        (Auth(), "public"),
+        (Auth(required=True), "public"),
+        (Auth(required=True, public_read=False), "private"),
+        (Auth(public_read=False), "public"),  # nobody is asked for anything
+    ],
+)
+def test_what_asks_for_an_account_is_kept_by_no_cache_that_others_share(here: World, auth: Auth, caches: str) -> None:
+    name = f"reader-{auth.required:d}{auth.public_read:d}"
+    people.add(here.store, name)
+    headers = bearer(here.store, name, "read")
+    alert = f"/api/v1/alerts/{ZTF}"
+    with served(replace(here.services, auth=auth)) as url, httpx.Client(base_url=url, timeout=60, headers=headers) as client:
+        for address in ("finding-chart.png", "light-curve.png", "packet", "cutouts/science", "cutouts/science?format=fits"):
+            answer = client.get(f"{alert}/{address}")
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["Cache-Control"].startswith(f"{caches}, max-age="), address

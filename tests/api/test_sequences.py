@@ -68,6 +68,7 @@ def followed(here: World, client: httpx.Client) -> None:
 def test_of_an_event(client: httpx.Client) -> None:
     found = client.get(f"{API}/events/s240422ED/sequence").json()
     assert (found["event"], found["messenger"], found["mission"], found["test"]) == ("S240422ed", "GW", "LVK", False)
+    assert found["state"] == client.get(f"{API}/events/S240422ed").json()["state"]
     steps = {step["who"]: step for step in found["steps"]}
     assert set(steps) == {"LVK", "ZTF", "Swift XRT", "VLA", "LT", "VLT"}
     assert (steps["LVK"]["what"], steps["LVK"]["own"], steps["LVK"]["spectrum"]["regime"]) == ("notice", True, "gw")

@@ -217,6 +217,16 @@ class TestChanging:
         assert client.post(f"{API}/deliveries/{waits}/replay").status_code == 409
         assert client.get(f"{API}/subscriptions/sub_000000000000").status_code == 404
 
+    def test_what_there_was_no_room_for_is_told(self, client: httpx.Client, parts: Parts) -> None:
+        path = f"{API}/subscriptions/{make(client)['id']}"
+        before = client.get(path).json()
+        assert (before["left_out"], before["left_out_at"]) == (0, None)
+        for number in (3, 4):
+            subscriptions.leave_out(parts.store, {before["id"]: number})
+        after = client.get(path).json()
+        assert after["left_out"] == 7
+        assert after["left_out_at"] > after["changed"] == before["changed"]
+
     def test_a_test_is_a_delivery(self, client: httpx.Client, parts: Parts) -> None:
         made = make(client)
         answer = client.post(f"{API}/subscriptions/{made['id']}/test")
@@ -318,6 +328,19 @@ class TestWhose:
                 f"/deliveries?subscription={stage.ident}",
             ):
                 assert stage.ask(who, "GET", path).status_code == (200 if seen else 404), (who, path)
+
+    def test_tokens_in_the_path_of_a_webhook_are_its_owners(self, stage: Stage) -> None:
+        url = "http://127.0.0.1:9/services/T1/token?key=more"
+        made = stage.ask("hypatia", "POST", "/subscriptions", json=webhook("public_filter", url=url)).json()
+        assert made["target"]["url"] == url
+        shown = {who: stage.ask(who, "GET", f"/subscriptions/{made['id']}").json() for who in ("hypatia", "reader", "admin")}
+        urls = {who: one["target"]["url"] for who, one in shown.items()}
+        assert urls == {"hypatia": url, "reader": url, "admin": "http://127.0.0.1:9/***"}
+        assert "token" not in stage.ask("admin", "GET", "/subscriptions").text
+        note = stage.ask("admin", "PATCH", f"/subscriptions/{made['id']}", json={"note": "seen"})
+        assert "token" not in note.text
+        assert stage.ask("hypatia", "GET", f"/subscriptions/{made['id']}").json()["target"]["url"] == url
+        assert stage.ask("hypatia", "DELETE", f"/subscriptions/{made['id']}").status_code == 204
 
     def test_others_are_as_if_they_were_not(self, stage: Stage) -> None:
         pairs = [

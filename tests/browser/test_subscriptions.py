@@ -19,6 +19,7 @@ import standardwebhooks
 from playwright.sync_api import Browser, Page, expect
 
 from broker.api.policy import Auth
+from broker.store import subscriptions
 from broker.wiring import deliver, serving
 from broker.wiring.parts import Parts
 from tests.api.people import PASSWORD, populate
@@ -155,6 +156,18 @@ def test_from_an_address_to_deliveries_that_fail_and_are_sent_again(browser: Bro
         expect(page.locator("#made code")).to_have_count(0)
         assert secret not in page.content()
         assert page.evaluate("window.hit") is None
+        assert page.evaluate(CONTRAST) == []
+
+
+def test_what_there_was_no_room_for_is_told(browser: Browser, parts: Parts, receiver: Receiver) -> None:
+    with page_of(browser, parts) as (_, page):
+        subscribe(page, receiver.url)
+        row = page.locator("tr[data-subscription]")
+        expect(row).to_be_visible()
+        expect(row).not_to_contain_text("left out")
+        subscriptions.leave_out(parts.store, {str(row.get_attribute("data-subscription")): 1234})
+        page.reload()
+        expect(row).to_contain_text("left out, last ")
         assert page.evaluate(CONTRAST) == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from broker.cli.app import run
 from broker.settings import load
-from broker.store import deliveries
+from broker.store import deliveries, subscriptions
 from broker.store.engine import transaction
 from broker.wiring.parts import open_parts
 from tests.subscribers import SECRET, SETTINGS, receiver, written
@@ -91,12 +91,32 @@ def test_all_that_can_be_asked_for(nuncius: Run) -> None:
     assert [one["state"] for one in told(nuncius, "subscriptions", "list", "--removed")] == ["removed"]
 
 
+def test_what_there_was_no_room_for_is_told(nuncius: Run, tmp_path: Path) -> None:
+    made = told(nuncius, "subscribe", "bright", "--webhook", "http://127.0.0.1:9/")
+    assert "left out" not in nuncius("subscriptions", "list")[1]
+    with open_parts(load(tmp_path / "data" / "nuncius.toml"), tmp_path / "data") as parts:
+        subscriptions.leave_out(parts.store, {made["id"]: 1234})
+    _, out, errors = nuncius("subscriptions", "list")
+    assert re.search(r"1,234 left out, last 20\d\d-", " ".join(out.split()))
+    assert "deliver.most_waiting" in errors
+    assert told(nuncius, "subscriptions", "show", made["id"])["left_out"] == 1234
+
+
 def test_tokens_of_messages_are_not_shown(nuncius: Run) -> None:
     address = "tgram://123456789:abcdefg_hijklmnop/12315544/"
     made = told(nuncius, "subscribe", "bright", "--message", address)
     for shown in (json.dumps(made), nuncius("subscriptions", "list")[1], nuncius("subscriptions", "show", made["id"])[1]):
         assert "abcdefg" not in shown
         assert "tgram" in shown
+
+
+def test_tokens_in_the_path_of_a_webhook_are_its_owners(nuncius: Run) -> None:
+    assert nuncius("user", "add", "ann", "--no-password")[0] == 0
+    url = "http://127.0.0.1:9/services/token"
+    hers = told(nuncius, "subscribe", "bright", "--webhook", url, "--owner", "ann")
+    ours = told(nuncius, "subscribe", "bright", "--webhook", url)
+    for one, seen in ((hers, "http://127.0.0.1:9/***"), (ours, url)):
+        assert told(nuncius, "subscriptions", "show", one["id"])["target"]["url"] == seen
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,26 @@ def test_each_address_is_tried() -> None:
         outcome = message.send([f"json://127.0.0.1:{bad.port}/", f"json://127.0.0.1:{good.port}/"], CARD, allowed=LO)
     assert (outcome.ok, outcome.status, outcome.again) == (False, 500, True)
     assert len(good.requests) == 1
+    assert outcome.told == {message.mark_of(f"json://127.0.0.1:{good.port}/")}
+
+
+@pytest.mark.parametrize("bad", ["syslog://", "json://10.0.0.1/"])
+def test_one_address_that_is_refused_keeps_no_other_from_it(bad: str) -> None:
+    with server(answer(status(200))) as good, server(answer(status(503))) as busy:
+        first, last = f"json://127.0.0.1:{good.port}/", f"json://127.0.0.1:{busy.port}/"
+        outcome = message.send([bad, first, last], CARD, allowed=LO)
+        assert (outcome.ok, outcome.again, outcome.told) == (False, True, {message.mark_of(first)})  # the last may take it yet
+        outcome = message.send([bad, first], CARD, allowed=LO)
+        assert (outcome.ok, outcome.again, outcome.told) == (False, False, {message.mark_of(first)})
+    assert len(good.requests) == 2
+
+
+def test_who_has_it_is_known_although_the_next_one_hangs() -> None:
+    with server(_hang) as dead, server(answer(status(200))) as good:
+        urls = [f"json://127.0.0.1:{good.port}/", f"json://127.0.0.1:{dead.port}/?rto=600&cto=600"]
+        outcome = message.send(urls, CARD, allowed=LO, timeout=3.0)
+    assert (outcome.ok, outcome.again, outcome.told) == (False, True, {message.mark_of(urls[0])})
+    assert "not sent within" in outcome.error
 
 
 def test_one_that_wants_no_more() -> None:

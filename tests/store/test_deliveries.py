@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from broker.errors import ConflictError, UsageError
-from broker.store import deliveries, delivery_intake, delivery_work, subscriptions, tables
-from broker.store.delivery import Delivery, delivery_id
+from broker.store import deliveries, delivery_due, delivery_intake, delivery_work, subscriptions, tables
+from broker.store.delivery import Delivery, delivery_id, told_of
 from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Lease, Settled
-from broker.store.engine import Store, close, open_store, transaction
+from broker.store.engine import Store, close, connection, open_store, transaction
 from broker.store.migrate import migrate
 from broker.store.subscription import Subscription
 from broker.store.times import now
@@ -284,11 +284,160 @@ class TestTaken:
         (rest,) = found.values()
         assert len(rest) == 4
 
+    def test_a_digest_goes_again_as_it_was(self, store: Store, one: Subscription) -> None:
+        """Though another, with an earlier word on one of its matches, waits for its next try."""
+        at = now()
+        rows = [made(one, 1), made(one, 1, change="update", event="S1", revision=1, created=at + SECOND), made(one, 2)]
+        ids = write(store, rows)
+        with transaction(store) as conn:
+            row = tables.deliveries.c
+            conn.execute(update(tables.deliveries).where(row.id == ids[0]).values(digest="dlv_1", due=at + 3600 * SECOND))
+            conn.execute(update(tables.deliveries).where(row.id.in_(ids[1:])).values(digest="dlv_2"))
+            ((ident, some),) = delivery_work.take_digests(conn, one.id, 4, 100, Lease("a", now(), now() + SECOND))
+        assert (ident, {each.id for each in some}) == ("dlv_2", set(ids[1:]))
+
+    def test_a_digest_that_another_is_taking_uses_nothing_up(self, store: Store, one: Subscription) -> None:
+        if store.dialect == "sqlite":
+            pytest.skip("one writes at a time")
+        ids = write(store, [made(one, 1), made(one, 2)])
+        row = tables.deliveries.c
+        with transaction(store) as conn:
+            conn.execute(update(tables.deliveries).where(row.id == ids[0]).values(digest="dlv_1"))
+        with transaction(store) as other, transaction(store) as conn:
+            other.execute(select(row.id).where(row.id == ids[0]).with_for_update())
+            found = delivery_work.take_digests(conn, one.id, 1, 100, Lease("a", now(), now() + SECOND))
+        assert [[each.id for each in some] for _, some in found] == [ids[1:]]
+
     def test_digests_have_their_bounds(self, store: Store, one: Subscription) -> None:
         write(store, [made(one, number) for number in range(25)])
         with transaction(store) as conn:
             found = delivery_work.take_digests(conn, one.id, 2, 10, Lease("a", now(), now() + SECOND))
         assert [len(some) for _, some in found] == [10, 10]
+
+
+class TestOrder:
+    """A later word on an alert waits until nobody has an earlier one on its way."""
+
+    def words(self, one: Subscription) -> list[Made]:
+        start = now()
+        words = [("match", None), ("update", 1), ("retraction", 2)]
+        return [
+            made(one, 1, change=change, event=revision and "S1", revision=revision, created=start + number, due=start)
+            for number, (change, revision) in enumerate(words)
+        ]
+
+    def test_behind_what_is_under_way_or_to_be_tried_again(self, store: Store, one: Subscription) -> None:
+        other = subscribe(store)
+        match, update, retraction = write(store, self.words(one))
+        free = write(store, [made(one, 2, change="retraction"), made(other, 1, change="update")])
+        assert {each.id for each in take(store, one)} == {match, free[0]}
+        assert {each.id for each in take(store, other)} == {free[1]}
+        assert take(store, one) == []
+        later = now() + 60 * SECOND
+        settle(store, match, ok=False, due=later)
+        assert take(store, one) == []  # though what was behind it is due
+        assert [each.id for each in take(store, one, at=later + SECOND)] == [free[0], match]
+        settle(store, match)
+        assert [each.id for each in take(store, one)] == [update]
+        settle(store, update, ok=False, due=None)  # given up
+        assert [each.id for each in take(store, one)] == [retraction]
+
+    def test_what_some_addresses_have_holds_nothing_back_unless_in_hand(self, store: Store, one: Subscription) -> None:
+        match, update, retraction = write(store, self.words(one))
+        take(store, one)
+        later = now() + 60 * SECOND
+        settle(store, match, ok=False, due=later, told="a")
+        assert [each.id for each in take(store, one)] == [update]
+        settle(store, update)
+        assert [each.id for each in take(store, one, 1, at=later + SECOND)] == [retraction]  # has waited longer
+        settle(store, retraction, ok=False, due=later + 2 * SECOND)
+        assert [each.id for each in take(store, one, at=later + SECOND)] == [match]
+        assert take(store, one, at=later + 3 * SECOND) == []
+        settle(store, match, ok=False, due=later + 90 * SECOND)
+        assert [each.id for each in take(store, one, at=later + 3 * SECOND)] == [retraction]
+
+    def test_filters_go_by_themselves(self, store: Store, one: Subscription) -> None:
+        """What one filter said of an alert is no earlier word of another's."""
+        match, _, _ = write(store, self.words(one))
+        (other,) = write(store, [made(one, 1, filter="young", change="update", created=now() + SECOND)])
+        assert {each.id for each in take(store, one)} == {match, other}
+
+    def test_a_match_made_again_comes_after_its_retraction(self, store: Store, one: Subscription) -> None:
+        start = now()
+        words = [("retraction", 2), ("match", 3)]
+        gone, again = write(
+            store,
+            [
+                made(one, 1, change=change, event="S1", revision=revision, created=start + revision, due=start)
+                for change, revision in words
+            ],
+        )
+        assert [each.id for each in take(store, one)] == [gone]
+        settle(store, gone)
+        assert [each.id for each in take(store, one)] == [again]
+
+    def test_behind_what_was_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
+        first, second, third = (self.words(one)[0], made(one, 2), made(one, 3))
+        ids = write(store, [first, second, third])
+        assert len(take(store, one)) == 3
+        with transaction(store) as conn:
+            for told in delivery_intake.told(conn, ["ztf:00001", "ztf:00002", "ztf:00003"]).values():
+                delivery_intake.cancel(conn, told, "retracted")
+        last = [made(one, number, change="retraction", created=now() + SECOND) for number in (1, 2, 3)]
+        gone = write(store, last)
+        assert take(store, one) == []
+        settle(store, ids[0], ok=False, due=now())
+        assert [each.id for each in take(store, one)] == [gone[0]]
+        settle(store, ids[1])
+        assert [each.id for each in take(store, one)] == [gone[1]]
+        later = now() + 20 * SECOND
+        with transaction(store) as conn:
+            lease = Lease("a", later, later + 30 * SECOND)
+            assert delivery_work.renew(conn, ids, lease) == frozenset(ids)
+        assert gone[2] not in {each.id for each in take(store, one, at=later + 20 * SECOND)}  # it takes its time
+        with transaction(store) as conn:
+            delivery_work.release(conn, "a", later, [ids[2]])
+        assert gone[2] in {each.id for each in take(store, one, at=later + 20 * SECOND)}
+
+    def test_in_one_digest_in_order_and_not_in_two_at_once(self, store: Store, one: Subscription) -> None:
+        rows = self.words(one)[:2]
+        write(store, rows)
+        for most, counts in ((10, [2]), (1, [1])):
+            at = now()
+            with transaction(store) as conn:
+                found = delivery_work.take_digests(conn, one.id, 4, most, Lease("a", at, at + 30 * SECOND))
+            assert [len(some) for _, some in found] == counts
+            assert [each.change for _, some in found for each in some] == ["match", "update"][: counts[0]]
+            if most == 10:
+                with transaction(store) as conn:
+                    delivery_work.release(conn, "a", at)
+                    conn.execute(update(tables.deliveries).values(digest=None))
+
+    def test_a_look_tells_what_waits_from_what_others_are_taking(self, store: Store, one: Subscription) -> None:
+        write(store, self.words(one))
+        lease = Lease("a", now(), now() + 30 * SECOND)
+        with connection(store) as conn:
+            assert delivery_due.ready(conn, one.id, lease)
+        take(store, one)
+        with connection(store) as conn:
+            assert not delivery_due.ready(conn, one.id, lease)
+            assert (delivery_work.next_due(conn, one.id) or 0) <= lease.now
+
+    def test_only_the_alert_is_gone_through(self, store: Store, one: Subscription) -> None:
+        """And not all of the subscription."""
+        lease, sqlite = Lease("a", now(), now()), store.dialect == "sqlite"
+        asked = delivery_due.due(one.id, lease).compile(store.engine, compile_kwargs={"literal_binds": True})
+        if not sqlite:  # it goes by its statistics
+            write(store, [made(one, number, state=("delivered", "pending")[number % 50 == 0]) for number in range(5000)])
+        with transaction(store) as conn:
+            if not sqlite:
+                conn.exec_driver_sql("ANALYZE deliveries")
+            rows = conn.exec_driver_sql(f"EXPLAIN {'QUERY PLAN' if sqlite else ''} {asked}")
+            plan = [str(row[-1]) for row in rows]
+        assert any("ix_deliveries_alert_id" in line for line in plan), plan
+        assert any("ix_deliveries_due" in line for line in plan), plan
+        (look,) = [line for line in plan if "alert_id =" in line or "alert_id=?" in line]
+        assert "AND (subscription =" in look or "AND subscription=?" in look  # of others, who are told alike, none are read
 
 
 def _dead(store: Store, one: Subscription) -> str:
@@ -316,6 +465,20 @@ class TestSettled:
         kept = deliveries.get(store, ident)
         assert (kept.state, kept.attempts, kept.error, kept.begun) == ("failed", 4, "ab", begun)
         assert take(store, one) == []
+
+    def test_who_has_it_of_several_is_kept_until_all_have_it(self, store: Store, one: Subscription) -> None:
+        (ident,) = write(store, [made(one, 1)])
+        for told, kept in (("a", "a"), (None, "a"), ("a b", "a b")):
+            take(store, one)
+            settle(store, ident, ok=False, due=now() - 1, told=told)
+            assert deliveries.get(store, ident).told == kept
+        take(store, one)
+        settle(store, ident, ok=False, due=None)
+        assert told_of([deliveries.replay(store, ident)]) == {"a", "b"}
+        take(store, one)
+        settle(store, ident, ok=True)
+        assert deliveries.get(store, ident).told is None
+        assert told_of([deliveries.replay(store, ident)]) == frozenset()
 
     def test_cancelled_on_its_way(self, store: Store, one: Subscription) -> None:
         ids = write(store, [made(one, 1), made(one, 2)])
@@ -518,6 +681,37 @@ def test_how_many_wait(store: Store, one: Subscription) -> None:
         assert [delivery_intake.waiting(conn, one.id, most) for most in (3, 5, 9)] == [3, 5, 5]
 
 
+def test_names_of_the_past_are_kept_as_one(store: Store, one: Subscription) -> None:
+    """A container has another name each time it starts."""
+    for number in range(5):
+        with transaction(store) as conn:
+            delivery_intake.write(conn, [made(one, number)], f"host-{number}-0")
+    before = deliveries.signs(store, "host-4-0").others
+    for _ in range(2):
+        with transaction(store) as conn:
+            deliveries.fold(conn)
+        with connection(store) as conn:
+            names = conn.execute(
+                select(tables.counters.c.name).where(tables.counters.c.name.startswith("deliveries"))
+            ).scalars()
+            assert len(names.all()) == 1
+    after = deliveries.signs(store, "host-4-0").others
+    assert after > before
+    with transaction(store) as conn:
+        delivery_intake.write(conn, [made(one, 9)], "host-9-0")
+    assert deliveries.signs(store, "host-4-0").others > after
+    assert deliveries.signs(store, "host-9-0").others == after
+
+
+def test_when_to_look_for_what_waits(store: Store, one: Subscription) -> None:
+    others = [subscribe(store) for _ in range(3)]
+    write(store, [made(one, number, due=1000 - number) for number in range(5)])
+    write(store, [made(others[0], 1, state="delivered"), made(others[1], 1, due=5), made(others[2], 1, due=7)])
+    subscriptions.remove(store, others[1].id)
+    with connection(store) as conn:
+        assert delivery_due.earliest(conn) == {one.id: 996, others[2].id: 7}
+
+
 def test_signs_of_others(store: Store, one: Subscription) -> None:
     before = deliveries.signs(store, "a")
     with transaction(store) as conn:
@@ -538,6 +732,41 @@ class TestChanges:
         kept = deliveries.get(store, ident)
         assert kept.begun is None
         assert kept.due.timestamp() * SECOND >= at
+
+    def test_some_at_a_time(self, store: Store, one: Subscription, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Others wait for the database no longer than for a few."""
+        monkeypatch.setattr(subscriptions, "_AT_ONCE", 3)
+        monkeypatch.setattr(delivery_work, "_FORGET_AT_ONCE", 3)
+        most: list[int] = []
+
+        def seen(_conn: object, cursor: Any, statement: str, *_: object) -> None:
+            if statement.startswith("UPDATE deliveries"):
+                most.append(cursor.rowcount)
+
+        at = now()
+        ids = write(store, [made(one, number, created=at - 7200 * SECOND, due=at - 3600 * SECOND) for number in range(10)])
+        with transaction(store) as conn:
+            conn.execute(update(tables.deliveries).values(begun=at - 3600 * SECOND))
+        subscriptions.change(store, one.id, state="paused")
+        event.listen(store.engine, "after_cursor_execute", seen)
+        try:
+            subscriptions.change(store, one.id, state="active")
+            assert {deliveries.get(store, ident).begun for ident in ids} == {None}
+            assert all(deliveries.get(store, ident).due.timestamp() * SECOND >= at for ident in ids)
+            with transaction(store) as conn:
+                conn.execute(
+                    update(tables.deliveries).where(tables.deliveries.c.id.in_(ids[:3])).values(due=at + 3600 * SECOND)
+                )
+            subscriptions.change(store, one.id, digest=None)
+            assert len(take(store, one, limit=2)) == 2
+            with transaction(store) as conn:
+                given = [delivery_work.give_up(conn, one.id, now() + SECOND, "late") for _ in range(2)]
+            subscriptions.remove(store, one.id)
+        finally:
+            event.remove(store.engine, "after_cursor_execute", seen)
+        assert given == [3, 3]
+        assert deliveries.counts(store, one.id) == {one.id: {"failed": 6, "cancelled": 4}}
+        assert max(most) == 3
 
     def test_other_hours_hold_for_what_waits(self, store: Store, one: Subscription) -> None:
         (ident,) = write(store, [made(one, 1, due=now() + 3600 * SECOND)])

@@ -16,7 +16,7 @@ from broker.errors import ConflictError, NotFoundError, UsageError
 from broker.store import associations, classifications, events, observations, sequences
 from broker.store.engine import Store, close, open_store, transaction
 from broker.store.migrate import migrate
-from broker.store.sequence_steps import Asked
+from broker.store.sequence_steps import Asked, followed, steps_of
 from tests.api.world import frame_of, survey_alert, write
 from tests.notices import circular, igwn, tell, unified
 
@@ -345,6 +345,22 @@ class TestSequences:
         for one in found.sequences:
             assert one.steps[0].own
             assert all(asked.picks(step) for step in one.steps[1:])
+
+    def test_of_an_event_without_a_mission_who_told_first_found_it(self) -> None:
+        def notice(mission: str | None, seconds: int) -> dict[str, Any]:
+            told = {"mission": mission, "instrument": None, "messenger": "EM", "type": "x", "alert_id": f"gcn:{seconds}"}
+            return told | {"issued": BURST + timedelta(seconds=seconds), "received": None}
+
+        steps = steps_of({"time": BURST, "mission": None}, [notice("Swift", 600), notice("Fermi", 60)], [], [], [])
+        assert [(step.who, step.own) for step in steps] == [("Fermi", True), ("Swift", False)]
+        assert [step.who for step in followed(steps, Asked(telescope="Swift"))] == ["Fermi", "Swift"]
+
+    def test_events_taken_back_say_so(self, store: Store) -> None:
+        for stage in ("INITIAL", "RETRACTION"):
+            tell(store, igwn("S260523ab", stage, "2026-05-23T03:26:20Z"), stream="lvk")
+        observations.post(store, "S260523ab", [field("1")], who="me")
+        (one,) = sequences.listing(store, Asked()).sequences
+        assert one.event["state"] == "retracted"
 
     def test_of_which_events(self, store: Store) -> None:
         self.burst(store)

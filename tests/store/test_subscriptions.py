@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from broker.errors import NotFoundError, UsageError
+from broker.errors import NotFoundError, StoreUnavailableError, UsageError
 from broker.store import deliveries, subscriptions
 from broker.store.engine import Store, close, open_store
 from broker.store.migrate import migrate
@@ -119,6 +119,23 @@ def test_removed_keeps_no_secrets(store: Store) -> None:
     for again in (subscriptions.remove, subscriptions.change):
         with pytest.raises(NotFoundError, match="was removed"):
             again(store, made.id)
+
+
+def test_a_removal_that_broke_off_is_finished_by_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(store)
+    waiting = deliveries.add_test(store, made.id)
+
+    def away(*_: object) -> None:
+        raise StoreUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subscriptions, "hold", away)
+        with pytest.raises(StoreUnavailableError):
+            subscriptions.remove(store, made.id)
+    assert deliveries.get(store, waiting.id).state == "pending"
+    with pytest.raises(NotFoundError, match="was removed"):
+        subscriptions.remove(store, made.id)
+    assert deliveries.get(store, waiting.id).state == "cancelled"
 
 
 def test_removed_keeps_no_address(store: Store) -> None:

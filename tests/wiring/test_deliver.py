@@ -20,16 +20,21 @@ from lxml import etree
 
 from broker.errors import NotFoundError, UsageError
 from broker.settings import AuthTable
-from broker.store import deliveries, delivery_work, filters, people, subscriptions, tables
+from broker.store import deliveries, delivery_intake, delivery_work, filters, people, subscriptions, tables
 from broker.store.delivery import Delivery
+from broker.store.delivery_intake import Made
 from broker.store.engine import transaction
 from broker.store.subscription import Quiet, Subscription
 from broker.store.times import now
-from broker.wiring import deliver_channels, subscribing
+from broker.wiring import deliver_channels, deliver_send, subscribing
+from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_test import try_out
+from broker.wiring.deliver_turn import Asked, Found
 from broker.wiring.parts import Parts
 from broker.wiring.trace import trace
 from tests.api.world import survey_alert
+from tests.deliver.servers import answer as reply
+from tests.deliver.servers import server, status
 from tests.running import wait_for
 from tests.subscribers import SECRET, dead_port, delivering, failing, parts_with, publish, receiver, rows_of
 
@@ -289,6 +294,70 @@ class TestUpdates:
             publish(parts, "bright", rows_of([1]), update="retracted")
             wait_for(lambda: states(parts, one) == {"cancelled": 1, "delivered": 1}, 20, "the retraction is not told")
         assert [got.said["type"] for got in here.got if got.status < 300] == ["match.retracted"]
+
+    @pytest.mark.parametrize("status", [204, 500])
+    def test_a_retraction_does_not_overtake_its_match(self, parts: Parts, status: int) -> None:
+        """Which its receiver is slow to take, or does not take."""
+        armed, slow, asked = threading.Event(), threading.Event(), threading.Event()
+
+        def answer(_path: str) -> int:
+            if not armed.is_set() or asked.is_set():
+                return 204
+            asked.set()
+            slow.wait(60)
+            return status
+
+        long = replace(parts, settings=_with(parts, timeout=90.0))
+        with receiver(answer) as here, delivering(long):
+            one = subscribed(parts, here.url())
+            publish(parts, "bright", rows_of(range(10, 14)))  # so that it is known to answer: several are under way at once
+            wait_for(settled(parts, one, 4), 20, "they do not arrive")
+            armed.set()
+            (alert_id,) = publish(parts, "bright", rows_of([1]))
+            assert asked.wait(30)
+            publish(parts, "bright", rows_of([1]), update="retracted")
+            publish(parts, "bright", rows_of([2]))
+            expected = {"cancelled": 1, "pending": 1, "delivered": 5}
+            wait_for(lambda: states(parts, one) == expected, 20, "what is of another alert waits")
+            slow.set()
+            wait_for(
+                lambda: states(parts, one).get("delivered", 0) >= 6 and not states(parts, one).get("pending"), 20, "no end"
+            )
+        told = [got.said["type"] for got in here.got if got.said["data"]["alert"]["alert_id"] == alert_id]
+        assert told == ["match", "match.retracted"]
+
+    def test_what_arrives_while_the_next_is_found_to_wait_for_it(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next goes out then, and not once the lease of what is long through has ended."""
+        begun, slow, noted = threading.Event(), threading.Event(), threading.Event()
+        real, note = deliver_send.turn, deliver_send.Senders._note
+
+        def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
+            found = real(parts, rights, by, asked)
+            if found.behind:
+                slow.set()
+                assert noted.wait(20)
+            return found
+
+        def noting(*args: Any) -> None:
+            note(*args)
+            if slow.is_set():
+                noted.set()
+
+        def answer(_path: str) -> int:
+            begun.set()
+            slow.wait(60)
+            return 204
+
+        monkeypatch.setattr(deliver_send, "turn", turn)
+        monkeypatch.setattr(deliver_send.Senders, "_note", noting)
+        long = replace(parts, settings=_with(parts, timeout=90.0, lease_seconds=600.0))
+        with receiver(answer) as here, delivering(long):
+            one = subscribed(parts, here.url(), updates="all")
+            publish(parts, "bright", rows_of([1]))
+            assert begun.wait(20)
+            publish(parts, "bright", rows_of([1]), update="rescored")
+            wait_for(lambda: states(parts, one) == {"delivered": 2}, 30, "it waits for what has arrived")
+        assert [got.said["type"] for got in here.got] == ["match", "match.updated"]
 
     def test_what_a_process_died_with_is_in_doubt(self, parts: Parts) -> None:
         """Its receiver may have the match: the successor tells it of the retraction, whichever it comes to first."""
@@ -554,6 +623,43 @@ def test_cards_go_by_apprise(parts: Parts) -> None:
     assert "ZTF24aa00004" in body["title"]
 
 
+def test_one_bad_address_has_the_others_told_once_and_holds_nothing_back(parts: Parts) -> None:
+    """The first of three takes nothing: the others have each match once, those that come after many failures, too."""
+    with server(reply(status(500))) as bad, json_receiver() as (url, bodies), json_receiver() as (other, more):
+        long = replace(parts, settings=_with(parts, give_up_hours=1.0))
+        urls = [f"json://127.0.0.1:{bad.port}/", url, other]
+        with delivering(long):
+            one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
+            publish(parts, "bright", rows_of(range(3)))
+            wait_for(lambda: len(bodies) >= 3 and len(more) >= 3, 60, "the good ones do not have it")
+            wait_for(lambda: len(bad.requests) > 8, 60, "the bad one is not tried again")  # twice what opens the breaker
+            publish(parts, "bright", rows_of(range(3, 6)))
+            wait_for(lambda: len(bodies) >= 6 and len(more) >= 6, 60, "the good ones wait for the bad one")
+            last = len(bad.requests)
+            wait_for(lambda: len(bad.requests) > last + 4, 60, "the bad one is not tried again")
+        assert [len({body["title"] for body in some}) for some in (bodies, more)] == [6, 6]
+        assert (len(bodies), len(more)) == (6, 6)
+        assert all(len((each.told or "").split()) == 2 for each in of(parts, one))
+        assert url not in str(of(parts, one))
+        subscribing.change(parts, one.id, {"target": {"urls": urls[1:]}})  # the bad one is taken off
+        with delivering(long):
+            wait_for(lambda: states(parts, one) == {"delivered": 6}, 60, "it is tried for ever")
+    assert (len(bodies), len(more)) == (6, 6)
+
+
+def test_what_is_given_up_for_one_bad_address_is_taken_back_from_the_others(parts: Parts) -> None:
+    short = replace(parts, settings=_with(parts, give_up_hours=0.5 / 3600))
+    with server(reply(status(500))) as bad, json_receiver() as (url, bodies), delivering(short):
+        urls = [url, f"json://127.0.0.1:{bad.port}/"]
+        one = subscribed(parts, "", channel="message", target={"urls": urls}, secret="")
+        publish(parts, "bright", rows_of([1]))
+        wait_for(lambda: states(parts, one) == {"failed": 1}, 60, "it is never given up")
+        assert len(bodies) == 1
+        publish(parts, "bright", rows_of([1]), update="retracted")
+        wait_for(lambda: len(bodies) == 2, 60, "who has the match does not hear that it is taken back")
+    assert bodies[1]["title"].startswith("Retracted: ")
+
+
 class TestPassingTrouble:
     """Of ours, and not of who is told: nothing is given up for it."""
 
@@ -669,6 +775,30 @@ def test_another_process_takes_over_what_one_had_in_hand(parts: Parts) -> None:
         with delivering(short):
             wait_for(lambda: states(parts, one) == {"delivered": 20}, 30, "nobody takes over")
     assert Counter(here.ids()) == dict.fromkeys(idents, 2)
+
+
+def test_what_another_takes_in_has_only_those_looked_at_of_whom_something_waits(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, wanted = deliver_send.turn, set[str]()
+
+    def turn(parts: Parts, rights: Rights, by: str, asked: Asked) -> Found:
+        wanted.update(want.subscription.id for want in asked.wants)
+        return real(parts, rights, by, asked)
+
+    monkeypatch.setattr(deliver_send, "turn", turn)
+    with receiver() as here:
+        one, *others = [subscribed(parts, here.url()) for _ in range(6)]
+        with delivering(parts):
+            wait_for(lambda: len(wanted) == 6, 20, "not all are looked at")
+            wanted.clear()
+            at = now()
+            row = Made(one.id, "bright", "1", "ztf:1", "ZTF1", "match", None, None, '{"filter":"bright"}', at, at, at)
+            with transaction(parts.store) as conn:
+                delivery_intake.write(conn, [row], "elsewhere-0")
+            wait_for(lambda: states(parts, one) == {"delivered": 1}, 20, "it does not arrive")
+        assert wanted == {one.id}
+        assert len(others) == 5
 
 
 def test_a_clock_put_forward_sends_nothing_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,15 +14,19 @@ from threading import Event
 
 import psycopg
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 
+from broker import topics
 from broker.api.hidden import Hidden
+from broker.record import Record, header
 from broker.settings import AuthTable
-from broker.store import deliveries, delivery_work, people, subscriptions
+from broker.store import deliveries, delivery_intake, delivery_work, people, subscriptions, tables
+from broker.store.delivery_intake import Made
 from broker.store.delivery_work import Settled
 from broker.store.engine import connection, transaction
 from broker.store.times import now
-from broker.wiring import subscribing
+from broker.stream.deadletter import letter_of
+from broker.wiring import dead_letters, subscribing
 from broker.wiring.deliver_book import Book, Rights
 from broker.wiring.deliver_intake import Intake, follow
 from broker.wiring.deliver_lane import Want
@@ -81,6 +85,76 @@ def test_a_record_that_cannot_be_written_is_left_out(parts: Parts) -> None:
             publish(parts, "bright", rows_of([3]))
             wait_for(lambda: states(parts, one) == {"delivered": 3}, 20, "it is stopped by it again")
     assert {got.said["type"] for got in here.got} == {"match"}
+    (letter,) = dead_letters.letters(parts)
+    assert (letter.stage, letter.stream) == ("deliver", "ztf")
+    assert "its subscribers cannot be told of it: " in letter.reason
+    assert header(letter.record, topics.HEADER_DEAD_TOPIC) == "matched.bright"
+    (told,) = (one for one in _matched(parts) if one.offset == int(header(letter.record, topics.HEADER_DEAD_OFFSET) or -1))
+    assert (letter.value, header(letter.record, topics.HEADER_REVISION)) == (told.value, str(1 << 70))
+
+
+def _matched(parts: Parts) -> list[Record]:
+    with closing(parts.log.consumer(None, ["matched.bright"])) as consumer:
+        return consumer.poll(100, 1 << 20, 5.0)
+
+
+def test_a_match_that_was_refused_is_put_back_for_its_subscribers_alone(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, refused = delivery_intake.write, Event()
+
+    def refusing(conn: Connection, rows: Sequence[Made], by: str = "") -> None:
+        if rows and not refused.is_set():
+            refused.set()
+            raise ValueError("no")
+        write(conn, rows, by)
+
+    with receiver() as here:
+        one = subscribed(parts, here.url())
+        publish(parts, "bright", rows_of([1]))
+        with monkeypatch.context() as patch, delivering(parts):
+            patch.setattr(delivery_intake, "write", refusing)
+            wait_for(lambda: list(dead_letters.letters(parts)), 20, "it is not kept")
+        later = subscribed(parts, here.url("/later"))  # than it was told
+        before = len(_matched(parts))
+        for _ in range(2):
+            assert dead_letters.replay(parts, dead_letters.letters(parts)) == 1
+        with delivering(parts):
+            wait_for(lambda: states(parts, one) == {"delivered": 1}, 20, "it does not arrive")
+        assert (states(parts, later), len(_matched(parts))) == ({}, before)
+        assert len(list(dead_letters.letters(parts))) == 1
+        assert len(here.got) == 1
+
+
+@pytest.mark.parametrize(("state", "back"), [("live", 1), ("left", 0), ("retracted", 0)])
+def test_what_was_taken_back_meanwhile_is_not_put_back(parts: Parts, state: str, back: int) -> None:
+    one = subscribed(parts, "http://127.0.0.1:9/", updates="all")
+    intake = Intake(parts, Book(parts), Rights(parts), lambda _first: None, "tests")
+    (alert_id,) = publish(parts, "bright", rows_of([1]))
+    publish(parts, "bright", rows_of([1]), update="rescored")
+    match, rescored = _matched(parts)
+    intake.take([match])
+    parts.log.append([letter_of(rescored, topics.DELIVER, "as a test")])
+    places = {"event_name": "S1", "alert_id": alert_id, "revision": 1, "state": state, "hpx": 0, "time": 0}
+    with transaction(parts.store) as conn:
+        values = places | {"credible_level": 0.5, "density": 1.0, "dt": 0.0, "version": 1, "computed": 0}
+        conn.execute(tables.associations.insert().values(values))
+    assert dead_letters.replay(parts, dead_letters.letters(parts)) == back
+    assert [each.change for each in deliveries.listing(parts.store, subscription=one).items].count("update") == back
+
+
+@pytest.mark.parametrize(("update", "change"), [("rescored", "update"), ("retracted", "retraction")])
+@pytest.mark.parametrize("tried", [None, 1])
+def test_what_was_given_up_may_have_been_heard(parts: Parts, tried: int | None, update: str, change: str) -> None:
+    """Where it was tried; of what never was, nothing more is said."""
+    one = subscribed(parts, "http://127.0.0.1:9/", updates="all")
+    intake = Intake(parts, Book(parts), Rights(parts), lambda _first: None, "tests")
+    publish(parts, "bright", rows_of([1]))
+    intake.take(_matched(parts))
+    with transaction(parts.store) as conn:
+        conn.execute(tables.deliveries.update().values(state="failed", tried=tried))
+    publish(parts, "bright", rows_of([1]), update=update)
+    intake.take(_matched(parts))
+    said = {each.change: each.state for each in deliveries.listing(parts.store, subscription=one).items}
+    assert said == {"match": "failed"} | ({} if tried is None else {change: "pending"})
 
 
 def test_so_many_may_wait_and_no_more(parts: Parts) -> None:
@@ -99,6 +173,10 @@ def test_so_many_may_wait_and_no_more(parts: Parts) -> None:
         assert states(parts, one) == {"delivered": 1, "pending": 3}
         publish(parts, "bright", rows_of([0]), update="retracted")
         wait_for(lambda: states(parts, one) == {"delivered": 1, "pending": 4}, 20, "the retraction is left out")
+    full, free = subscriptions.get(parts.store, one), subscriptions.get(parts.store, other)
+    assert (full.left_out, free.left_out, free.left_out_at) == (7, 0, None)
+    assert full.left_out_at is not None
+    assert full.changed < full.left_out_at
 
 
 def test_what_waits_for_too_long_is_not_sent(parts: Parts) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from broker.errors import NotFoundError
-from broker.settings import AuthTable, load
+from broker.errors import NotFoundError, UsageError
+from broker.settings import AuthTable, Settings, load
 from broker.store import filters, people, subscriptions
 from broker.store.subscription import Subscription
+from broker.stream.kafka_access import Access, Credentials
 from broker.wiring import access, subscribing
 from broker.wiring.deliver_book import Rights
 from broker.wiring.deliver_readers import take_back, unseen
@@ -71,6 +72,53 @@ class TestWhatIsTaken:
         take_back(parts, Rights(parts))
         subscribing.remove(parts, one.id)
         assert subscriptions.listing(parts.store) == []
+
+
+class TestHalfDone:
+    """What Kafka was asked for is taken back where the subscription comes to nothing."""
+
+    @pytest.fixture
+    def granted(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+        """What users may read, in place of a cluster."""
+        there: dict[str, set[str]] = {}
+
+        def grant(_settings: Settings, user: str, names: Sequence[str]) -> Credentials:
+            fresh = user not in there
+            there.setdefault(user, set()).update(names)
+            return Credentials(user, "secret" if fresh else None, "SCRAM-SHA-512")
+
+        def revoke(_settings: Settings, user: str, names: Sequence[str] = ()) -> None:
+            there[user] -= set(names)
+            if not names:
+                del there[user]
+
+        def listing(_settings: Settings) -> list[Access]:
+            return [Access(user, tuple(f"matched.{name}" for name in names), f"{user}-", True) for user, names in there.items()]
+
+        for name, one in {"grant": grant, "revoke": revoke, "listing": listing, "cluster": lambda _settings: ("", {})}.items():
+            monkeypatch.setattr(access, name, one)
+        return there
+
+    @pytest.mark.parametrize("before", [None, set(), {"young"}, {"bright"}])
+    def test_one_that_cannot_be_made(self, parts: Parts, granted: dict[str, set[str]], before: set[str] | None) -> None:
+        if before is not None:
+            granted["telescope"] = set(before)
+        values = {"filters": ["bright"], "channel": "kafka", "target": {"user": "telescope"}}
+        with pytest.raises(UsageError, match="rate 0"):
+            subscribing.add(parts, values | {"rate": 0})
+        assert granted == ({} if before is None else {"telescope": before})
+        made = subscribing.add(parts, values)
+        assert made.password == ("secret" if before is None else None)
+        assert granted == {"telescope": {"bright", *(before or ())}}
+
+    def test_one_that_cannot_be_changed(self, parts: Parts, granted: dict[str, set[str]]) -> None:
+        values = {"filters": ["bright"], "channel": "kafka", "target": {"user": "telescope"}}
+        one = subscribing.add(parts, values).subscription
+        with pytest.raises(UsageError, match="rate 0"):
+            subscribing.change(parts, one.id, {"filters": ["bright", "young"], "rate": 0})
+        with pytest.raises(UsageError, match="rate 0"):
+            subscribing.change(parts, one.id, {"target": {"user": "other"}, "rate": 0})
+        assert granted == {"telescope": {"bright"}}
 
 
 @pytest.mark.kafka
