@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from consumers.alert import Alert
+from consumers.api import api_url
 from consumers.errors import BadRecordError, ClientError, RequestError
 from consumers.options import Stream
 from consumers.subscription import subscribe
@@ -70,7 +71,7 @@ def listen(  # noqa: PLR0917 - typer makes options of them
     try:
         stream = subscribe(
             topics,
-            api or bootstrap_servers,
+            bootstrap_servers if api is None else api_url("--api", api),
             group=group,
             start_at=beginning("--start-at", start_at),
             until=moment("--until", until) if until else None,

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from consumers import terminal
+from consumers.api import api_url
 from consumers.times import beginning, moment
 from consumers.too.errors import RulesError, StateError
 from consumers.too.reading import read_rules
@@ -60,9 +61,8 @@ def main(  # noqa: PLR0917 - each is an option of the command line
     with terminal.complaints():
         read = read_rules(rules)
         if api is not None:
-            read = replace(
-                read, source=replace(read.source, address=api), rules=tuple(replace(rule, source="") for rule in read.rules)
-            )
+            source = replace(read.source, address=api_url("--api", api))
+            read = replace(read, source=source, rules=tuple(replace(rule, source="") for rule in read.rules))
         file = state or rules.with_suffix(".live.sqlite" if live else ".dry.sqlite")
         if status:
             _status(read, file, as_json=as_json)

@@ -153,4 +153,6 @@ def test_wrong_use_is_2(tmp_path):
     missing = run("--rules", str(file), "--live")
     assert (missing.returncode, "TOO_TEST_TOKEN" in missing.stderr) == (2, True)
     assert run("--rules", str(file), "--until", "soon").returncode == 2
+    wrong = run("--rules", str(file), "--api", "nonsense", "--until", "now")
+    assert (wrong.returncode, "--api 'nonsense' is no URL" in wrong.stderr) == (2, True)
     assert run("--rules", str(file), "--status").returncode == 1  # there is no state yet
