@@ -13,6 +13,7 @@ __all__ = ["TAKEN_BACK", "Check", "check_alert", "field_of", "holding", "level_o
 
 TAKEN_BACK: Final = ("retracted", "retraction")
 """What an alert's `update` says where an event is no more, or its map no longer holds the alert."""
+_SKEW: Final = 1.0 / 60.0  # hours by which clocks may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,11 @@ def check_alert(alert: Alert, limits: Limits, age_hours: float | None) -> list[C
     age_hours
         Since the alert's own time; ``None`` where it has none.
     """
+    bound = _finite(limits.max_age_hours)
     fresh = age_hours is not None and age_hours <= limits.max_age_hours
-    found = [Check("age_hours", age_hours, _finite(limits.max_age_hours), passed=fresh)]
+    if age_hours is not None and age_hours < -_SKEW:
+        bound, fresh = f"0 to {bound}: it is dated in the future", False
+    found = [Check("age_hours", age_hours, bound, passed=fresh)]
     for name, bound in limits.fields.items():
         found += _bounds(name, field_of(alert, name), bound)
     if limits.max_credible_level is not None:

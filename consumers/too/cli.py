@@ -151,7 +151,7 @@ def _run(
         trail = Trail(ledger, audit)
         trail.flush()
         worker = Worker(rules, ledger, clock, show)
-        desk = Desk(rules, ledger, clock, show)
+        desk = Desk(rules, ledger, clock, show, as_of)
         terminal.say(f"{'live' if live else 'dry run'}: state {file}, audit trail {audit}")
         follow(
             rules,

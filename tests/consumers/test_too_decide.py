@@ -17,6 +17,7 @@ from astropy.utils.iers import conf as iers
 from consumers import SkyMapLevel, sites
 from consumers.too.checks import level_of
 from consumers.too.decide import night_of
+from consumers.too.desk import Desk
 from consumers.too.rules import Limits
 from consumers.too.sight import look
 from tests.consumers.too_world import NOW, Bench, Clock, alert, checks_of, in_map, rules_text
@@ -100,6 +101,7 @@ REFUSED = [
     (alert(), "max_credible_level = 0.5", "credible_level"),
     (alert(time=NOW - timedelta(hours=30)), "max_age_hours = 24", "age_hours"),
     (alert(time=None), "max_age_hours = 24", "age_hours"),
+    (alert(time=NOW + timedelta(minutes=2)), "max_age_hours = inf", "age_hours"),
     (alert(ra=None, dec=None), "", "place"),
     (alert(ra=380.0), "", "place"),
     (alert(dec=float("nan")), "", "place"),
@@ -208,6 +210,23 @@ def test_once_for_each_object_event_or_alert(tmp_path, once, decisions):
     alerts = [in_map(1, **same), in_map(2, **same), in_map(3), in_map(4, event="S261119b")]
     with Bench(tmp_path, rules_text(more=f'only_once = "{once}"')) as bench:
         assert [line["decision"] for line in bench.take(*alerts)] == decisions
+
+
+def test_a_clock_that_is_a_little_off_makes_no_future(tmp_path):
+    with Bench(tmp_path, rules_text()) as bench:
+        assert bench.take(alert(time=NOW + timedelta(seconds=30)))[0]["decision"] == "request"
+        assert "dated in the future" in bench.take(alert(2, time=NOW + timedelta(minutes=2)))[0]["reason"]
+
+
+def test_as_of_a_time_what_is_dated_later_is_left_out_and_not_taken_for_decided_on(tmp_path):
+    late = alert(time=NOW + timedelta(seconds=30))
+    with Bench(tmp_path, rules_text()) as bench:
+        bench.desk = Desk(bench.rules, bench.ledger, bench.clock, as_of=NOW)
+        lines = bench.take(alert(2), late, alert(3, time=None, timestamp=NOW + timedelta(days=1)))
+        assert [line["decision"] for line in lines] == ["request", "left-out", "left-out"]
+        assert lines[1]["reason"] == "dated 2026-11-21T22:00:30Z, after 2026-11-21T22:00:00Z (--as-of)"
+        bench.desk = Desk(bench.rules, bench.ledger, bench.clock, as_of=NOW + timedelta(minutes=1))
+        assert bench.take(late)[0]["decision"] == "request"
 
 
 def test_an_alert_read_twice_makes_no_second_request(tmp_path):
