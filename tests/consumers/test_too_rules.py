@@ -82,6 +82,7 @@ WRONG = [
     ('address = "http://127.0.0.1:9"', 'address = "https://me:pw@lco.example"', "address", "no address"),
     ('token_env = "TOO_TEST_TOKEN"', 'token_env = "not a name"', "token_env", "not of the form"),
     ('telescope_class = "1m0"', "telescope_class = 1", "telescope_class", "no text"),
+    ("1M0-SCICAM-SINISTRO", "2M0-SCICAM-MUSCAT", "instrument_type", "class 2m0, and telescope_class is '1m0'"),
     ("requests = 100", "requests = -1", "requests", "out of range"),
     ("requests = 100", "requests = nan", "requests", "no whole number"),
 ]
