@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from consumers.errors import ClientError, RequestError, UnavailableError
@@ -51,7 +53,7 @@ def check_stream(answer: httpx.Response, address: str) -> None:
         )
 
 
-def items(answer: httpx.Response, address: str) -> list[dict[str, object]]:
+def items(answer: httpx.Response, address: str) -> list[dict[str, Any]]:
     """Items of a page; arguments and errors as of `check_stream`."""
     check(answer)
     try:
