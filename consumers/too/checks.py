@@ -32,6 +32,11 @@ class Check:
             f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value) if self.value is not None else "nothing"
         )
 
+    @property
+    def limit(self) -> str:
+        """The bound in words."""
+        return f"{self.bound:g}" if isinstance(self.bound, float) else str(self.bound)
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         value = round(self.value, 6) if isinstance(self.value, float) else self.value
@@ -46,11 +51,11 @@ def check_alert(alert: Alert, limits: Limits, age_hours: float | None) -> list[C
     age_hours
         Since the alert's own time; ``None`` where it has none.
     """
-    bound = _finite(limits.max_age_hours)
+    most = _finite(limits.max_age_hours)
     fresh = age_hours is not None and age_hours <= limits.max_age_hours
     if age_hours is not None and age_hours < -_SKEW:
-        bound, fresh = f"0 to {bound}: it is dated in the future", False
-    found = [Check("age_hours", age_hours, bound, passed=fresh)]
+        most, fresh = f"0 to {most}: it is dated in the future", False
+    found = [Check("age_hours", age_hours, most, passed=fresh)]
     for name, bound in limits.fields.items():
         found += _bounds(name, field_of(alert, name), bound)
     if limits.max_credible_level is not None:

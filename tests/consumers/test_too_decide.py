@@ -20,6 +20,7 @@ from consumers.too.decide import night_of
 from consumers.too.desk import Desk
 from consumers.too.rules import Limits
 from consumers.too.sight import look
+from consumers.too.status import status, status_lines
 from tests.consumers.too_world import NOW, Bench, Clock, alert, checks_of, in_map, rules_text
 
 
@@ -164,6 +165,7 @@ def test_a_rule_that_would_spend_the_night_on_one_alert_is_stopped_by_its_budget
         lines = bench.take(*(alert(number, object_id="ZTF26one") for number in range(6)))
         assert [line["decision"] for line in lines] == ["request"] * 2 + ["refuse"] * 4
         assert "the budget of the night of 2026-11-21 is spent" in lines[2]["reason"]
+        assert "seconds 360 of 300" in lines[2]["reason"]
         assert checks_of(lines[2])["seconds"] == {"limit": "seconds", "value": 360.0, "bound": 300.0, "passed": False}
         bench.clock.pass_(hours=24)
         (line,) = bench.take(alert(7, time=bench.clock.now))
@@ -227,6 +229,22 @@ def test_as_of_a_time_what_is_dated_later_is_left_out_and_not_taken_for_decided_
         assert lines[1]["reason"] == "dated 2026-11-21T22:00:30Z, after 2026-11-21T22:00:00Z (--as-of)"
         bench.desk = Desk(bench.rules, bench.ledger, bench.clock, as_of=NOW + timedelta(minutes=1))
         assert bench.take(late)[0]["decision"] == "request"
+
+
+def test_status_says_of_which_night_each_line_is(tmp_path):
+    with Bench(tmp_path, rules_text(budget="requests = 6")) as bench:
+        bench.take(alert(1))
+        tonight = status_lines(status(bench.rules, bench.ledger, NOW))
+        later = status_lines(status(bench.rules, bench.ledger, NOW + timedelta(days=3)))
+    assert tonight[1] == "follow: night of 2026-11-21, 1 of 6 requests"
+    assert later[1] == "follow: night of 2026-11-24, 0 of 6 requests"
+    assert "night of 2026-11-21, 2026-11-21T22:00:00Z to" in tonight[2]
+    assert later[2] == tonight[2]
+
+
+def test_a_bound_is_told_without_needless_digits(tmp_path):
+    with Bench(tmp_path, rules_text(budget="requests = 1")) as bench:
+        assert bench.take(alert(1), alert(2))[1]["reason"].endswith("is spent: requests 2 of 1")
 
 
 def test_an_alert_read_twice_makes_no_second_request(tmp_path):
