@@ -18,7 +18,7 @@ from rich.table import Table
 
 from consumers.errors import ClientError, RequestError
 
-__all__ = ["busy", "complain", "complaints", "messages", "out", "print_json", "say", "show"]
+__all__ = ["busy", "complain", "complaints", "messages", "out", "print_json", "say", "show", "warn"]
 
 out = Console()
 messages = Console(stderr=True)
@@ -60,6 +60,11 @@ def complaints() -> Iterator[None]:
 def complain(error: object) -> None:
     """Say in a line what is wrong."""
     messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Say in a line what may not be meant."""
+    messages.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
