@@ -57,6 +57,7 @@ class LiveStream:
         self._caught_up = threading.Event()
         self._tried = threading.Event()  # the first connection stands, or has failed
         self._socket: Any = None
+        self._away = time.monotonic()  # since when there is none
         self._heard = False  # an event came since the connection was opened
         self._since = _number(options.start_at)  # of the past, how far it has been handed over
         named = isinstance(options.start_at, str) and options.start_at not in ("earliest", "latest")
@@ -67,7 +68,7 @@ class LiveStream:
 
     def __enter__(self) -> Self:
         self._open()
-        self._tried.wait(10.0)
+        self._tried.wait(min(10.0, self._options.timeout or 10.0))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -108,6 +109,7 @@ class LiveStream:
         try:
             found = self._queue.get(timeout=timeout)
         except queue.Empty:
+            self._give_up()
             self._finished = until is not None and self._caught_up.is_set() and time.time() > until.timestamp() + _GRACE
             return None
         if isinstance(found, BadRecordError) and self._options.on_error == "skip":
@@ -163,11 +165,20 @@ class LiveStream:
 
     def _open(self) -> None:
         if self._thread is None and not self._finished:
+            self._away = time.monotonic()
             self._thread = threading.Thread(target=self._run, name="nuncius-live", daemon=True)
             self._thread.start()
 
+    def _give_up(self) -> None:
+        """Where a server takes the connection and answers nothing, the thread waits longer than was asked for."""
+        limit = self._options.timeout
+        waiting = self._thread is not None and self._thread.is_alive() and self._socket is None
+        if limit is not None and waiting and time.monotonic() - self._away > limit + _GRACE:
+            self._stop.set()
+            raise UnavailableError(f"nothing from {self._options.bootstrap_servers} for {limit:g} s: it does not answer")
+
     def _run(self) -> None:
-        attempt, since = 0, time.monotonic()
+        attempt = 0
         while not self._stop.is_set():
             try:
                 self._read()
@@ -179,16 +190,16 @@ class LiveStream:
                 self._put(error)
                 return
             self._tried.set()
-            self._socket = None
             if self._heard:  # this is a new absence
-                self._heard, attempt, since = False, 0, time.monotonic()
+                self._heard, attempt, self._away = False, 0, time.monotonic()
+            self._socket = None
             limit = self._options.timeout
-            if limit is not None and time.monotonic() - since >= limit:
+            if limit is not None and time.monotonic() - self._away >= limit:
                 self._put(UnavailableError(f"nothing from {self._options.bootstrap_servers} for {limit:g} s: {reason}"))
                 return
             if not self._stop.is_set():
                 self._options.say(f"waiting for {self._options.bootstrap_servers}: {reason}")
-            left = math.inf if limit is None else max(0.0, limit - (time.monotonic() - since))
+            left = math.inf if limit is None else max(0.0, limit - (time.monotonic() - self._away))
             self._stop.wait(min(pause(attempt), left))
             attempt += 1
 

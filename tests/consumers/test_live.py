@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -205,6 +206,13 @@ def test_a_stream_without_events_ends_with_the_timeout():
         ):
             next(stream)
         assert len(there.to("/api/v1/live?filter=x")) <= 5  # at 0, 0.2, 0.6, 1.0 seconds
+
+
+def test_a_server_that_never_answers_is_told_after_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subscribe("x", address, timeout=0.5) as stream, pytest.raises(UnavailableError, match="it does not answer"):
+            next(stream)
 
 
 def test_pauses_grow_and_are_capped():
