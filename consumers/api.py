@@ -11,10 +11,28 @@ import httpx
 from consumers.errors import RequestError, UnavailableError
 from consumers.token import ENVIRONMENT, bearer
 
-__all__ = ["DEFAULT", "Api", "MissingError"]
+__all__ = ["DEFAULT", "Api", "MissingError", "api_url"]
 
 DEFAULT = "http://127.0.0.1:8000"
 """Where `nuncius serve` answers unless told otherwise."""
+
+
+def api_url(name: str, text: str) -> str:
+    """Address of an API, as people write it.
+
+    Parameters
+    ----------
+    name
+        Of the option, for the error.
+
+    Raises
+    ------
+    RequestError
+        It is no URL.
+    """
+    if not text.startswith(("http://", "https://")):
+        raise RequestError(f"{name} {text!r} is no URL: write it like {DEFAULT}")
+    return text
 
 
 class MissingError(RequestError):

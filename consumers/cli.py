@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from consumers.alert import Alert
+from consumers.api import api_url
 from consumers.errors import BadRecordError, ClientError, RequestError
 from consumers.options import Home, Stream
 from consumers.subscription import subscribe
@@ -79,7 +80,8 @@ def listen(  # noqa: PLR0917 - typer makes options of them
             messages.print(text, style="yellow", markup=False, highlight=False)
 
     try:
-        where, home = api or bootstrap_servers, ctx.obj if isinstance(ctx.obj, Home) else None
+        where = bootstrap_servers if api is None else api_url("--api", api)
+        home = ctx.obj if isinstance(ctx.obj, Home) else None
         stream = (subscribe if where or home is None else home.subscribe)(
             topics,
             where or KAFKA,

@@ -17,7 +17,7 @@ __all__ = ["BadRecordError", "ClientError", "RequestError", "SchemaError", "Unav
 
 
 class ClientError(Exception):
-    """Root of all; its text names the thing, the place and the remedy."""
+    """Root of all; its text names the thing, the place and the remedy. Itself: no Nuncius API is at an address."""
 
 
 class RequestError(ClientError):

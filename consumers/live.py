@@ -18,7 +18,8 @@ import httpx
 
 from consumers.alert import Alert, alert_from
 from consumers.errors import BadRecordError, ClientError, RequestError, UnavailableError
-from consumers.options import MATCHED, Options, Start, backoff
+from consumers.live_answers import check_stream, items, pause
+from consumers.options import MATCHED, Options, Start
 from consumers.sse import events, lines
 from consumers.token import bearer
 
@@ -56,6 +57,8 @@ class LiveStream:
         self._caught_up = threading.Event()
         self._tried = threading.Event()  # the first connection stands, or has failed
         self._socket: Any = None
+        self._away = time.monotonic()  # since when there is none
+        self._heard = False  # an event came since the connection was opened
         self._since = _number(options.start_at)  # of the past, how far it has been handed over
         named = isinstance(options.start_at, str) and options.start_at not in ("earliest", "latest")
         self._token = str(options.start_at) if named and self._since is None else None
@@ -65,7 +68,7 @@ class LiveStream:
 
     def __enter__(self) -> Self:
         self._open()
-        self._tried.wait(10.0)
+        self._tried.wait(min(10.0, self._options.timeout or 10.0))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -96,6 +99,8 @@ class LiveStream:
             The API stayed away for longer than the stream's `timeout`.
         RequestError
             The API does not know what was asked for.
+        ClientError
+            There is something else at the address than the API.
         """
         self._open()
         if self._finished:
@@ -104,6 +109,7 @@ class LiveStream:
         try:
             found = self._queue.get(timeout=timeout)
         except queue.Empty:
+            self._give_up()
             self._finished = until is not None and self._caught_up.is_set() and time.time() > until.timestamp() + _GRACE
             return None
         if isinstance(found, BadRecordError) and self._options.on_error == "skip":
@@ -159,34 +165,42 @@ class LiveStream:
 
     def _open(self) -> None:
         if self._thread is None and not self._finished:
+            self._away = time.monotonic()
             self._thread = threading.Thread(target=self._run, name="nuncius-live", daemon=True)
             self._thread.start()
 
+    def _give_up(self) -> None:
+        """Where a server takes the connection and answers nothing, the thread waits longer than was asked for."""
+        limit = self._options.timeout
+        waiting = self._thread is not None and self._thread.is_alive() and self._socket is None
+        if limit is not None and waiting and time.monotonic() - self._away > limit + _GRACE:
+            self._stop.set()
+            raise UnavailableError(f"nothing from {self._options.bootstrap_servers} for {limit:g} s: it does not answer")
+
     def _run(self) -> None:
-        attempt, since = 0, time.monotonic()
+        attempt = 0
         while not self._stop.is_set():
             try:
                 self._read()
                 reason = "the stream ended"
-                attempt, since = 0, time.monotonic()
             except (httpx.HTTPError, UnavailableError) as error:
                 reason = f"{type(error).__name__} {error}"
-                if self._socket is not None:  # it was open: this is a new absence
-                    attempt, since = 0, time.monotonic()
             except ClientError as error:
                 self._tried.set()
                 self._put(error)
                 return
             self._tried.set()
+            if self._heard:  # this is a new absence
+                self._heard, attempt, self._away = False, 0, time.monotonic()
             self._socket = None
             limit = self._options.timeout
-            if limit is not None and time.monotonic() - since >= limit:
+            if limit is not None and time.monotonic() - self._away >= limit:
                 self._put(UnavailableError(f"nothing from {self._options.bootstrap_servers} for {limit:g} s: {reason}"))
                 return
             if not self._stop.is_set():
                 self._options.say(f"waiting for {self._options.bootstrap_servers}: {reason}")
-            left = math.inf if limit is None else max(0.0, limit - (time.monotonic() - since))
-            self._stop.wait(min(backoff(attempt), left))
+            left = math.inf if limit is None else max(0.0, limit - (time.monotonic() - self._away))
+            self._stop.wait(min(pause(attempt), left))
             attempt += 1
 
     def _read(self) -> None:
@@ -195,11 +209,12 @@ class LiveStream:
         if self._token is not None:
             headers["Last-Event-ID"] = self._token
         with self._client.stream("GET", "/live", params=asked, headers=headers) as answer:
-            _check(answer)
+            check_stream(answer, self._options.bootstrap_servers)
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
             for event in events(lines(answer.iter_text())):
                 if self._stop.is_set():
                     return
+                self._heard = True
                 if event.name == "match":
                     self._offer(event.data, event.id)
                 elif not self._caught_up.is_set():
@@ -216,11 +231,10 @@ class LiveStream:
         start = self._options.start_at
         while self._since is not None:
             answer = self._client.get("/matches", params={**asked, "since": self._since, "limit": _PAGE})
-            _check(answer)
-            items = answer.json()["items"]
-            if not items or self._stop.is_set():
+            page = items(answer, self._options.bootstrap_servers)
+            if not page or self._stop.is_set():
                 break
-            for item in items:  # in the order of their numbers: where the connection breaks, it goes on from here
+            for item in page:  # in the order of their numbers: where the connection breaks, it goes on from here
                 self._overlap.add((item["filter"], item["alert"]["alert_id"]))
                 if not isinstance(start, datetime) or datetime.fromisoformat(item["time"]) >= start:
                     self._put(self._alert(item, f"{_MATCH}{item['seq']}"))
@@ -278,15 +292,3 @@ def _number(start: Start) -> int | None:
 
 def _wanted(asked: str, topic: str) -> bool:
     return re.match(asked, topic) is not None if asked.startswith("^") else asked == topic
-
-
-def _check(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
-    answer.read()
-    try:
-        detail = str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = answer.reason_phrase
-    message = f"{answer.url} answers {answer.status_code}: {detail}"
-    raise UnavailableError(message) if answer.status_code >= 500 or answer.status_code == 429 else RequestError(message)

@@ -113,6 +113,10 @@ class Options:
                 raise RequestError(f"{name} has no time zone: give an aware datetime, such as datetime.now(UTC)")
         if not isinstance(self.start_at, str | datetime | Mapping) or self.start_at == "":
             raise RequestError(f"start_at is {self.start_at!r}: it can be 'earliest', 'latest', a time, offsets or a position")
+        if isinstance(self.start_at, datetime) and self.until is not None and self.start_at > self.until:
+            raise RequestError(
+                f"start_at {self.start_at.isoformat()} is after until {self.until.isoformat()}: nothing is between"
+            )
         over_http = self.bootstrap_servers.startswith(("http://", "https://"))
         if isinstance(self.start_at, str) and self.start_at not in ("earliest", "latest") and not over_http:
             raise RequestError(f"start_at is {self.start_at!r}: it can be 'earliest', 'latest', a time or offsets")

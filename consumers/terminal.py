@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from consumers.errors import ClientError, RequestError
 
-__all__ = ["busy", "complain", "complaints", "messages", "out", "print_json", "say", "show"]
+__all__ = ["busy", "complain", "complaints", "messages", "out", "print_json", "say", "show", "warn"]
 
 out = Console()
 messages = Console(stderr=True)
@@ -35,9 +36,14 @@ def busy(task: str) -> Iterator[None]:
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """End with status 2 for wrong use, 1 for what fails, and say why in a line."""
+    """End with status 2 for wrong use, 1 for what fails, and say why in a line.
+
+    That leap seconds of years to come are not known yet moves a night by seconds, and is not warned of.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message='.*"dubious year')
+            yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "consumers":
             raise
@@ -54,6 +60,11 @@ def complaints() -> Iterator[None]:
 def complain(error: object) -> None:
     """Say in a line what is wrong."""
     messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Say in a line what may not be meant."""
+    messages.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from consumers.errors import RequestError
 from consumers.options import Start
 
-__all__ = ["beginning", "moment"]
+__all__ = ["beginning", "moment", "night_date"]
+
+_YEARS = (1972, 2098)  # UTC has leap seconds since; erfa's Earth and Sun end with 2099
 
 
 def moment(name: str, text: str, kind: str = "time") -> datetime:
@@ -32,6 +34,15 @@ def moment(name: str, text: str, kind: str = "time") -> datetime:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:  # also what an offset moves out of the calendar
         raise RequestError(f"{name} {text!r} is no {kind}: write it like 2026-11-21 or 2026-11-21T04:00:00 (UTC)") from error
+
+
+def night_date(name: str, text: str, kind: str = "time") -> datetime:
+    """A time whose night can be told, from 1972 to 2098; arguments and errors as of `moment`."""
+    found = moment(name, text, kind)
+    first, last = _YEARS
+    if not first <= found.year <= last:
+        raise RequestError(f"{name} {text!r} is too far off: nights are told from {first} to {last}")
+    return found
 
 
 def beginning(name: str, text: str) -> Start:

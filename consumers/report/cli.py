@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Tell what was observed and found. 
 
 Live = Annotated[bool, typer.Option("--live", help="Send it; without, it is only shown.")]
 Address = Annotated[str, typer.Option("--api", help="Of Nuncius.", metavar="URL")]
-Config = Annotated[Path | None, typer.Option(help="TOML with tables [treasuremap] and [tns].", exists=False)]
+Config = Annotated[Path | None, typer.Option(help=r"TOML with tables \[treasuremap] and \[tns].", exists=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="What came of it as JSON.")]
 EventName = Annotated[str, typer.Argument(help="Event, by any of its names.")]
 

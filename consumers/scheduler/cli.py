@@ -11,7 +11,7 @@ import typer
 from consumers import sites, terminal
 from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
-from consumers.times import moment
+from consumers.times import night_date
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -57,7 +57,7 @@ def schedule(  # noqa: PLR0917 - typer makes options of them
     planned: Annotated[bool, typer.Option("--planned", help="Leave out what others plan to observe, too.")] = False,
     ignore: Annotated[bool, typer.Option("--ignore-observed", help="Plan as if nothing had been observed.")] = False,
     even_retracted: Annotated[bool, typer.Option("--even-retracted", help="Plan for a retracted event.")] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML with tables [sites.<name>], such as nuncius.toml.")] = None,
+    config: Annotated[Path | None, typer.Option(help=r"TOML with tables \[sites.<name>], such as nuncius.toml.")] = None,
     api: Annotated[str, typer.Option(help="Of Nuncius.", metavar="URL")] = DEFAULT,
     out: Annotated[Path | None, typer.Option(help="Write the plan as JSON.", metavar="FILE")] = None,
     table: Annotated[Path | None, typer.Option("--csv", help="Write its exposures as CSV.", metavar="FILE")] = None,
@@ -122,12 +122,12 @@ def _window(
 
     from consumers import night  # noqa: PLC0415
 
-    first = Time(moment("--start", start)) if start else None
-    last = Time(moment("--end", end)) if end else None
+    first = Time(night_date("--start", start)) if start else None
+    last = Time(night_date("--end", end)) if end else None
     if first is not None and last is not None and first >= last:
         raise RequestError(f"--start {start} is not before --end {end}")
     if date is not None:
-        day = moment("--date", date).strftime("%Y-%m-%d")
+        day = night_date("--date", date).strftime("%Y-%m-%d")
         dark, now = night.dark(place, night.evening(place, day), limits.sun), Time.now()
         if first is None and dark is not None and dark[0] < now < dark[1]:
             first = now  # what is over of a night that is under way cannot be planned

@@ -13,6 +13,7 @@ __all__ = ["TAKEN_BACK", "Check", "check_alert", "field_of", "holding", "level_o
 
 TAKEN_BACK: Final = ("retracted", "retraction")
 """What an alert's `update` says where an event is no more, or its map no longer holds the alert."""
+_SKEW: Final = 1.0 / 60.0  # hours by which clocks may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Check:
             f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value) if self.value is not None else "nothing"
         )
 
+    @property
+    def limit(self) -> str:
+        """The bound in words."""
+        return f"{self.bound:g}" if isinstance(self.bound, float) else str(self.bound)
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         value = round(self.value, 6) if isinstance(self.value, float) else self.value
@@ -45,8 +51,11 @@ def check_alert(alert: Alert, limits: Limits, age_hours: float | None) -> list[C
     age_hours
         Since the alert's own time; ``None`` where it has none.
     """
+    most = _finite(limits.max_age_hours)
     fresh = age_hours is not None and age_hours <= limits.max_age_hours
-    found = [Check("age_hours", age_hours, _finite(limits.max_age_hours), passed=fresh)]
+    if age_hours is not None and age_hours < -_SKEW:
+        most, fresh = f"0 to {most}: it is dated in the future", False
+    found = [Check("age_hours", age_hours, most, passed=fresh)]
     for name, bound in limits.fields.items():
         found += _bounds(name, field_of(alert, name), bound)
     if limits.max_credible_level is not None:

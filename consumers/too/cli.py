@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from consumers import terminal
+from consumers.api import api_url
 from consumers.times import beginning, moment
 from consumers.too.errors import RulesError, StateError
 from consumers.too.reading import read_rules
@@ -43,7 +44,9 @@ def main(  # noqa: PLR0917 - each is an option of the command line
         str | None, typer.Option(help="Where nothing was read before: earliest, latest, or a time (UTC). [default: the rules']")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Stop there: now, or a time (UTC). [default: never]")] = None,
-    as_of: Annotated[str | None, typer.Option(help="Decide as if it were this time, UTC; for dry runs.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Decide as if it were this time, UTC; for dry runs. With --status: of that night.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write each payload into a file of its own in this folder.")] = None,
     heartbeat: Annotated[float, typer.Option(min=0.1, help="Seconds between signs of life on standard error.")] = 60.0,
     check: Annotated[bool, typer.Option("--check", help="Check the rules and stop: 0 right, 1 wrong.")] = False,
@@ -55,17 +58,16 @@ def main(  # noqa: PLR0917 - each is an option of the command line
     Example: `python -m consumers.too --rules consumers/too/example.toml --check`
     """
     if check:
-        _check(rules)
+        _check(rules, api)
         return
     with terminal.complaints():
         read = read_rules(rules)
         if api is not None:
-            read = replace(
-                read, source=replace(read.source, address=api), rules=tuple(replace(rule, source="") for rule in read.rules)
-            )
+            source = replace(read.source, address=api_url("--api", api))
+            read = replace(read, source=source, rules=tuple(replace(rule, source="") for rule in read.rules))
         file = state or rules.with_suffix(".live.sqlite" if live else ".dry.sqlite")
         if status:
-            _status(read, file, as_json=as_json)
+            _status(read, file, moment("--as-of", as_of) if as_of else datetime.now(UTC), as_json=as_json)
             return
         _live_is_now(live, as_of)
         _run(
@@ -88,22 +90,34 @@ def _live_is_now(live: bool, as_of: str | None) -> None:
         raise RulesError("is for dry runs: with --live it is now", word="--as-of")
 
 
-def _check(file: Path) -> None:
+def _check(file: Path, api: str | None) -> None:
+    from consumers.too.advice import advice, unknown_filters  # noqa: PLC0415 - help and wrong use are answered at once
+
     try:
         read = read_rules(file)
     except RulesError as error:
         terminal.complain(error)
         raise typer.Exit(1) from error
+    with terminal.complaints():
+        missing = unknown_filters(read, api_url("--api", api)) if api is not None else []
+    if missing:
+        terminal.complain(f"{file}: {api} has no filter {', '.join(missing)}")
+        raise typer.Exit(1)
+    for line in advice(read):
+        terminal.warn(line)
     names = ", ".join(f"{rule.name} ({rule.target})" for rule in read.rules)
     terminal.out.print(f"{file}: {len(read.rules)} rules are right: {names}", markup=False, highlight=False, soft_wrap=True)
+    if api is None:
+        said = "whether there are filters of these names is not looked up here; give --api to look"
+        terminal.out.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
-def _status(rules: Rules, file: Path, *, as_json: bool) -> None:
+def _status(rules: Rules, file: Path, now: datetime, *, as_json: bool) -> None:
     from consumers.too.ledger import Ledger  # noqa: PLC0415 - help and wrong use are answered at once
     from consumers.too.status import status, status_lines  # noqa: PLC0415
 
     with Ledger(file, live=False, reading=True) as ledger:
-        found = status(rules, ledger, datetime.now(UTC))
+        found = status(rules, ledger, now)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
@@ -151,7 +165,7 @@ def _run(
         trail = Trail(ledger, audit)
         trail.flush()
         worker = Worker(rules, ledger, clock, show)
-        desk = Desk(rules, ledger, clock, show)
+        desk = Desk(rules, ledger, clock, show, as_of)
         terminal.say(f"{'live' if live else 'dry run'}: state {file}, audit trail {audit}")
         follow(
             rules,

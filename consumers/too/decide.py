@@ -78,7 +78,7 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
     checks += check_alert(alert, rule.limits, (now - time).total_seconds() / 3600.0 if time else None)
     checks += [*_cool_down(rule, ledger, now), *_refusals(rule, ledger, now)]
     if failed := [check for check in checks if not check.passed]:
-        said = ", ".join(f"{check.name} is {check.said}, the bound {check.bound}" for check in failed)
+        said = ", ".join(f"{check.name} is {check.said}, the bound {check.limit}" for check in failed)
         return Decision(said, tuple(checks))
     start, end, sky, reason = _window(alert, rule, now)
     checks += sky
@@ -88,7 +88,7 @@ def decide(alert: Alert, rule: Rule, ledger: Ledger, now: datetime) -> Decision:
     budget = _budget(rule, ledger, night)
     checks += budget
     if failed := [check for check in budget if not check.passed]:
-        said = ", ".join(f"{check.name} {check.said} of {check.bound}" for check in failed)
+        said = ", ".join(f"{check.name} {check.said} of {check.limit}" for check in failed)
         return Decision(f"the budget of the night of {night} is spent: {said}", tuple(checks))
     return _asked(alert, rule, ledger, (start, end, now), tuple(checks))
 

@@ -30,6 +30,8 @@ class Desk:
         The time, UTC.
     on_line
         Told every line of the trail.
+    as_of
+        In a dry run, the time as of which it decides: what is dated later is left out, and counts for nothing.
     """
 
     def __init__(
@@ -38,8 +40,9 @@ class Desk:
         ledger: Ledger,
         clock: Callable[[], datetime],
         on_line: Callable[[Mapping[str, Any]], None] = lambda _line: None,
+        as_of: datetime | None = None,
     ) -> None:
-        self._rules, self._ledger, self._clock, self._on_line = rules, ledger, clock, on_line
+        self._rules, self._ledger, self._clock, self._on_line, self._as_of = rules, ledger, clock, on_line, as_of
 
     def take(self, alert: Alert, rules: Sequence[Rule], source: str = "") -> None:
         """Decide on an alert by each rule that listens to its topic; with its position all of it is one transaction."""
@@ -70,12 +73,20 @@ class Desk:
         """Decide; an alert that no rule was written for ends neither the program nor what other rules make of it."""
         try:
             with self._ledger.change():  # what stumbles leaves nothing behind: told again, it is decided on again
-                return self._decide(alert, rule)
+                return self._later(alert, rule) or self._decide(alert, rule)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it stumbles over is told with the alert's id
             said = f"cannot be decided on: {type(error).__name__} {error}"[:500]
             return [self._line("refuse", _about(alert, rule), reason=said, checks=[])]
+
+    def _later(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
+        """A line on an alert that was not there yet at the time as of which is decided."""
+        dated = alert.time or alert.timestamp
+        if self._as_of is None or dated is None or dated <= self._as_of:
+            return []
+        reason = f"dated {stamp(dated)}, after {stamp(self._as_of)} (--as-of)"
+        return [self._line("left-out", _about(alert, rule), reason=reason)]
 
     def _decide(self, alert: Alert, rule: Rule) -> list[Mapping[str, Any]]:
         about = _about(alert, rule)

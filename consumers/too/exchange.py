@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,12 +30,15 @@ class Answer:
         False where the request certainly did not reach the server.
     error
         What went wrong, in words; empty where a whole answer came.
+    looked_up
+        Whether it answers a look-up (``GET``), not a request.
     """
 
     status: int | None
     body: bytes = b""
     arrived: bool = True
     error: str = ""
+    looked_up: bool = False
 
     @property
     def good(self) -> bool:
@@ -44,8 +47,9 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """A definite no to this request, or a way elsewhere, which is not gone."""
-        return self.status is not None and 300 <= self.status < 500 and self.status not in {401, 403, 408, 425, 429}
+        """A definite no to this request, or a way elsewhere, which is not gone; to a look-up the latter is no answer."""
+        least = 400 if self.looked_up else 300
+        return self.status is not None and least <= self.status < 500 and self.status not in {401, 403, 408, 425, 429}
 
     @property
     def unprocessed(self) -> bool:
@@ -119,7 +123,7 @@ def exchange(
     if not found:
         return Answer(None, error=f"{urlsplit(url).netloc} gave no whole answer in {timeout:g} s")
     thread.join(1.0)
-    return found[0]
+    return replace(found[0], looked_up=method == "GET")
 
 
 def _read(answer: httpx.Response) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
@@ -14,6 +15,7 @@ __all__ = ["KINDS", "read_kind"]
 LCO: Final = "https://observe.lco.global"
 SWIFT: Final = "https://www.swift.psu.edu/api/v4"
 _ENVIRONMENT: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+_CLASS: Final = r"[0-9]+[mM][0-9]+(?=-)"  # with which instrument types of Las Cumbres begin; others name no class
 _CONFIGURATION_TYPES: Final = (
     "EXPOSE",
     "REPEAT_EXPOSE",
@@ -38,12 +40,19 @@ def read_kind(kind: str, table: Table) -> dict[str, Any]:
 
 
 def _lco(table: Table) -> Mapping[str, Any]:
+    size, instrument = table.text("telescope_class", longest=20), table.text("instrument_type", longest=255)
+    own = re.match(_CLASS, instrument)
+    if own and own[0].lower() != size.lower():
+        raise table.wrong(
+            "instrument_type",
+            f"{instrument!r} is of telescopes of the class {own[0].lower()}, and telescope_class is {size!r}: make them one",
+        )
     return {
         **_reach(table, LCO, "Token"),
         "proposal": table.text("proposal", longest=100),
-        "telescope_class": table.text("telescope_class", longest=20),
+        "telescope_class": size,
         "site": table.text("site", "", longest=20),
-        "instrument_type": table.text("instrument_type", longest=255),
+        "instrument_type": instrument,
         "type": table.text("type", "EXPOSE", choices=_CONFIGURATION_TYPES),
         "optical_element": table.text("optical_element", "filter", longest=40),
         "observation_type": table.text("observation_type", "NORMAL", choices=("NORMAL", "RAPID_RESPONSE", "TIME_CRITICAL")),

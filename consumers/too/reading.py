@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from consumers import sites
 from consumers.errors import RequestError
+from consumers.too.advice import longest_night
 from consumers.too.errors import RulesError
 from consumers.too.kinds import KINDS, read_kind
 from consumers.too.rules import Bound, Budget, Exposure, Limits, Manners, Rule, Rules, Source
@@ -150,11 +151,26 @@ def _rule(table: Table, own: Mapping[str, Any]) -> Rule:
     )
     table.end()
     _alike(found, table)
+    _fits(found, table)
     if found.budget.seconds is not None and found.seconds > found.budget.seconds:
         raise table.wrong(
             "budget", f"{found.budget.seconds:g} s a night is less than the {found.seconds:g} s that one request takes"
         )
     return found
+
+
+def _fits(rule: Rule, table: Table) -> None:
+    """One request must fit into a night of the site; what is never observed all through is known before it is asked for."""
+    if rule.site is None:
+        return
+    sun = rule.limits.max_sun_altitude
+    hours = longest_night(rule.site.latitude, sun)
+    if rule.seconds > 3600.0 * hours and hours < 24.0:
+        raise table.wrong(
+            "exposure",
+            f"one request takes {rule.seconds / 3600.0:.4g} h (seconds x count of every [[rule.exposure]], with overhead), and "
+            f"the longest night at {rule.site.name} has {hours:.1f} h below max_sun_altitude = {sun:g}",
+        )
 
 
 def _alike(rule: Rule, table: Table) -> None:

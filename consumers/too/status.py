@@ -13,7 +13,13 @@ __all__ = ["status", "status_lines"]
 
 
 def status(rules: Rules, ledger: Ledger, now: datetime) -> dict[str, Any]:
-    """Budgets of tonight by rule, and every request, as JSON has it."""
+    """Budgets of tonight by rule, and every request, as JSON has it.
+
+    Parameters
+    ----------
+    now
+        Tonight is the night of this time.
+    """
     budgets = []
     for rule in rules.rules:
         night = night_of(rule.site, now).isoformat()
@@ -46,7 +52,7 @@ def status_lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"{one['rule']}: night of {one['night']}, {' and '.join(spent)}")
     for row in found["requests"]:
         number = f" number {row['number']}" if row["number"] else ""
-        window = f"{row['start']} to {row['end']}"
+        window = f"night of {row['night']}, {row['start']} to {row['end']}"
         lines.append(
             f"{row['state']:<11} {row['name']}  {row['kind']}{number}  {window}  {row['cancel'] or row['said']}".rstrip()
         )

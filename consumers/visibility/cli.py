@@ -11,7 +11,7 @@ import typer
 from consumers import sites, terminal
 from consumers.api import DEFAULT, Api
 from consumers.errors import RequestError
-from consumers.times import moment
+from consumers.times import night_date
 
 if TYPE_CHECKING:
     from astropy.time import Time
@@ -39,7 +39,7 @@ def visibility(  # noqa: PLR0917 - typer makes options of them
     sun: Annotated[
         float, typer.Option("--sun", min=-30, max=0, help="It is night with the Sun below so many degrees.")
     ] = -18.0,
-    config: Annotated[Path | None, typer.Option(help="TOML with tables [sites.<name>], such as nuncius.toml.")] = None,
+    config: Annotated[Path | None, typer.Option(help=r"TOML with tables \[sites.<name>], such as nuncius.toml.")] = None,
     api: Annotated[str, typer.Option(help="Of Nuncius.", metavar="URL")] = DEFAULT,
     plot: Annotated[Path | None, typer.Option(help="Write a picture, PNG.", metavar="FILE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
@@ -103,7 +103,7 @@ def _night(night: Any, place: Site, date: str | None, sun: float) -> tuple[Time,
 
     if date is None:
         return night.tonight(place, Time.now(), sun)  # type: ignore[no-any-return]
-    when = moment("--date", date, "date")
+    when = night_date("--date", date, "date")
     if date == "now" or len(date) > len("2026-11-21"):
         return night.tonight(place, Time(when), sun)  # type: ignore[no-any-return]
     return night.dark(place, night.evening(place, when.strftime("%Y-%m-%d")), sun)  # type: ignore[no-any-return]

@@ -38,6 +38,9 @@ def stranger(answers: dict[str, list[tuple[int, dict[str, str], Any]]]) -> Itera
     told = Stranger(answers={path: list(queue) for path, queue in answers.items()})
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             body: Any = data

@@ -39,6 +39,9 @@ def test_help_has_an_example():
         ("x", "-X", "nonsense"),
         ("x", "-X", "no.such=1"),
         ("alerts.ztf", "--api", "http://127.0.0.1:1"),
+        ("x", "--api", "nonsense"),
+        ("x", "--api", ""),
+        ("x", "--api", "http://127.0.0.1:1", "--start-at", "2026-11-22", "--until", "2026-11-21"),
     ],
 )
 def test_wrong_use_is_status_2(arguments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ import uvicorn
 
 from broker.api.app import create_app
 from broker.api.services import Services
-from consumers import RequestError, UnavailableError, fetch_cutout, fetch_packet, subscribe
+from consumers import ClientError, RequestError, UnavailableError, fetch_cutout, fetch_packet, subscribe
+from consumers.live_answers import pause
 from consumers.sse import Event, events, lines
 from tests.api.world import BIG, World, served, survey_alert, world
+from tests.consumers.strangers import stranger
 from tests.services import free_port
 
 
@@ -181,6 +184,42 @@ def test_nobody_there_is_told_after_the_timeout():
         subscribe("bright-transient", "http://127.0.0.1:1", timeout=0.5) as stream,
     ):
         next(stream)
+
+
+def test_what_is_no_stream_of_events_is_told_at_once():
+    page = (200, {"Content-Type": "text/html; charset=utf-8"}, "<html>")
+    with stranger({"/api/v1/live?filter=x": [page]}) as there:
+        with (
+            subscribe("x", there.url, timeout=20) as stream,
+            pytest.raises(ClientError, match=r"is there a Nuncius API at http://127") as told,
+        ):
+            next(stream)
+        assert "text/html" in str(told.value)
+
+
+def test_a_stream_without_events_ends_with_the_timeout():
+    empty = (200, {"Content-Type": "text/event-stream"}, "")
+    with stranger({"/api/v1/live?filter=x": [empty]}) as there:
+        with (
+            subscribe("x", there.url, timeout=1.0) as stream,
+            pytest.raises(UnavailableError, match="for 1 s: the stream ended"),
+        ):
+            next(stream)
+        assert len(there.to("/api/v1/live?filter=x")) <= 5  # at 0, 0.2, 0.6, 1.0 seconds
+
+
+def test_a_server_that_never_answers_is_told_after_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with subscribe("x", address, timeout=0.5) as stream, pytest.raises(UnavailableError, match="it does not answer"):
+            next(stream)
+
+
+def test_pauses_grow_and_are_capped():
+    pauses = [pause(attempt) for attempt in range(12)]
+    assert pauses[:3] == [0.2, 0.4, 0.8]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 10.0
 
 
 def test_a_filter_nobody_has_is_a_wrong_request(url):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -53,6 +53,10 @@ def test_names_of_filters_stand_for_topics(asked, topics):
         ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": None}, "start_at is None"),
         ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": ""}, "start_at is ''"),
         ({"topics": "a", "bootstrap_servers": "http://127.0.0.1:9", "start_at": "match:x"}, "no position we gave"),
+        (
+            {"topics": "a", "start_at": datetime(2026, 11, 22, tzinfo=UTC), "until": datetime(2026, 11, 21, tzinfo=UTC)},
+            "after until",
+        ),
         ({"topics": "a", "on_error": "ignore"}, "skip"),
         ({"topics": "a", "isolation": "none"}, "read_committed"),
         ({"topics": "^("}, "regular expression"),

@@ -537,3 +537,11 @@ def test_a_stranger_tells_what_it_was_asked() -> None:
         assert httpx.post(f"{there.url}/x", json={"b": 2}, timeout=5).json() == {"a": 1}
         assert httpx.post(f"{there.url}/y", timeout=5).status_code == 404
     assert there.to("/x")[0][1] == {"b": 2}
+
+
+@pytest.mark.parametrize("verb", ["treasuremap", "tns"])
+def test_help_names_the_tables_of_its_file(verb):
+    done = subprocess.run(
+        [sys.executable, "-m", "consumers.report", verb, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "[treasuremap] and [tns]" in " ".join(done.stdout.replace("│", " ").split())

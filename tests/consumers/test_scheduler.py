@@ -582,6 +582,8 @@ def test_of_a_night_under_way_what_is_left_is_planned(
         (("--fov", "2", "--start", "now-ish"), "is no time"),
         (("--fov", "2", "--start", "2026-11-22", "--end", "2026-11-21"), "is not before"),
         (("--fov", "2", "--date", "tomorrow"), "is no time"),
+        (("--fov", "2", "--date", "9999-12-31"), "from 1972 to 2098"),
+        (("--fov", "2", "--start", "1850-01-01"), "from 1972 to 2098"),
         (("--fov", "2", "--fields", "/no/such.csv"), "such.csv"),
     ],
 )
@@ -629,4 +631,6 @@ def test_observations_that_are_not_told_are_not_taken_for_none(world: Told):
 
 
 def test_help_has_an_example():
-    assert "python -m consumers.scheduler S240422ed" in " ".join(run("--help").stdout.split())
+    shown = " ".join(run("--help").stdout.replace("│", " ").split())
+    assert "python -m consumers.scheduler S240422ed" in shown
+    assert "[sites.<name>]" in shown

@@ -17,8 +17,10 @@ from astropy.utils.iers import conf as iers
 from consumers import SkyMapLevel, sites
 from consumers.too.checks import level_of
 from consumers.too.decide import night_of
+from consumers.too.desk import Desk
 from consumers.too.rules import Limits
 from consumers.too.sight import look
+from consumers.too.status import status, status_lines
 from tests.consumers.too_world import NOW, Bench, Clock, alert, checks_of, in_map, rules_text
 
 
@@ -100,6 +102,7 @@ REFUSED = [
     (alert(), "max_credible_level = 0.5", "credible_level"),
     (alert(time=NOW - timedelta(hours=30)), "max_age_hours = 24", "age_hours"),
     (alert(time=None), "max_age_hours = 24", "age_hours"),
+    (alert(time=NOW + timedelta(minutes=2)), "max_age_hours = inf", "age_hours"),
     (alert(ra=None, dec=None), "", "place"),
     (alert(ra=380.0), "", "place"),
     (alert(dec=float("nan")), "", "place"),
@@ -162,6 +165,7 @@ def test_a_rule_that_would_spend_the_night_on_one_alert_is_stopped_by_its_budget
         lines = bench.take(*(alert(number, object_id="ZTF26one") for number in range(6)))
         assert [line["decision"] for line in lines] == ["request"] * 2 + ["refuse"] * 4
         assert "the budget of the night of 2026-11-21 is spent" in lines[2]["reason"]
+        assert "seconds 360 of 300" in lines[2]["reason"]
         assert checks_of(lines[2])["seconds"] == {"limit": "seconds", "value": 360.0, "bound": 300.0, "passed": False}
         bench.clock.pass_(hours=24)
         (line,) = bench.take(alert(7, time=bench.clock.now))
@@ -208,6 +212,39 @@ def test_once_for_each_object_event_or_alert(tmp_path, once, decisions):
     alerts = [in_map(1, **same), in_map(2, **same), in_map(3), in_map(4, event="S261119b")]
     with Bench(tmp_path, rules_text(more=f'only_once = "{once}"')) as bench:
         assert [line["decision"] for line in bench.take(*alerts)] == decisions
+
+
+def test_a_clock_that_is_a_little_off_makes_no_future(tmp_path):
+    with Bench(tmp_path, rules_text()) as bench:
+        assert bench.take(alert(time=NOW + timedelta(seconds=30)))[0]["decision"] == "request"
+        assert "dated in the future" in bench.take(alert(2, time=NOW + timedelta(minutes=2)))[0]["reason"]
+
+
+def test_as_of_a_time_what_is_dated_later_is_left_out_and_not_taken_for_decided_on(tmp_path):
+    late = alert(time=NOW + timedelta(seconds=30))
+    with Bench(tmp_path, rules_text()) as bench:
+        bench.desk = Desk(bench.rules, bench.ledger, bench.clock, as_of=NOW)
+        lines = bench.take(alert(2), late, alert(3, time=None, timestamp=NOW + timedelta(days=1)))
+        assert [line["decision"] for line in lines] == ["request", "left-out", "left-out"]
+        assert lines[1]["reason"] == "dated 2026-11-21T22:00:30Z, after 2026-11-21T22:00:00Z (--as-of)"
+        bench.desk = Desk(bench.rules, bench.ledger, bench.clock, as_of=NOW + timedelta(minutes=1))
+        assert bench.take(late)[0]["decision"] == "request"
+
+
+def test_status_says_of_which_night_each_line_is(tmp_path):
+    with Bench(tmp_path, rules_text(budget="requests = 6")) as bench:
+        bench.take(alert(1))
+        tonight = status_lines(status(bench.rules, bench.ledger, NOW))
+        later = status_lines(status(bench.rules, bench.ledger, NOW + timedelta(days=3)))
+    assert tonight[1] == "follow: night of 2026-11-21, 1 of 6 requests"
+    assert later[1] == "follow: night of 2026-11-24, 0 of 6 requests"
+    assert "night of 2026-11-21, 2026-11-21T22:00:00Z to" in tonight[2]
+    assert later[2] == tonight[2]
+
+
+def test_a_bound_is_told_without_needless_digits(tmp_path):
+    with Bench(tmp_path, rules_text(budget="requests = 1")) as bench:
+        assert bench.take(alert(1), alert(2))[1]["reason"].endswith("is spent: requests 2 of 1")
 
 
 def test_an_alert_read_twice_makes_no_second_request(tmp_path):

@@ -276,6 +276,21 @@ def test_a_way_elsewhere_is_not_gone(tmp_path, live_clock):
         assert (bench.states(), stand.posts) == (["refused"], 1)
 
 
+@pytest.mark.parametrize("kind", ["lco", "json"])
+def test_a_list_that_is_elsewhere_for_a_while_is_waited_for(tmp_path, live_clock, kind):
+    stands = {"lco": portal, "json": own_telescope}
+    with stands[kind]() as stand, live(tmp_path, stand, live_clock, kind) as bench:
+        stand.lists_answer = 302
+        bench.take(up(1))
+        bench.work(3)
+        assert (bench.states(), stand.groups) == (["waiting"], [])
+        assert (bench.lines()[-1]["decision"], "answers 302" in bench.lines()[-1]["reason"]) == ("waiting", True)
+        stand.lists_answer = 200
+        live_clock.pass_(minutes=10)
+        bench.work(3)
+        assert (bench.states(), len(stand.groups)) == (["requested"], 1)
+
+
 def test_where_the_list_is_refused_nothing_is_posted(tmp_path, live_clock):
     with own_telescope() as stand, live(tmp_path, stand, live_clock, "json") as bench:
         stand.lists_answer = 405

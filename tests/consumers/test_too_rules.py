@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from consumers.too.advice import advice, longest_night
 from consumers.too.errors import RulesError
 from consumers.too.kinds import KINDS
 from consumers.too.reading import parse_rules
+from tests.consumers.strangers import stranger
 from tests.consumers.too_world import LCO, rules_text
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +84,7 @@ WRONG = [
     ('address = "http://127.0.0.1:9"', 'address = "https://me:pw@lco.example"', "address", "no address"),
     ('token_env = "TOO_TEST_TOKEN"', 'token_env = "not a name"', "token_env", "not of the form"),
     ('telescope_class = "1m0"', "telescope_class = 1", "telescope_class", "no text"),
+    ("1M0-SCICAM-SINISTRO", "2M0-SCICAM-MUSCAT", "instrument_type", "class 2m0, and telescope_class is '1m0'"),
     ("requests = 100", "requests = -1", "requests", "out of range"),
     ("requests = 100", "requests = nan", "requests", "no whole number"),
 ]
@@ -140,6 +143,43 @@ def test_check_tells_right_from_wrong(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["too.toml"]
 
 
+def test_check_says_whether_names_of_filters_were_looked_up(tmp_path):
+    file = tmp_path / "too.toml"
+    file.write_text(rules_text(filters='["bright-transient", "alerts.ztf", "^matched[.]x"]'))
+    assert "not looked up here; give --api" in run("--rules", str(file), "--check").stdout
+    with stranger({"/api/v1/filters/bright-transient": [(200, {}, {"name": "bright-transient"}), (404, {}, {})]}) as there:
+        assert run("--rules", str(file), "--check", "--api", there.url).returncode == 0
+        done = run("--rules", str(file), "--check", "--api", there.url)
+        assert (done.returncode, "has no filter bright-transient" in done.stderr) == (1, True)
+        assert {path for path, _, _ in there.asked} == {"/api/v1/filters/bright-transient"}
+
+
+def test_check_warns_of_a_budget_that_no_day_has(tmp_path):
+    file = tmp_path / "too.toml"
+    file.write_text(rules_text(budget="requests = 721"))
+    done = run("--rules", str(file), "--check")
+    assert (done.returncode, "warning: rule follow: budget.requests = 721 of 120 s each" in done.stderr) == (0, True)
+    for budget in ("requests = 720", "requests = 721\nseconds = 86400", "seconds = 120"):
+        assert advice(parse_rules(rules_text(budget=budget))) == []
+    assert "budget.seconds = 90000 is 25 h" in advice(parse_rules(rules_text(budget="seconds = 90000")))[0]
+
+
+def test_one_request_must_fit_into_a_night():
+    long = '[[rule.exposure]]\nband = "rp"\nseconds = 28800\n[[rule.exposure]]\nband = "gp"\nseconds = 28900'  # over 16 h
+    with pytest.raises(RulesError, match=r"takes 16.03 h .*seconds x count.* longest night at lapalma has 10\.9 h") as error:
+        parse_rules(rules_text(exposures=long))
+    assert error.value.word == "exposure"
+    assert parse_rules(rules_text(exposures=long, site="pole=0,-89.9,2800")).rules[0].seconds == 57700  # months of night
+    assert parse_rules(rules_text(exposures=long, limits="max_sun_altitude = 90")).rules[0].seconds == 57700
+
+
+@pytest.mark.parametrize(
+    ("latitude", "sun", "hours"), [(0, 0, 12.0), (90, -18, 24.0), (-89.9, -18, 24.0), (52, 0, 16.5), (28.76, -18, 10.9)]
+)
+def test_the_longest_night_is_that_of_the_solstice(latitude, sun, hours):
+    assert longest_night(latitude, sun) == pytest.approx(hours, abs=0.1)
+
+
 def test_help_names_an_example_that_works():
     told = run("--help").stdout
     assert "consumers/too/example.toml --check" in " ".join(told.replace("│", " ").split())
@@ -153,4 +193,6 @@ def test_wrong_use_is_2(tmp_path):
     missing = run("--rules", str(file), "--live")
     assert (missing.returncode, "TOO_TEST_TOKEN" in missing.stderr) == (2, True)
     assert run("--rules", str(file), "--until", "soon").returncode == 2
+    wrong = run("--rules", str(file), "--api", "nonsense", "--until", "now")
+    assert (wrong.returncode, "--api 'nonsense' is no URL" in wrong.stderr) == (2, True)
     assert run("--rules", str(file), "--status").returncode == 1  # there is no state yet

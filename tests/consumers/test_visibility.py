@@ -70,6 +70,11 @@ def test_two_spells_of_one_night_are_both_told():
     assert one["set"] == one["windows"][1]["end"] == one["night"]["end"]
 
 
+@pytest.mark.parametrize("date", ["1972-01-01", "2098-12-31"])
+def test_the_first_and_the_last_night_are_told_without_warnings(date: str):
+    assert document("--ra", "83.63", "--dec", "22.01", "--site", "palomar", "--date", date)["sites"][0]["night"] is not None
+
+
 def test_the_picture_is_one(tmp_path: Path):
     file = tmp_path / "up.png"
     look("--ra", "83.63", "--dec", "22.01", "--site", "palomar", "--site", "south_pole", "--date", DATE, "--plot", str(file))
@@ -85,6 +90,10 @@ def test_the_picture_is_one(tmp_path: Path):
         (("--ra", "1", "--dec", "2"), "--site"),
         (("--ra", "1", "--dec", "2", "--site", "nowhere"), "no site 'nowhere'"),
         (("--ra", "1", "--dec", "2", "--site", "palomar", "--date", "soon"), "is no date"),
+        *(
+            (("--ra", "1", "--dec", "2", "--site", "palomar", "--date", date), "from 1972 to 2098")
+            for date in ("9999-12-31", "2099-12-31", "2126-01-01", "1850-06-01T04:00", "0001-01-01")
+        ),
         (("--ra", "1", "--dec", "2", "--site", "palomar", "--config", "/no/such.toml"), "such.toml"),
         (("--ra", "1", "--dec", "99", "--site", "palomar"), "--dec"),
         (("x", "--site", "palomar", "--api", "nonsense"), "is no address"),
@@ -115,6 +124,7 @@ app(sys.argv[1:])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     for arguments, status, says in (
         (["--help"], 0, "python -m consumers.visibility --ra"),
+        (["--help"], 0, "[sites.<name>]"),
         (["--ra", "1", "--dec", "2", "--site", "palomar"], 1, "nuncius[follow]"),
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=env, check=False)
