@@ -151,6 +151,7 @@ class Subscription(BaseModel):
     deliveries: dict[str, int] = Field(
         description="How many there are, by state: pending, delivered, failed, skipped, cancelled", examples=[{"delivered": 12}]
     )
+    trouble: str | None = Field(description="What came of the last try, where that was an error")
     left_out: int = Field(description="Matches that are not delivered, since as many as may wait did (`deliver.most_waiting`)")
     left_out_at: Utc | None = Field(description="When the last of them was left out; null where none was")
 
@@ -277,6 +278,7 @@ def _shown(services: Services, asks: Principal, one: Kept, counts: dict[str, dic
         "target": dict(target if one.owner in {None, asks.user} else to_others(target)),
         "quiet": quiet and QuietHours(start=f"{quiet.start:%H:%M:%S}", end=f"{quiet.end:%H:%M:%S}", zone=quiet.zone),
         "deliveries": told.get(one.id, {}),
+        "trouble": deliveries.trouble(services.store, one.id),
     }
     return Subscription.model_validate(values)
 

@@ -17,6 +17,7 @@ from broker.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from broker.store.deliveries import Latency
     from broker.store.subscription import Subscription
 
 __all__ = ["app", "subscribe"]
@@ -119,13 +120,14 @@ def listing(
         found = subscriptions.listing(store, removed=removed)
         counts = deliveries.counts(store)
         waits = {one.id: deliveries.latency(store, one.id) for one in found}
+        troubles = {one.id: deliveries.trouble(store, one.id) for one in found}
     if as_document:
-        print_json([{**_told(one), "deliveries": counts.get(one.id, {}), "latency": asdict(waits[one.id])} for one in found])
+        print_json([_told(one) | _fare(counts.get(one.id, {}), waits[one.id], troubles[one.id]) for one in found])
         return
     rows = [
         (
             one.id,
-            one.state,
+            f"{one.state}, failing" if troubles[one.id] else one.state,
             escape(", ".join(one.filters)),
             one.channel,
             escape(_place(one)),
@@ -157,7 +159,7 @@ def show(ctx: typer.Context, ident: Ident, as_document: AsDocument = False) -> N
 
         one = subscriptions.get(store, ident)
         counts = deliveries.counts(store, one.id).get(one.id, {})
-        told = {**_told(one), "deliveries": counts, "latency": asdict(deliveries.latency(store, one.id))}
+        told = _told(one) | _fare(counts, deliveries.latency(store, one.id), deliveries.trouble(store, one.id))
     if as_document:
         print_json(told)
         return
@@ -236,6 +238,11 @@ def _told(one: Subscription) -> dict[str, Any]:
     told["target"] = dict(_target(one))
     told["quiet"] = one.quiet and {"start": f"{one.quiet.start:%H:%M}", "end": f"{one.quiet.end:%H:%M}", "zone": one.quiet.zone}
     return told
+
+
+def _fare(counts: Mapping[str, int], latency: Latency, trouble: str | None) -> dict[str, Any]:
+    """How it fares, as JSON has it."""
+    return {"deliveries": counts, "latency": asdict(latency), "trouble": trouble}
 
 
 def _place(one: Subscription) -> str:

@@ -220,7 +220,7 @@ class TestChanging:
     def test_what_there_was_no_room_for_is_told(self, client: httpx.Client, parts: Parts) -> None:
         path = f"{API}/subscriptions/{make(client)['id']}"
         before = client.get(path).json()
-        assert (before["left_out"], before["left_out_at"]) == (0, None)
+        assert (before["left_out"], before["left_out_at"], before["trouble"]) == (0, None, None)
         for number in (3, 4):
             subscriptions.leave_out(parts.store, {before["id"]: number})
         after = client.get(path).json()

@@ -63,6 +63,8 @@ def test_from_subscribing_to_a_test_that_arrives(nuncius: Run) -> None:
     assert "no connection" in errors
     (failed,) = told(nuncius, "deliveries", "list", "--state", "failed")["items"]
     assert failed["subscription"] == ident
+    assert told(nuncius, "subscriptions", "list")[0]["trouble"] == failed["error"]
+    assert "failing" in nuncius("subscriptions", "list")[1]
     assert nuncius("deliveries", "replay", failed["id"])[0] == 0
     assert told(nuncius, "deliveries", "list", "--state", "pending")["items"][0]["id"] == failed["id"]
     assert nuncius("deliveries", "replay", failed["id"])[0] == 1  # it waits already

@@ -17,12 +17,13 @@ const words = (one) => [
   { all: "", retractions: "again if retracted", none: "never again" }[one.updates],
 ].filter(Boolean).join(", ");
 const leftOut = (one) => (one.left_out ? el("span", { class: "warned small", title: "As many waited as may (deliver.most_waiting): these are not delivered" }, ` ${count(one.left_out)} left out, last ${clockTime(one.left_out_at)}`) : "");
+const failing = (one) => (one.trouble ? el("span", { class: "troubled small", title: one.trouble }, " failing") : "");
 const number = (title, state) => ({ title, num: true, down: true, value: (one) => one.deliveries[state] ?? 0, cell: (one) => count(one.deliveries[state]) });
 const table = sortedTable(byId("subscriptions"), [
   { title: "Filters", value: (one) => one.filters.join(", "), cell: (one) => el("span", {}, ...one.filters.flatMap((name, index) => [index ? ", " : "", el("a", { href: filterPath(name) }, name)])) },
   { title: "To", value: target, cell: (one) => el("span", { class: "told" }, `${one.channel}${one.target.format === "voevent" ? ", VOEvent" : ""}: `, el("code", {}, target(one))) },
   { title: "When", value: words, cell: words },
-  { title: "State", value: (one) => one.state, cell: (one) => el("span", {}, el("span", { class: `state ${one.state === "active" ? "on" : ""}` }, one.state), leftOut(one)) },
+  { title: "State", value: (one) => one.state, cell: (one) => el("span", {}, el("span", { class: `state ${one.state === "active" ? "on" : ""}` }, one.state), failing(one), leftOut(one)) },
   { title: "p50 (s)", num: true, value: (one) => one.latency.p50, cell: (one) => seconds(one.latency.p50) },
   { title: "p99 (s)", num: true, value: (one) => one.latency.p99, cell: (one) => seconds(one.latency.p99) },
   number("Delivered", "delivered"),
