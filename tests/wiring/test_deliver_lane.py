@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest.mock import Mock
 
 from broker.deliver.pace import Breaker
+from broker.deliver.webhook import Webhooks
 from broker.store import deliveries
 from broker.wiring import subscribing
 from broker.wiring.deliver_book import Book, Rights
@@ -16,6 +15,7 @@ from broker.wiring.deliver_lane import AHEAD, Lane, Parcel
 from broker.wiring.deliver_send import Senders
 from broker.wiring.deliver_turn import Found
 from broker.wiring.parts import Parts
+from tests.deliver.servers import run
 from tests.subscribers import SECRET, parts_with
 
 
@@ -39,7 +39,7 @@ def test_what_is_lost_has_what_waited_for_it_looked_at(tmp_path: Path) -> None:
     """Whoever took it over does not tell us when it is through."""
 
     async def looks(parts: Parts) -> list[datetime]:
-        senders = Senders(parts, Book(parts), Rights(parts), Mock(spec=Channels), "tests")
+        senders = Senders(parts, Book(parts), Rights(parts), Channels(parts, Webhooks()), "tests")
         await senders._reread()
         later = datetime.now(UTC) + timedelta(hours=1)
         first, second = senders._lanes.values()
@@ -51,7 +51,7 @@ def test_what_is_lost_has_what_waited_for_it_looked_at(tmp_path: Path) -> None:
         values = {"filters": ["bright"], "channel": "webhook", "target": {"url": "http://127.0.0.1:9/"}, "secret": SECRET}
         for _ in range(2):
             subscribing.add(parts, values)
-        first, second, later = asyncio.run(looks(parts))
+        first, second, later = run(looks(parts))
     assert first < second == later
 
 
