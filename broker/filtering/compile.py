@@ -118,11 +118,15 @@ def _call(node: exp.Expr, scope: Scope) -> Value:
     return call(node, scope, [(part, compile_node(part, scope)) for part in node.expressions])
 
 
-def _compare(join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> Callable[[exp.Expr, Scope], Value]:
+def _compare(
+    join: Callable[[pl.Expr, pl.Expr], pl.Expr], mirrored: Callable[[pl.Expr, pl.Expr], pl.Expr]
+) -> Callable[[exp.Expr, Scope], Value]:
     def compiler(node: exp.Expr, scope: Scope) -> Value:
         (left, right), _ = agree(node, scope, *_compiled(node, scope, "this", "expression"))
         if "null" in (left.kind, right.kind):
             return values.null()
+        if left.expr.meta.is_literal():  # of "0 = CASE ..." over nulls alone Polars 2.1 makes one row, of "CASE ... = 0" all
+            return Value(mirrored(right.expr, left.expr), "boolean")
         return Value(join(left.expr, right.expr), "boolean")
 
     return compiler
@@ -265,12 +269,12 @@ _NODES: Mapping[type[exp.Expr], Callable[[exp.Expr, Scope], Value]] = {
     exp.And: _and,
     exp.Or: _or,
     exp.Not: _not,
-    exp.EQ: _compare(lambda a, b: a == b),
-    exp.NEQ: _compare(lambda a, b: a != b),
-    exp.GT: _compare(lambda a, b: a > b),
-    exp.GTE: _compare(lambda a, b: a >= b),
-    exp.LT: _compare(lambda a, b: a < b),
-    exp.LTE: _compare(lambda a, b: a <= b),
+    exp.EQ: _compare(lambda a, b: a == b, lambda a, b: a == b),
+    exp.NEQ: _compare(lambda a, b: a != b, lambda a, b: a != b),
+    exp.GT: _compare(lambda a, b: a > b, lambda a, b: a < b),
+    exp.GTE: _compare(lambda a, b: a >= b, lambda a, b: a <= b),
+    exp.LT: _compare(lambda a, b: a < b, lambda a, b: a > b),
+    exp.LTE: _compare(lambda a, b: a <= b, lambda a, b: a >= b),
     exp.NullSafeEQ: _null_safe,
     exp.Is: _is,
     exp.Between: _between,

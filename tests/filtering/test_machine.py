@@ -320,3 +320,8 @@ def test_tables_hold_what_the_columns_do(series):
         assert tables.integers[0].tolist() == [0, -1, -1]
     elif not series.dtype.is_float():
         assert tables.integers[0].tolist() == series.to_physical().cast(pl.Int64).fill_null(0).to_list()
+
+
+def test_a_constant_beside_nulls_alone():
+    frame = pl.DataFrame([(None,) * len(SCHEMA)] * 2, schema=SCHEMA, orient="row")
+    assert both(make_plan(specs("0 = round((-(abs(a))), 1)", "2 < round(abs(b), 1)"), frame.schema), frame) == ({}, {})
