@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from broker.filtering import machine_kernel as k
 from broker.filtering.machine_parts import Part, Untranslated, agreed, as_kind, constant, joined, with_table
+from broker.filtering.machine_text import searched
 
 __all__ = ["expression", "function", "is_in"]
 
@@ -105,12 +107,15 @@ def _mapped(table: tuple[int, int, int], by: tuple[int, int, int]) -> tuple[int,
 
 
 def is_in(option: Mapping[str, Any], part: Part, members: Part) -> Part:
-    """Whether an integer or a text is one of a list that is written out."""
-    if option["nulls_equal"] or part.kind not in {"i", "s"} or part.written or not isinstance(members.value, tuple):
+    """Whether a number or a text is one of a list that is written out."""
+    if option["nulls_equal"] or part.kind not in {"i", "s", "f"} or part.written or not isinstance(members.value, tuple):
         raise Untranslated
     known = members.value
     if members.kind != part.kind or any(value is None for value in known):
         raise Untranslated
+    if part.kind == "f":
+        bits = tuple((np.array(known, np.float64) + 0.0).view(np.int64).tolist())  # of -0.0 those of 0.0
+        part, known = part.then("i", k.BITS), bits
     return part.then("b", k.IN_I, ("run", (part.kind, known)), ("end", (part.kind, known)), cost=3)
 
 
@@ -195,5 +200,6 @@ _FUNCTIONS: Mapping[str, Callable[[Any, Sequence[Part]], Part]] = {
     "Clip": _clip,
     "MinHorizontal": _extreme(k.MIN),
     "MaxHorizontal": _extreme(k.MAX),
+    "StringExpr": searched,
     "TemporalExpr": _temporal,
 }

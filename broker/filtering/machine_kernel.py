@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DEPTH", "Bytes", "Floats", "Ints", "run"]
+__all__ = ["ANY_CHARACTER", "ANY_TEXT", "DEPTH", "Bytes", "Floats", "Ints", "run"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -57,6 +57,11 @@ POWER_OF = 37  # whole exponent of 2 to 9
 CLIP = 38  # constants low, high
 IN_I = 39  # first and last of a sorted run of constants
 SCALE = 40  # constant: times it
+BITS = 41  # of a number that is a double, as an integer: equal numbers have the same
+LIKE = 42  # text column, null column, first and last of the constants that are a pattern
+
+ANY_CHARACTER, ANY_TEXT = 256, 257
+"""What a pattern has beside bytes."""
 
 EQ, NE, LT, LE, GT, GE, EQ_MISSING, NE_MISSING = range(8)
 ABS, NEG, SQRT, SIN, COS, ASIN, EXP, LN, FLOOR, CEIL = range(10)
@@ -91,6 +96,9 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: t
     slot_f: Ints,
     slot_i: Ints,
     slot_b: Ints,
+    texts: Bytes,
+    text_bounds: Ints,
+    slot_t: Ints,
     height: int,
     some: bool,
     given_from: Ints,
@@ -108,6 +116,9 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: t
         Columns by number.
     slot_f, slot_i, slot_b
         Which row of its table a column of the programs is.
+    texts, text_bounds, slot_t
+        UTF-8 of the text columns that patterns are looked for in; row ``r`` of column ``c`` is from ``text_bounds[c, r]`` to
+        ``text_bounds[c, r + 1]``.
     height
         Rows of the batch.
     some, given_from, given
@@ -119,6 +130,7 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: t
     """
     rf = np.empty((DEPTH, _BLOCK), np.float64)
     ri = np.empty((DEPTH, _BLOCK), np.int64)
+    bits = rf.view(np.int64)
     rn = np.empty((DEPTH, _BLOCK), np.uint8)
     idx = np.empty(_BLOCK, np.int64)
     bounds = np.zeros(len(starts) + 1, np.int64)
@@ -481,6 +493,44 @@ def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: t
                     for j in range(m):
                         a = rf[top, j]
                         rf[top, j] = low if a < low else high if a > high else a  # noqa: FURB136 - NaN stays
+                elif op == BITS:
+                    at += 1
+                    for j in range(m):
+                        rf[top, j] += 0.0  # -0.0 is 0.0
+                        ri[top, j] = bits[top, j]
+                elif op == LIKE:
+                    column_bounds, nulls = text_bounds[slot_t[code[at + 1]]], table_b[slot_b[code[at + 2]]]
+                    lowest, highest = code[at + 3], code[at + 4]
+                    at += 5
+                    top += 1
+                    for j in range(m):
+                        row = idx[j]
+                        if nulls[row]:
+                            rn[top, j] = 2
+                            continue
+                        letter, end = column_bounds[row], column_bounds[row + 1]
+                        place, star, again = lowest, -1, letter
+                        while letter < end:
+                            token = integers[place] if place < highest else -1
+                            if token == ANY_TEXT:
+                                star, again = place, letter
+                                place += 1
+                            elif token == texts[letter]:
+                                place += 1
+                                letter += 1
+                            elif token == ANY_CHARACTER and texts[letter] >> 6 != 2:  # where one begins
+                                place += 1
+                                letter += 1
+                                while letter < end and texts[letter] >> 6 == 2:
+                                    letter += 1
+                            elif star < 0:
+                                break
+                            else:  # of several wildcards only the last need take more
+                                again += 1
+                                place, letter = star + 1, again
+                        while place < highest and integers[place] == ANY_TEXT:
+                            place += 1
+                        rn[top, j] = letter == end and place == highest
                 else:  # IN_I
                     lowest, highest = code[at + 1], code[at + 2]
                     at += 3

@@ -26,6 +26,9 @@ class Tables:
     float_slots: Ints
     integer_slots: Ints
     flag_slots: Ints
+    texts: Bytes
+    text_bounds: Ints
+    text_slots: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Image:
         Names by number.
     flag_columns
         By number: name, and whether its values (true, false, null) or only its nulls are wanted.
+    text_columns
+        Names by number of those in which patterns are looked for.
     dictionary
         Numbers of the texts that the programs compare with.
     """
@@ -53,11 +58,12 @@ class Image:
     float_columns: Sequence[str]
     integer_columns: Sequence[str]
     flag_columns: Sequence[tuple[str, bool]]
+    text_columns: Sequence[str]
     dictionary: Mapping[str, int]
 
     def columns(self) -> set[str]:
         """Names of what it reads."""
-        return {*self.float_columns, *self.integer_columns, *(name for name, _ in self.flag_columns)}
+        return {*self.float_columns, *self.integer_columns, *(name for name, _ in self.flag_columns), *self.text_columns}
 
     def tables(self, column: Callable[[str], pl.Series | None], height: int) -> Tables:
         """The columns of a frame of that height; those that are not there must not be read."""
@@ -65,7 +71,26 @@ class Image:
         numbers = _integers([column(name) for name in self.integer_columns], self.dictionary)
         integers, integer_slots = _stacked(numbers, height, np.int64)
         flags, flag_slots = _stacked([_flags(column(n), truths=truths) for n, truths in self.flag_columns], height, np.uint8)
-        return Tables(floats, integers, flags, float_slots, integer_slots, flag_slots)
+        texts = _texts([column(name) for name in self.text_columns], height)
+        return Tables(floats, integers, flags, float_slots, integer_slots, flag_slots, *texts)
+
+
+def _texts(columns: Sequence[pl.Series | None], height: int) -> tuple[Bytes, Ints, Ints]:
+    """UTF-8 of all texts one behind the other, where each begins by column and row, and which of these a column is."""
+    there = [at for at, series in enumerate(columns) if series is not None]
+    slots = np.full(len(columns), -1, np.int64)
+    slots[there] = np.arange(len(there))
+    bounds = np.zeros((len(there), height + 1), np.int64)
+    parts: list[bytes] = []
+    filled = 0
+    for row, at in zip(bounds, there, strict=True):
+        texts = [(text or "").encode() for text in columns[at].to_list()]  # type: ignore[union-attr]
+        row[0] = filled
+        np.cumsum(np.fromiter(map(len, texts), np.int64, height), out=row[1:])
+        row[1:] += filled
+        filled = int(row[-1])
+        parts += texts
+    return np.array(bytearray(b"".join(parts)), np.uint8), bounds, slots
 
 
 def _stacked(columns: Sequence[Any], height: int, dtype: type) -> tuple[Any, Ints]:
@@ -122,7 +147,7 @@ class _Linker:
     floats: dict[str, int] = field(default_factory=dict)
     integers: dict[object, int] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=list)
-    columns: dict[str, dict[Any, int]] = field(default_factory=lambda: {"F": {}, "I": {}, "B": {}})
+    columns: dict[str, dict[Any, int]] = field(default_factory=lambda: {"F": {}, "I": {}, "B": {}, "T": {}})
 
     def number(self, word: tuple[str, object]) -> int:
         kind, value = word
@@ -134,6 +159,9 @@ class _Linker:
             members: tuple[str, tuple[object, ...]] = value  # type: ignore[assignment]
             numbers = {self.text(member) if members[0] == "s" else int(str(member)) for member in members[1]}
             return self.constants(sorted(numbers))[kind == "end"]
+        if kind in {"like", "like end"}:
+            tokens: tuple[int, ...] = value  # type: ignore[assignment]
+            return self.constants(list(tokens))[kind == "like end"]
         table, key = ("B", (value, kind == "B")) if kind in {"B", "N"} else (kind, value)
         known = self.columns[table]
         return known.setdefault(key, len(known))
@@ -167,5 +195,6 @@ def link(programs: Sequence[Sequence[Code]], dictionary: dict[str, int]) -> Imag
         list(linker.columns["F"]),
         list(linker.columns["I"]),
         list(linker.columns["B"]),
+        list(linker.columns["T"]),
         dictionary,
     )

@@ -30,7 +30,8 @@ Kind = Literal["f", "g", "i", "b", "s", "t", "d", "n"]
 
 Word = int | tuple[str, object]
 """An instruction or operand, or what the linker puts a number for: a column (``F`` doubles, ``I`` integers, ``B`` truth values,
-``N`` the nulls of any) or a constant (``f``, ``i``, ``s`` a text; ``run`` and ``end``, the bounds of a sorted list)."""
+``N`` the nulls of any, ``T`` texts to look into) or a constant (``f``, ``i``, ``s`` a text; ``run`` and ``end``, the bounds of
+a sorted list; ``like`` and ``like end``, those of a pattern)."""
 
 Code = tuple[Word, ...]
 

@@ -138,7 +138,7 @@ def _literal(body: Any) -> Part:
     if name == "List":
         members = pl.select(expression({"Literal": body})).to_series()[0]
         kind = kind_of_type(members.dtype)
-        if kind not in {"i", "s"}:
+        if kind not in {"i", "s", "f"}:
             raise Untranslated
         return constant(kind, tuple(members.to_list()))
     if name == "Datetime" and value[1:] == ["Microseconds", {"inner": "UTC"}]:

@@ -110,7 +110,14 @@ atoms = (
     | numbers.map(lambda x: f"{x} IS NULL")
     | st.tuples(numbers, numbers).map(lambda x: f"{x[0]} <=> {x[1]}")
     | st.sampled_from(
-        ["i IN (1, 2, 9223372036854775807)", "j IN (0, -1)", "i NOT IN (0, 1)", "a IN (1, 2.0)", "i IN (1, NULL)"]
+        [
+            "i IN (1, 2, 9223372036854775807)",
+            "j IN (0, -1)",
+            "i NOT IN (0, 1)",
+            "a IN (1, 2.0)",
+            "a NOT IN (0, -1.5)",
+            "i IN (1, NULL)",
+        ]
     )
     | st.tuples(strings, st.sampled_from(["=", "<>", "<"]), st.sampled_from(["'g'", "''", "'GR'", "t"])).map(" ".join)
     | st.tuples(strings, st.sampled_from(["IN ('g', 'r')", "NOT IN ('é')", "IS NULL", "LIKE 'g%'", "LIKE '%n_v%'"])).map(
@@ -172,7 +179,13 @@ def test_picks_what_polars_picks(data, wheres):
         ("CASE WHEN s = 'g' THEN a < 3 ELSE a < 2.7 END AND a BETWEEN i AND 20 AND g > 0.5", 0),
         ("time BETWEEN '2026-01-01' AND '2026-02-01' AND s IS NOT NULL AND ecliptic_lat() > 0", 0),
         ("sqrt(" * 10 + "a" + ")" * 10 + " < 3", 0),
-        ("a < 3 AND s LIKE '%a_b%' AND in_skymap(0.9)", 2),
+        ("a < 3 AND s LIKE '%a_b%' AND in_skymap(0.9)", 1),
+        ("s LIKE 'a%' AND s NOT LIKE '_.%' AND s LIKE '%50!%!_%' ESCAPE '!' AND a IN (1, 2.5)", 0),
+        ("starts_with(s, 'ZTF') OR ends_with(s, '-x') OR contains(s, 'a.b')", 0),
+        ("regexp_like(s, '^ZTF18') OR regexp_like(s, 'ab-c') OR regexp_like(s, 'x$')", 1),
+        ("regexp_like(s, '^S[0-9]+') AND regexp_like(s, 'a.c') AND s ILIKE 'a%' AND contains(s, t)", 4),
+        ("regexp_like(s, 'a*') AND regexp_like(s, '\\d') AND regexp_like(s, '^a|b$')", 3),
+        (f"s LIKE '%{'a_' * 30}%' AND s NOT LIKE '%{'a_' * 32}%'", 1),
         ("a < 3 AND (in_skymap(0.9) OR skymap_dt() < 3 OR in_skymap(0.5))", 2),
         ("a < 3 AND altitude('rubin') > 30", 1),
     ],
@@ -181,6 +194,30 @@ def test_what_is_left_to_polars(where, made):
     ((condition),) = make_plan(specs(where), SCHEMA).conditions.values()
     assert len(frozenset().union(*(clause.made for clause in condition.program.clauses))) == made
     assert not condition.program.never
+
+
+_letters = st.text("aab_%.é\n\\€", max_size=7)
+_searches = st.tuples(
+    st.sampled_from(["s LIKE {}", "s NOT LIKE {}", "s LIKE {} ESCAPE 'b'"]), st.text("aab_%%.é\n", max_size=6)
+) | (
+    st.tuples(
+        st.sampled_from(["starts_with(s, {})", "ends_with(s, {})", "contains(s, {})", "lower(s) LIKE {}"]),
+        st.text("ab.é\n", max_size=2),
+    )
+    | st.tuples(
+        st.just("regexp_like(s, {})"),
+        st.sampled_from(["a", "^a", "b$", "^ab$", "^$", "", "a.b", r"\.", r"\\", "a*", "(?s:a.)", "^(?s:a.*b)$", "^(?s:.é)$"]),
+    )
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.lists(st.none() | _letters, min_size=2, max_size=12), st.lists(_searches, min_size=1, max_size=6))
+def test_finds_the_texts_that_polars_finds(data, searches):
+    frame = pl.DataFrame({"s": data}, schema={"s": pl.String})
+    wheres = [form.format("'" + pattern + "'") for form, pattern in searches]
+    polars, loop = both(make_plan(specs(*wheres), frame.schema), frame)
+    assert loop == polars
 
 
 def test_a_shared_column_that_cannot_be_made_stops_who_reads_it():
