@@ -62,6 +62,8 @@ HOSTILE: Sequence[str] = (
     "sqrt(" * 10 + "mag" + ")" * 10 + " < 1",  # whose expression doubles with each call
     " OR ".join(f"object_id LIKE '%{number}_{number}%'" for number in range(5)),  # patterns, of every alert
     " OR ".join(f"(ra - {number}) * (dec - {number}) / (mag - {number}) > 1e9" for number in range(200)),  # long
+    "regexp_like(object_id, '(x+x+)+y') OR regexp_like(object_id, '^(([a-z])+.)+[A-Z]([a-z])+$')",  # known to hang others
+    "mag IN (" + ", ".join(f"{number / 7:.9f}" for number in range(5_000)) + ")",  # a long list
 )
 """What is to cost the others nothing."""
 

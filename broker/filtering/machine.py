@@ -82,7 +82,7 @@ class Machine:
         union = np.flatnonzero(left)
         # A frame has hundreds of columns, and Polars looks at all of them; without any, one is taken for the height.
         names = frame.columns
-        narrow = pl.DataFrame([frame.get_column(name) for name in names if name in self.reads] or [frame.get_column(names[0])])
+        narrow = pl.DataFrame([frame.get_column(name) for name in self.reads.intersection(names) or names[:1]])
         few = narrow if len(union) == frame.height else narrow[union]
         columns, failed = self._columns(few, frozenset().union(*(self.needs[place] for place in asking)))
         for place in asking:
@@ -107,7 +107,7 @@ class Machine:
             frame = frame.drop(failed.keys() & set(frame.columns)).with_columns(**shared)
         made = self._made(frame, self.made, wanted, failed)
         self.suspects.update(failed)
-        return {**frame.to_dict(), **made}, failed
+        return {**{each.name: each for each in frame.get_columns()}, **made}, failed
 
     def _made(
         self, frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], wanted: frozenset[str], failed: dict[str, str]
@@ -124,10 +124,11 @@ def make(frame: pl.DataFrame, exprs: Mapping[str, pl.Expr], failed: dict[str, st
     if not exprs:
         return {}
     names = list(exprs)
+    asked = [exprs[name].alias(str(at)) for at, name in enumerate(names)]
     try:
-        # The leading count gives what has no column, such as TRUE, the height of the frame.
-        height = pl.int_range(pl.len()).alias("")
-        result = frame.select(height, *(exprs[name].alias(str(at)) for at, name in enumerate(names)))
+        result = frame.select(*asked)
+        if result.height != frame.height:  # what has no column, such as TRUE, takes the height of a count beside it
+            result = frame.select(pl.int_range(pl.len()).alias(""), *asked)
     except _FAULTS as error:
         if len(names) == 1:
             failed[names[0]] = str(error).strip().splitlines()[0]
@@ -159,17 +160,18 @@ def load(programs: Mapping[str, Program], shared: Mapping[str, pl.Expr], known: 
     roots = {name: shared.keys() & set(expr.meta.root_names()) for name, expr in made.items()}
     always = frozenset(name for name in second.columns() & shared.keys() if known[name].cheap)
     asked = [frozenset[str]().union(*(clause.made for clause in clauses[index])) for index in later]
-    exprs = (*shared.values(), *made.values()) if later else ()
+    needs = [each.union(always, *(roots.get(name, frozenset()) for name in each)) for each in asked]
+    ready = {name: shared[name] for name in sorted(shared.keys() & frozenset().union(*needs))}
     return Machine(
         names,
         first,
         second,
         np.array(later, np.int64),
         {name: shared[name] for name in first.columns() & shared.keys() if not known[name].plain},
-        shared if later else {},
+        ready,
         made,
-        [each.union(always, *(roots.get(name, frozenset()) for name in each)) for each in asked],
-        frozenset(second.columns()).union(*(expr.meta.root_names() for expr in exprs)),
+        needs,
+        frozenset(second.columns()).union(*(expr.meta.root_names() for expr in (*ready.values(), *made.values()))),
     )
 
 
