@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from broker.api.problems import RESPONSES
-from broker.api.render.image import png
 from broker.api.services import Services
 from broker.api.values import plain
 from broker.errors import NotFoundError
@@ -107,6 +106,8 @@ def router(services: Services) -> APIRouter:
             raise NotFoundError(message)
         if format == "fits":
             return Response(data, media_type="application/fits", headers=_attachment(services, f"{alert_id}_{kind}", "fits"))
+        from broker.api.render.image import png  # noqa: PLC0415 - what draws is slow to load
+
         image = png(data, stream=alert_id.partition(":")[0], size=size)
         return Response(image, media_type="image/png", headers=_attachment(services, f"{alert_id}_{kind}", "png", "inline"))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -22,13 +22,15 @@ from broker.errors import NotFoundError
 from broker.filtering.check import Checked, check_condition, check_filter
 from broker.filtering.columns import Known
 from broker.filtering.definition import FilterSpec
-from broker.science.finding_chart import Source
 from broker.science.skymap import SkyMap
 from broker.science.skymap_fits import read_skymap
-from broker.science.skyplot import Candidate
 from broker.store.engine import Store
 from broker.store.search import Cone
 from broker.stream.log import Log
+
+if TYPE_CHECKING:
+    from broker.science.finding_chart import Source
+    from broker.science.skyplot import Candidate
 
 __all__ = [
     "Backtests",

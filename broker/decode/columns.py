@@ -14,8 +14,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from broker.decode import kernel
 from broker.decode.decoded import Decoded, Ragged, decode_slowly
+from broker.decode.instructions import MESSAGES, TRUNCATED
 from broker.decode.ocf import Spans
 from broker.decode.program import Column, Program, UnusualSchemaError, compile_program
 
@@ -60,6 +60,8 @@ def _program(schema: Any, wanted: frozenset[str]) -> Program:
 
 
 def _fast(program: Program, spans: Spans, missing: tuple[float, ...]) -> Decoded:
+    from broker.decode import kernel  # noqa: PLC0415 - as the compiler behind it is slow to load
+
     count = np.where(spans.count > spans.size // max(program.min_size, 1), 0, spans.count)
     rows = np.concatenate([[0], np.cumsum(count)])
     total = int(rows[-1])
@@ -81,7 +83,7 @@ def _fast(program: Program, spans: Spans, missing: tuple[float, ...]) -> Decoded
             break
         per_row *= 4
     _per_row[program] = per_row
-    status[count < spans.count] = kernel.TRUNCATED
+    status[count < spans.count] = TRUNCATED
     failed = dict(spans.failed)
     good = _good_spans(spans, status, where, failed)
     source, unit = np.repeat(spans.source, count), np.zeros(total, np.int64)
@@ -134,7 +136,7 @@ def _good_spans(spans: Spans, status: npt.NDArray[np.int32], where: Ints, failed
         if source in ended:
             continue
         ended.add(source)
-        failed[source] = f"the packet {kernel.MESSAGES[int(status[number])]}, at byte {where[number]} of its record data"
+        failed[source] = f"the packet {MESSAGES[int(status[number])]}, at byte {where[number]} of its record data"
         good[number:] &= spans.source[number:] != source
     return good
 
@@ -220,6 +222,8 @@ def _arrow(name: str, kind: pa.DataType, data: Any, valid: Mask) -> pl.Series:
 
 
 def _text(column: Column, addresses: Ints, extents: Any, valid: Mask, doubtful: dict[int, str]) -> pl.Series:
+    from broker.decode import kernel  # noqa: PLC0415 - as above
+
     lengths = np.where(valid, extents, 0).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     data = np.empty(int(offsets[-1]), np.uint8)

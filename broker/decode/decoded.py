@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from broker.decode import kernel
+from broker.decode.instructions import LEFTOVER, MESSAGES
 from broker.decode.ocf import Spans
 from broker.decode.weightless import refuse_weightless
 from broker.errors import DecodeError
@@ -86,7 +86,7 @@ def decode_slowly(schema: Any, spans: Spans, wanted: frozenset[str], missing: tu
             failed[int(source)] = f"the packet cannot be read: {error or type(error).__name__}"
             continue
         if stream.tell() != size or len(read) != count:
-            failed[int(source)] = f"the packet {kernel.MESSAGES[kernel.LEFTOVER]}"
+            failed[int(source)] = f"the packet {MESSAGES[LEFTOVER]}"
             continue
         start = sum(1 for other, _, _ in packets if other == source)
         packets += [(int(source), start + number, item) for number, item in enumerate(read)]

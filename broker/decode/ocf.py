@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from broker.decode import kernel
+from broker.decode.instructions import MESSAGES
 from broker.errors import DecodeError
 
 __all__ = ["MAGIC", "MAX_HELD", "MAX_UNPACKED", "Header", "Spans", "address_of", "find_spans", "header_of", "unpack"]
@@ -114,6 +114,8 @@ def find_spans(packets: Sequence[bytes], header: Header) -> Spans:
 
     A packet fails at its first block that is none; a block that does not end with the sync marker is none.
     """
+    from broker.decode import kernel  # noqa: PLC0415 - as the compiler behind it is slow to load
+
     count = len(packets)
     addresses = np.fromiter((address_of(data) for data in packets), np.int64, count)
     sizes = np.fromiter((len(data) for data in packets), np.int64, count)
@@ -127,7 +129,7 @@ def find_spans(packets: Sequence[bytes], header: Header) -> Spans:
             break
         room = found
     failed = {
-        int(number): f"the container {kernel.MESSAGES[int(broken[number])]}, at byte {where[number]}"
+        int(number): f"the container {MESSAGES[int(broken[number])]}, at byte {where[number]}"
         for number in np.flatnonzero(broken)
     }
     spans = Spans(source[:found], at[:found], size[:found], held[:found], failed, tuple(packets), count)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from broker.decode import kernel as k
+from broker.decode import instructions as k
 from broker.decode.schema_names import full_name, resolve_names
 
 __all__ = ["Column", "Program", "UnusualSchemaError", "compile_program", "field_paths"]

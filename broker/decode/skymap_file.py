@@ -6,14 +6,16 @@ import re
 import warnings
 import zlib
 from datetime import datetime
-
-from astropy.io import fits
+from typing import TYPE_CHECKING
 
 from broker.decode.notice import Notice, Scalar, digest, name_event, position
 from broker.decode.notice_json import as_number
 from broker.decode.notice_time import SCALES, from_mjd, parse_time
 from broker.errors import DecodeError
 from broker.identifiers import is_mock, superevent
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 __all__ = ["parse_skymap_file"]
 
@@ -105,6 +107,8 @@ def _header(head: bytes, start: int) -> tuple[fits.Header, int]:
     """Header that begins at `start`, and where the next one would."""
     if not head.startswith((b"SIMPLE  =", b"XTENSION"), start):
         raise DecodeError("FITS file without a table: no sky map" if start else "not a FITS file")
+    from astropy.io import fits  # noqa: PLC0415 - slow to load
+
     end = start
     while True:
         block = head[end : end + _BLOCK]

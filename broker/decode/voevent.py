@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from lxml import etree
-from voeventparse.voevent import voevent_v2_0_schema
 
 from broker.decode.notice import Notice, Position, Scalar, position
 from broker.decode.notice_origin import Origin, names_of, origin_of, request_of, stage_of, stream_of_ivorn
@@ -127,6 +126,8 @@ def _form(root: etree._Element) -> list[str]:
     namespace = etree.QName(root).namespace
     if namespace != _V2:
         return [f"namespace {namespace or 'absent'}, version {root.get('version') or 'absent'}: read as VOEvent 2.0"]
+    from voeventparse.voevent import voevent_v2_0_schema  # noqa: PLC0415 - astropy comes with it, which is slow to load
+
     if voevent_v2_0_schema.validate(root):
         return []
     first = voevent_v2_0_schema.error_log[0].message.replace(f"{{{_V2}}}", "")

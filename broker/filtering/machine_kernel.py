@@ -11,11 +11,11 @@ Longer than 300 lines, because it is one loop.
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from broker.compiled import compiled
 
 __all__ = ["ANY_CHARACTER", "ANY_TEXT", "DEPTH", "Bytes", "Floats", "Ints", "run"]
 
@@ -68,24 +68,8 @@ ABS, NEG, SQRT, SIN, COS, ASIN, EXP, LN, FLOOR, CEIL = range(10)
 ATAN2, POW, MIN, MAX = range(4)
 
 
-def run(*arguments: Any) -> tuple[Ints, Ints]:
-    """The loop below, compiled when it is first called: the compiler takes a second to load, and most verbs run no filter."""
-    bounds, rows = _compiled()(*arguments)
-    return bounds, rows
-
-
-@cache
-def _compiled() -> Any:
-    """As in `broker.decode.kernel`; errors as numpy has them: a division by zero gives infinity, as in Polars."""
-    import numba  # noqa: PLC0415
-
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(_run)
-    except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy")(_run)
-
-
-def _run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: that is what makes it fast
+@compiled
+def run(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, nothing called: that is what makes it fast
     code: Ints,
     starts: Ints,
     floats: Floats,

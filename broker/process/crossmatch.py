@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 import healpy
-import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from broker.alert import Batch, Step
+from broker.compiled import compiled
 from broker.science.sky import ORDER
 from broker.store.catalogs import Catalog, Tier, take
 
@@ -101,7 +101,7 @@ def _cells(tier: Tier, hpx: IntArray) -> tuple[IntArray, int]:
     return np.ascontiguousarray(np.concatenate([centre[None], around]).T, np.int64), shift
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _search(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     cells: npt.NDArray[np.int64],
     shift: int,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from broker.compiled import compiled
 from broker.errors import SkyMapError
 from broker.science.circle import refined
 from broker.science.sky import CELL_AREA, ORDER, cell_width
@@ -73,7 +73,7 @@ def _coarsest(middle: float, thickness: float) -> float:
     return (rim + math.sqrt(rim * rim + 4.0 * _CELLS * thickness * length)) / (2.0 * _CELLS)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _across(offset: FloatArray, width: FloatArray, sigma: float) -> FloatArray:
     """Mean of the Gaussian over cells that lie off the middle: right for cells wider than the annulus too."""
     out = np.empty(offset.size)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from broker.compiled import compiled
 
 __all__ = ["conditional_moments", "marginal_moments", "tail"]
 
@@ -19,14 +20,14 @@ FloatArray = npt.NDArray[np.float64]
 _FAR = -20.0  # DISTMU / DISTSIGMA below which the recurrence loses its digits and the asymptotic series has them
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def tail(n: int, a: float) -> float:
     """Leading terms of ``∫ t^n exp(-a t - t²/2) dt`` over t > 0 for large a."""
     terms = 1.0 - (n + 1) * (n + 2) / (2.0 * a * a) + (n + 1) * (n + 2) * (n + 3) * (n + 4) / (8.0 * a**4)
     return math.gamma(n + 1.0) / a ** (n + 1) * terms
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _moments(mu: npt.NDArray[np.float64], sigma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     out = np.empty((mu.size, 2))
     for i in range(mu.size):

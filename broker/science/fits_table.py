@@ -6,13 +6,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from broker.errors import SkyMapError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 __all__ = ["Column", "Header", "Table", "find_table", "pieces"]
 
@@ -103,6 +105,8 @@ def _header(stream: BinaryIO, *, first: bool) -> fits.Header | None:
             break
         if len(block) < _BLOCK or len(text) > _MAX_HEADER:
             raise SkyMapError("FITS header has no END: the file is truncated or broken")
+    from astropy.io import fits  # noqa: PLC0415 - slow to load
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # astropy warns of harmless departures from the standard
         return fits.Header.fromstring(bytes(text).decode("ascii", "replace"))

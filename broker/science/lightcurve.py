@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from broker.compiled import compiled
 
 __all__ = ["FEATURES", "FEATURES_OF_BAND", "Current", "History", "features", "features_of_band"]
 
@@ -78,7 +79,7 @@ def features(history: History, current: Current, *, g: int, r: int) -> FloatArra
     return np.asarray(_features(*history, *current, g, r), np.float64)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _features(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     start: npt.NDArray[np.int64],
     length: npt.NDArray[np.int64],
@@ -142,7 +143,7 @@ def features_of_band(history: History, current: Current, band: int) -> FloatArra
     return np.asarray(_of_band(*history, *current, band), np.float64)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _of_band(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     start: npt.NDArray[np.int64],
     length: npt.NDArray[np.int64],

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from broker.compiled import compiled
 from broker.science.sky import ORDER, merge_ranges
 from broker.science.skymap import SkyMap, region
 
@@ -110,7 +110,7 @@ def lookup(index: MapIndex, hpx: IntArray, time: IntArray) -> tuple[IntArray, In
     return point, number, index.level[row], index.density[row]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _row(start: IntArray, low: int, high: int, value: int) -> int:
     """Last of the rows from `low` to `high` that begins at `value` or before; ``low - 1`` if none does."""
     while low < high:
@@ -122,7 +122,7 @@ def _row(start: IntArray, low: int, high: int, value: int) -> int:
     return low - 1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _search(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     hpx: IntArray,
     time: IntArray,

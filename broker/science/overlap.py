@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from broker.compiled import compiled
 from broker.errors import SkyMapError
 from broker.science import distance
 from broker.science.sky import CELL_AREA
@@ -30,7 +30,7 @@ IntArray = npt.NDArray[np.int64]
 _SKY: Final = 4.0 * np.pi
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _integral(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     start1: IntArray, stop1: IntArray, density1: FloatArray, start2: IntArray, stop2: IntArray, density2: FloatArray
 ) -> float:
@@ -51,7 +51,7 @@ def _integral(  # noqa: PLR0917 - a compiled loop is handed its arrays one by on
     return total + lost
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _common(  # noqa: PLR0917 - likewise
     start1: IntArray, stop1: IntArray, density1: FloatArray, start2: IntArray, stop2: IntArray, density2: FloatArray
 ) -> tuple[IntArray, IntArray]:

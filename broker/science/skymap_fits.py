@@ -15,7 +15,6 @@ from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from broker.errors import SkyMapError
 from broker.science.fits_table import Column, Header, Table, find_table, pieces
@@ -60,6 +59,8 @@ def read_skymap(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> SkyMap:
     SkyMapError
         It is not a probability map, or a broken one; the text says what is wrong.
     """
+    from astropy.io import fits  # noqa: PLC0415 - slow to load
+
     try:
         with _opened(source) as stream:
             return _read(stream, max_bytes)

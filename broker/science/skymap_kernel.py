@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from broker.compiled import compiled
 
 __all__ = ["accumulate", "look_up"]
 
@@ -12,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def accumulate(rising: IntArray, density: FloatArray, prob: FloatArray, level: FloatArray) -> None:
     """Credible levels into `level`, from cells in order of rising density."""
     total = 0.0
@@ -29,7 +30,7 @@ def accumulate(rising: IntArray, density: FloatArray, prob: FloatArray, level: F
         last = first
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def look_up(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     hpx: IntArray,
     shift: int,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 
@@ -69,6 +68,8 @@ class View:
 
 def zoomed(skymap: SkyMap, radius: float | None = None) -> AzimuthalEqualArea:
     """Projection of the part of the sky where a map is: around its 90 % region, or its peak where that is scattered."""
+    import healpy  # noqa: PLC0415 - slow to load
+
     inside = region(skymap, 0.9)
     vectors = _vectors(skymap, inside)
     weight = skymap.prob[inside]
@@ -85,6 +86,8 @@ def zoomed(skymap: SkyMap, radius: float | None = None) -> AzimuthalEqualArea:
 
 
 def _vectors(skymap: SkyMap, rows: npt.NDArray[np.bool_]) -> FloatArray:
+    import healpy  # noqa: PLC0415 - as above
+
     middle = (skymap.start[rows] + skymap.stop[rows]) // 2
     return np.column_stack(healpy.pix2vec(1 << 29, middle, nest=True))
 

@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from broker.compiled import compiled
 
 __all__ = ["TargetIndex", "index_targets", "match"]
 
@@ -114,7 +115,7 @@ def _chord2(degrees: FloatArray | np.float64) -> FloatArray:
     return np.asarray(4.0 * np.sin(0.5 * np.radians(np.minimum(degrees, 180.0))) ** 2, np.float64)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _arrange(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     place: npt.NDArray[np.float64],
     reach: npt.NDArray[np.float64],
@@ -135,7 +136,7 @@ def _arrange(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
                 _halve(place, reach, row, start, stop, (n * (2 * k + 1)) >> (level + 1), longest)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _measure(
     place: npt.NDArray[np.float64], reach: npt.NDArray[np.float64], start: int, stop: int, box: npt.NDArray[np.float64]
 ) -> Any:
@@ -150,7 +151,7 @@ def _measure(
     return widest
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _halve(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     place: npt.NDArray[np.float64],
     reach: npt.NDArray[np.float64],
@@ -185,7 +186,7 @@ def _halve(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
             return
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _from_box(box: npt.NDArray[np.float64], x: float, y: float, z: float) -> Any:
     """Square of the distance to a box; 0 inside."""
     dx = max(box[0] - x, x - box[3], 0.0)
@@ -194,7 +195,7 @@ def _from_box(box: npt.NDArray[np.float64], x: float, y: float, z: float) -> Any
     return dx * dx + dy * dy + dz * dz
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _search(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     points: npt.NDArray[np.float64],
     row: npt.NDArray[np.int64],

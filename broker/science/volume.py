@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from broker.compiled import compiled
 from broker.errors import SkyMapError
 from broker.science.distance import tail
 from broker.science.skymap import SkyMap
@@ -85,7 +85,7 @@ def tabulate(skymap: SkyMap) -> VolumeLevels:
     return table
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _log_norm(mu: float, sigma: float) -> float:
     """Logarithm of ``1 / ∫ r² N(r; mu, sigma) dr`` over r > 0, less ``mu² / 2 sigma²`` where mu is negative."""
     a = mu / sigma
@@ -96,7 +96,7 @@ def _log_norm(mu: float, sigma: float) -> float:
     return -math.log(a * first + zeroth) - 2.0 * math.log(sigma) - 0.5 * min(a, 0.0) ** 2
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _best(density: FloatArray, mu: FloatArray, sigma: FloatArray, norm: FloatArray) -> FloatArray:
     """Logarithm of the largest density along each line of sight."""
     best = np.full(density.size, -np.inf)
@@ -115,7 +115,7 @@ def _best(density: FloatArray, mu: FloatArray, sigma: FloatArray, norm: FloatArr
     return best
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _histogram(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     log_best: FloatArray,
     prob: FloatArray,
@@ -169,7 +169,7 @@ def _histogram(  # noqa: PLR0917 - a compiled loop is handed its arrays one by o
     return slope
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _look_up(  # noqa: PLR0917 - a compiled loop is handed its arrays one by one
     hpx: IntArray,
     distance: FloatArray,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = ["locked", "mapped", "move_in", "write_folder"]
+
+_reading = threading.Lock()
 
 
 @contextmanager
@@ -60,8 +63,11 @@ def mapped(path: Path, part: str, rows: int) -> npt.NDArray[Any]:
     ValueError
         It is no array of that many rows.
     """
+    # A file's header is Python, and early releases of 3.11 miscount when two threads read Python at once, and raise SystemError.
+    with _reading:
+        opened = np.load(path / f"{part}.npy", mmap_mode="r", allow_pickle=False)
     # a plain array over the mapping: numpy's own memmap class is slower to slice and no different to read
-    values = np.asarray(np.load(path / f"{part}.npy", mmap_mode="r", allow_pickle=False))
+    values = np.asarray(opened)
     if values.shape != (rows,):
         message = f"{part} has shape {values.shape} instead of ({rows},)"
         raise ValueError(message)

@@ -53,3 +53,18 @@ def test_a_map_is_measured_without_what_serves(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not {"fastapi", "sqlalchemy", "mocpy", "polars"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_filter_is_checked_without_what_compiles_and_draws() -> None:
+    words = ["filter", "check", str(ROOT / "filters" / "ztf_bright_transients.toml")]
+    done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not {"astropy", "fastapi", "healpy", "matplotlib", "mocpy"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_events_are_listed_without_what_compiles_and_draws(tmp_path: Path) -> None:
+    words = ["--data", str(tmp_path), "event", "list"]
+    assert run(["--data", str(tmp_path), "ingest", str(ROOT / "tests" / "cli" / "test_speed.py")]) in {0, 1}
+    done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not {"astropy", "healpy", "matplotlib", "mocpy", "numba"} & set(done.stdout.splitlines()[-1].split())

@@ -17,6 +17,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
@@ -30,7 +31,7 @@ from broker.store.archive import Address
 from broker.store.engine import Store, close, connection, open_store, transaction
 from broker.store.ledger import Counts, Entry, Totals
 from broker.store.matches import Match
-from broker.store.migrate import migrate, migration_config
+from broker.store.migrate import migrate, migration_config, revisions
 from broker.store.search import AlertQuery, Cone, search
 
 START = datetime(2026, 3, 1, 4, tzinfo=UTC)
@@ -83,6 +84,10 @@ class TestMigrations:
     def test_tables_are_as_declared(self, store: Store) -> None:
         with connection(store) as conn:
             assert compare_metadata(MigrationContext.configure(conn), tables.metadata) == []
+
+    def test_files_are_named_in_the_order_of_the_changes(self) -> None:
+        scripts = ScriptDirectory.from_config(migration_config())
+        assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
     def test_can_be_undone(self, store: Store) -> None:
         with transaction(store) as conn:
