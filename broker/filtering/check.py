@@ -90,18 +90,23 @@ def check_filter(text: str, source: str = "<text>", known: Callable[[FilterSpec]
         Of a filter, what is known of the streams whose columns it may name: a column must be in one of them. Where that is
         nothing, columns are not looked up.
     """
-    try:
-        spec = parse_filter(text, source, number=1)
-    except FilterError as error:
-        return Checked(None, (Fault(error.message, error.line, error.column, error.word, error.nearest, error.key),))
     found = _Found()
-    streams = known(spec)
     place = Place(source, text.replace("\r\n", "\n"))
 
     def add(key: str, value: str, error: ExpressionError) -> None:
         line, column = place.at(key, value, error.line, error.column) or (place.line_of(key), 0)
         found.add(Fault(error.message, line, column, error.word, error.nearest, key))
 
+    try:
+        spec = parse_filter(text, source, number=1)
+    except FilterError as error:
+        found.add(Fault(error.message, error.line, error.column, error.word, error.nearest, error.key))
+        if error.key == "where" and error.line:  # so the rest of the file is right so far
+            where = str(tomllib.loads(text)["where"])
+            for wrong in _errors_of_clauses(where):
+                add("where", where, wrong)
+        return Checked(None, tuple(found.faults))
+    streams = known(spec)
     for wrong in _errors_of_condition(spec.parsed, streams, found):
         add("where", spec.parsed.text, wrong)
     for chosen, entry in zip(spec.select, tomllib.loads(text).get("select", ()), strict=True):
@@ -126,7 +131,7 @@ def check_condition(text: str, known: Sequence[Known] = ()) -> Checked:
         compile_expression(parsed)
         errors = list(_errors_of_condition(parsed, known, found))
     except ExpressionError as error:
-        errors = [error]
+        errors = [error, *_errors_of_clauses(text)]
     for wrong in errors:
         found.add(Fault(wrong.message, wrong.line, wrong.column, wrong.word, wrong.nearest, "where"))
     return Checked(None, tuple(found.faults), tuple(found.warnings))
@@ -146,6 +151,16 @@ class _Found:
     def warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+def _errors_of_clauses(text: str) -> list[ExpressionError]:
+    """What is wrong with each clause of a condition, whatever the columns; of one that cannot be parsed nothing more is known."""
+    try:
+        parsed = parse(text)
+    except ExpressionError:
+        return []
+    alone = [Parsed(text, (clause,)) for clause in parsed.clauses]
+    return [error for one in alone if (error := _wrong(lambda _, one=one: compile_expression(one), {})) is not None]  # type: ignore[misc]
 
 
 def _errors_of_condition(parsed: Parsed, known: Sequence[Known], found: _Found) -> Iterator[ExpressionError]:

@@ -64,6 +64,16 @@ def test_every_clause_and_every_name_is_told() -> None:
     assert not found.ok
 
 
+def test_every_clause_is_told_where_none_is_right_anywhere() -> None:
+    where = "sqrtt(mag) > 3 AND mag < 'x' AND mag < 18 AND alttitude('rubin') > 3"
+    found = checked(where, A)
+    told = [(7, 5, "sqrtt", "sqrt"), (7, 24, "mag", ""), (7, 51, "alttitude", "altitude")]
+    assert [(fault.line, fault.column, fault.word, fault.nearest) for fault in found.faults] == told
+    alone = check_condition(where)
+    assert [(fault.line, fault.column - 1, fault.word) for fault in alone.faults] == [(1, at - 5, word) for _, at, word, _ in told]
+    assert len(check_condition("sqrtt(mag) > 3 AND (mag < 3").faults) == 1
+
+
 def test_what_is_right() -> None:
     for where in ("p.rb > 0.5", "p.odd = 'x' AND p.odd > 3", "p.ok", "p.when > '2026-01-01'", "p.id = 2481391320115015004"):
         found = checked(where, A)
