@@ -26,7 +26,7 @@ from broker.errors import UsageError
 from broker.store import watchlist_changes as changes
 from broker.store import watchlists as stored
 from broker.store.lists import Ownership, Visibility
-from broker.store.target_tables import LARGEST_RADIUS, read_targets
+from broker.store.target_tables import LARGEST_RADIUS, TargetTable, read_targets
 
 __all__ = ["router", "written"]
 
@@ -77,6 +77,7 @@ class ListTaken(ShownList):
     """A watchlist that has just been sent."""
 
     ignored: list[str] = Field(description="Columns of the table that are not kept")
+    repeated: int = Field(description="Rows whose id an earlier row has, too: they are kept, and change and go together")
 
 
 class Target(BaseModel):
@@ -201,13 +202,13 @@ def _making(routes: APIRouter, services: Services) -> None:
             return owned
 
         def take(sent: Sent) -> ListTaken:
-            frame, ignored = _read(sent)
+            table = _read(sent)
             with making:
                 owned = allowed()  # others may have come while it was sent
                 made = changes.create(
                     services.store,
                     name,
-                    frame,
+                    table.frame,
                     radius=changes.RADIUS if radius is None else radius,
                     description=description,
                     visibility=owned.visibility,
@@ -215,7 +216,7 @@ def _making(routes: APIRouter, services: Services) -> None:
                     team=owned.team,
                     who=asks.name,
                 )
-            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
+            return _taken(made, table)
 
         await run_in_threadpool(allowed)
         with TemporaryDirectory(prefix="nuncius-list-") as folder:
@@ -228,9 +229,9 @@ def _changing(routes: APIRouter, services: Services) -> None:
         """Put a table's targets in the place of all those of a watchlist: its next version."""
 
         def take(sent: Sent) -> ListTaken:
-            frame, ignored = _read(sent)
-            made = changes.replace(services.store, name, frame, radius=radius, who=asks.name)
-            return ListTaken(**_shown(made).model_dump(), ignored=ignored)
+            table = _read(sent)
+            made = changes.replace(services.store, name, table.frame, radius=radius, who=asks.name)
+            return _taken(made, table)
 
         await run_in_threadpool(lambda: changeable(asks, stored.whose(services.store), _KIND, name))
         with TemporaryDirectory(prefix="nuncius-list-") as folder:
@@ -276,9 +277,12 @@ def _columns(name: str) -> list[str]:
     return [f"{_PREFIX}{name}.{kind}" for kind in _KINDS]
 
 
-def _read(sent: Sent) -> tuple[pl.DataFrame, list[str]]:
-    table = read_targets(sent.file.read_bytes(), sent.name)
-    return table.frame, list(table.ignored)
+def _read(sent: Sent) -> TargetTable:
+    return read_targets(sent.file.read_bytes(), sent.name)
+
+
+def _taken(made: stored.Watchlist, table: TargetTable) -> ListTaken:
+    return ListTaken(**_shown(made).model_dump(), ignored=list(table.ignored), repeated=table.repeated)
 
 
 def _shown(found: stored.Watchlist) -> ShownList:

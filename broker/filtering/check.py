@@ -154,7 +154,7 @@ class _Found:
 
 
 def _errors_of_clauses(text: str) -> list[ExpressionError]:
-    """What is wrong with each clause of a condition, whatever the columns; of one that cannot be parsed nothing more is known."""
+    """What is wrong with each clause of a condition, whatever the columns; nothing more of one that cannot be parsed."""
     try:
         parsed = parse(text)
     except ExpressionError:

@@ -57,6 +57,11 @@ class TargetTable:
     frame: pl.DataFrame
     ignored: tuple[str, ...] = ()
 
+    @property
+    def repeated(self) -> int:
+        """Rows whose id an earlier row has, too: they are kept, and change and go together."""
+        return self.frame.height - self.frame["id"].n_unique()
+
 
 def read_targets(data: bytes, name: str) -> TargetTable:
     """Targets of a file's bytes; CSV, VOTable, FITS or Parquet, gzipped or not, whatever the file is called.

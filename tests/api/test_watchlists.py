@@ -47,6 +47,7 @@ def test_the_life_of_a_watchlist(client: httpx.Client) -> None:
         name: asked[name] for name in ("name", "description", "visibility", "team", "owner")
     }
     assert (shown["newest"]["targets"], shown["newest"]["radius"], shown["ignored"]) == (2, 3.0, ["mag"])
+    assert shown["repeated"] == 0
     assert client.post(LISTS, params=asked, content=CSV).status_code == 409
 
     put = client.put(f"{LISTS}/sne/targets/a%2Fb", json={"ra": 1.5, "dec": -2.5})

@@ -65,6 +65,9 @@ def test_the_life_of_a_watchlist(data: Path, capfd: pytest.CaptureFixture[str]) 
     assert str(table["radius_arcsec"].unit) == "arcsec"
     assert nuncius(data, "watchlist", "replace", "sne", str(out)) == 0
     assert "version 5: 2 targets, 3 arcsec" in capfd.readouterr().err
+    (data / "twice.csv").write_text("id,ra,dec\na,1,2\na,3,4\n")
+    assert nuncius(data, "watchlist", "replace", "sne", str(data / "twice.csv")) == 0
+    assert "rows with the id of an earlier one: 1;" in capfd.readouterr().err
     assert nuncius(data, "watchlist", "remove", "sne") == 0
     assert nuncius(data, "watchlist", "show", "sne") == 1
     assert "no watchlist 'sne'" in capfd.readouterr().err

@@ -70,7 +70,9 @@ def test_every_clause_is_told_where_none_is_right_anywhere() -> None:
     told = [(7, 5, "sqrtt", "sqrt"), (7, 24, "mag", ""), (7, 51, "alttitude", "altitude")]
     assert [(fault.line, fault.column, fault.word, fault.nearest) for fault in found.faults] == told
     alone = check_condition(where)
-    assert [(fault.line, fault.column - 1, fault.word) for fault in alone.faults] == [(1, at - 5, word) for _, at, word, _ in told]
+    assert [(fault.line, fault.column - 1, fault.word) for fault in alone.faults] == [
+        (1, at - 5, word) for _, at, word, _ in told
+    ]
     assert len(check_condition("sqrtt(mag) > 3 AND (mag < 3").faults) == 1
 
 

@@ -74,6 +74,13 @@ def test_every_form(data: bytes) -> None:
     assert found.ignored == ()
 
 
+def test_rows_of_one_id_are_kept_and_counted() -> None:
+    found = read_targets(b"id,ra,dec\na,1,2\nb,3,4\na,5,6\na,7,8\n", "x")
+    assert found.frame["id"].to_list() == ["a", "b", "a", "a"]
+    assert found.repeated == 2
+    assert read_targets(b"id,ra,dec\na,1,2\n,3,4\n", "x").repeated == 0
+
+
 def test_fits() -> None:
     table = Table(
         {"NAME": ["a", "b"], "RA": np.array([10, 20], np.float32), "DEC": [1.5, -2.5], "B": [1, 2], "V": [[1, 2]] * 2}
