@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from astropy.utils import iers
 
 from tests import services
 
@@ -19,6 +20,13 @@ LONG = ("test_tutorial", "faults", "integration", "test_tom", "test_backtest", "
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes comes first, so that of several processes none is left with it at the end."""
     items.sort(key=lambda item: not any(name in str(item.path.relative_to(ROOT)) for name in LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def earth_orientation() -> None:
+    """The tables of the Earth's rotation that astropy came with serve, however old: none is fetched on any day."""
+    iers.conf.auto_download = False
+    iers.conf.auto_max_age = None
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 
 @contextmanager
@@ -23,13 +23,19 @@ def opened(browser: Browser, url: str, path: str = "/", *, refused: tuple[int, .
     told = tuple(f"Failed to load resource: the server responded with a status of {status}" for status in refused)
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, **options})
     page = context.new_page()
-    page.on("console", lambda message: wrong.append(message.text) if message.type in {"error", "warning"} else None)
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            wrong.append(f"{message.text} ({message.location['url']})")
+
+    page.on("console", heard)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith((url, "data:")) else None)
     page.goto(url + path)
     yield page
     context.close()
-    assert [text for text in wrong if not text.startswith(told or "\0")] == []
+    unprovoked = [text for text in wrong if not text.startswith(told or "\0")]
+    assert unprovoked == [], unprovoked
 
 
 @dataclass(frozen=True)

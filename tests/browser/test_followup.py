@@ -80,6 +80,7 @@ def test_the_timeline_and_the_coverage(browser: Browser, followed: Night) -> Non
         expect(page.locator("#steps tbody tr")).to_have_count(len(sequence["steps"]))
         page.locator("#timeline a").first.click()
         page.wait_for_url("**/alerts/*")
+        expect(page.locator("#fields-text")).to_contain_text('"superevent_id"')
 
 
 def test_what_an_alert_was_said_to_be(browser: Browser, followed: Night) -> None:
@@ -87,6 +88,8 @@ def test_what_an_alert_was_said_to_be(browser: Browser, followed: Night) -> None
     with opened(browser, followed.url, f"/alerts/{alert}") as page:
         expect(page.locator("#where")).not_to_have_text("")
         expect(page.locator("#classes-panel")).to_be_hidden()
+        page.locator("#fields summary").click()
+        expect(page.locator("#fields-text")).to_contain_text('"candid"')
     said = [
         {"classification": "SN <b>Ia</b>", "probability": 0.93, "classifier": "ParSNIP", "version": "1.4", "taxonomy": "TNS"}
     ]

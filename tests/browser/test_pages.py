@@ -70,7 +70,7 @@ def test_a_click_on_the_sky_opens_what_is_there(browser: Browser, here: World) -
         page.wait_for_url("**/alerts/**")
         assert urlsplit(page.url).path == f"/alerts/{quote(IVORN, safe='')}"
         expect(page.locator("#facts")).to_contain_text("Fermi")
-        expect(page.locator("#fields-text")).to_contain_text("candid")
+        expect(page.locator("#fields-text")).to_contain_text("Fermi#GBM_Alert")
 
 
 def test_the_sky_goes_by_keyboard(browser: Browser, here: World) -> None:

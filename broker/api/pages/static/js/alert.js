@@ -58,17 +58,24 @@ async function show() {
   await Promise.all([curve(alert), where(alert)]);
 }
 
+/** What a packet says: of a notice its own text, of a survey's the packet decoded. */
+async function told() {
+  const packet = await fetch(address("alerts", id, "packet"));
+  const kind = packet.headers.get("Content-Type") ?? "";
+  if (packet.ok && kind.startsWith("application/fits")) return "A sky map in FITS: its bytes can be had above.";
+  if (packet.ok && (kind.startsWith("text/") || kind === "application/xml")) return shortened(await packet.text(), 200_000);
+  const fields = packet.ok && kind === "application/json" ? await packet.json() : await get(address("alerts", id, "fields"));
+  // Images and maps are long and say nothing to the eye.
+  return JSON.stringify(fields, (_, value) => (typeof value === "string" ? shortened(value, 2000) : value), 2);
+}
+
+const shortened = (text, most) => (text.length > most ? `… ${text.length} characters` : text);
+
 let asked = false;
 byId("fields").addEventListener("toggle", async () => {
   if (asked) return;
   asked = true;
-  try {
-    const fields = await get(address("alerts", id, "fields"));
-    // Images and maps are long and say nothing to the eye.
-    byId("fields-text").textContent = JSON.stringify(fields, (_, value) => (typeof value === "string" && value.length > 2000 ? `… ${value.length} characters` : value), 2);
-  } catch (error) {
-    byId("fields-text").textContent = error.message;
-  }
+  byId("fields-text").textContent = await told().catch((error) => error.message);
 });
 watchWhy(id);
 show().catch(failed);
