@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from functools import cached_property, update_wrapper
+from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 __all__ = ["Compiled", "compiled"]
+
+_making = threading.RLock()  # of a loop and those it calls, one thread at a time
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +24,7 @@ class Compiled(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R]) -> None:
         self.function = function
+        self._code: Any = None
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -28,16 +32,24 @@ class Compiled(Generic[P, R]):
         result: R = self.machine_code(*args, **kwargs)
         return result
 
-    @cached_property
+    @property
     def machine_code(self) -> Any:
         """What numba makes of it."""
+        if self._code is None:
+            with _making:
+                if self._code is None:
+                    self._code = self._made()
+        return self._code
+
+    def _made(self) -> Any:
         import numba  # noqa: PLC0415
 
         # numba must find machine code under the names that the function calls, not what would make it.
         names = self.function.__globals__
         for name in self.function.__code__.co_names:
-            if isinstance(names.get(name), Compiled):
-                names[name] = names[name].machine_code
+            called = names.get(name)
+            if isinstance(called, Compiled):
+                names[name] = called.machine_code
         try:
             return numba.njit(cache=True, nogil=True, error_model="numpy")(self.function)
         except RuntimeError:  # no place for it

@@ -37,6 +37,28 @@ def test_a_division_by_zero_is_as_numpy_has_it():
     assert _inverse(0.0) == np.inf
 
 
+def test_many_threads_may_call_it_first():
+    code = """
+import sys, threading
+import numpy as np
+from broker.science import targets
+sys.setswitchinterval(1e-6)
+failed, start = [], threading.Barrier(4)
+def call():
+    start.wait()
+    try:
+        targets.index_targets(np.arange(50.0), np.arange(50.0), np.ones(50))
+    except BaseException as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=call) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit("; ".join(failed) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_it_says_what_it_is():
     assert _inverse.__name__ == "_inverse"
     assert _inverse.function(4.0) == 0.25

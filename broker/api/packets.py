@@ -80,7 +80,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/{alert_id:path}/fields")
     def fields(alert_id: AlertId) -> dict[str, Any]:
-        """The packet decoded: ids and wide integers as strings, NaN as null, binary fields as base64."""
+        """A survey's packet, or a notice in JSON, decoded: ids and wide integers as strings, NaN as null, bytes as base64."""
         decoded: dict[str, Any] = plain(services.packet_fields(alert_id))
         return decoded
 

@@ -215,4 +215,5 @@ def _say(made: Watchlist, table: TargetTable | None = None) -> None:
     if table is not None and table.ignored:
         err.print(f"not kept: {', '.join(table.ignored)}", highlight=False, markup=False, soft_wrap=True)
     if table is not None and table.repeated:
-        err.print(f"rows with the id of an earlier one: {table.repeated:,}; they are kept, and change and go together")
+        told = f"rows with the id of an earlier one: {table.repeated:,}; they are kept, and change and go together"
+        err.print(told, highlight=False, markup=False, soft_wrap=True)

@@ -101,8 +101,8 @@ def check_filter(text: str, source: str = "<text>", known: Callable[[FilterSpec]
         spec = parse_filter(text, source, number=1)
     except FilterError as error:
         found.add(Fault(error.message, error.line, error.column, error.word, error.nearest, error.key))
-        if error.key == "where" and error.line:  # so the rest of the file is right so far
-            where = str(tomllib.loads(text)["where"])
+        where = tomllib.loads(text)["where"] if error.key == "where" and error.line else None
+        if isinstance(where, str):
             for wrong in _errors_of_clauses(where):
                 add("where", where, wrong)
         return Checked(None, tuple(found.faults))

@@ -63,7 +63,7 @@ def mapped(path: Path, part: str, rows: int) -> npt.NDArray[Any]:
     ValueError
         It is no array of that many rows.
     """
-    # A header is Python, and early releases of 3.11 miscount where two threads read Python at once, and raise SystemError.
+    # A header is Python, and 3.11.7 was seen to miscount where two threads read Python at once, and to raise SystemError.
     with _reading:
         opened = np.load(path / f"{part}.npy", mmap_mode="r", allow_pickle=False)
     # a plain array over the mapping: numpy's own memmap class is slower to slice and no different to read

@@ -50,6 +50,8 @@ def migrate(store: Store) -> None:
         The database is away.
     """
     known = revisions()
+    if not known:
+        raise UsageError(f"there are no changes of the tables in {_SCRIPTS / 'versions'}: install Nuncius anew")
     head = known[-1]
     with connection(store) as conn:
         if _revision(conn) == head:
@@ -72,5 +74,7 @@ def migrate(store: Store) -> None:
 def _revision(conn: Connection) -> str | None:
     if not inspect(conn).has_table("alembic_version"):
         return None
-    found: str | None = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    return found
+    found = conn.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if len(found) > 1:
+        raise UsageError(f"the database is at several revisions, {', '.join(found)}: leave one in its table alembic_version")
+    return found[0] if found else None

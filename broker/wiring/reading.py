@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,18 +110,24 @@ def packet(parts: Parts, alert_id: str) -> bytes:
 
 
 def fields(parts: Parts, alert_id: str) -> dict[str, Any]:
-    """A survey packet decoded.
+    """A survey packet, or a notice in JSON, decoded.
 
     Raises
     ------
     NotFoundError
-        No such alert, or a notice, whose fields are in its text.
+        No such alert, or a notice that is no JSON, whose packet says it all.
     """
     row = alerts.get(parts.store, alert_id)
     declaration = parts.declarations.get(row["stream"])
-    if declaration is None:
-        raise NotFoundError(f"{alert_id} is a notice, not a survey packet: read its packet instead")
-    return _decoded(parts, row, declaration)
+    if declaration is not None:
+        return _decoded(parts, row, declaration)
+    try:
+        told = json.loads(_bytes(parts, row))
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise NotFoundError(f"{alert_id} is a notice, and not in JSON: read its packet instead")
+    return told
 
 
 def cutout(parts: Parts, alert_id: str, kind: str) -> bytes | None:

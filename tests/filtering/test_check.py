@@ -76,6 +76,12 @@ def test_every_clause_is_told_where_none_is_right_anywhere() -> None:
     assert len(check_condition("sqrtt(mag) > 3 AND (mag < 3").faults) == 1
 
 
+@pytest.mark.parametrize("value", ["5", "2026-01-01", "[1]"])
+def test_a_condition_that_is_no_text_is_one_fault(value: str) -> None:
+    (fault,) = check_filter(HEAD + f"where = {value}\n").faults
+    assert fault.key == "where"
+
+
 def test_what_is_right() -> None:
     for where in ("p.rb > 0.5", "p.odd = 'x' AND p.odd > 3", "p.ok", "p.when > '2026-01-01'", "p.id = 2481391320115015004"):
         found = checked(where, A)

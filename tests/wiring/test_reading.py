@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from broker.cli.app import run
-from broker.errors import UsageError
+from broker.errors import NotFoundError, UsageError
 from broker.settings import load
 from broker.simulate import gcn, ztf
 from broker.wiring.parts import Parts, open_parts
-from broker.wiring.reading import Query, query
+from broker.wiring.reading import Query, fields, packet, query
 
 START = datetime(2026, 11, 21, 4, tzinfo=UTC)
 
@@ -23,8 +24,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reading")
     packets = folder / "in"
     packets.mkdir()
-    for packet in [*ztf.packets(2, 30, START, history=3), *gcn.packets(2, 10, START)]:
-        (packets / packet.name.replace("/", "_")).write_bytes(packet.data)
+    for made in [*ztf.packets(2, 30, START, history=3), *gcn.packets(2, 10, START)]:
+        (packets / made.name.replace("/", "_")).write_bytes(made.data)
     assert run(["--data", str(folder / "data"), "ingest", str(packets), "--json"]) == 0
     return folder / "data"
 
@@ -72,6 +73,22 @@ def test_packets_read_for_one_search_are_bounded(parts: Parts) -> None:
     with pytest.raises(UsageError, match=r"more than 29 packets would have to be read for candidate.magapbig"):
         ask(parts, "candidate.magapbig > 0", streams=("ztf",), most=29)
     assert ask(parts, "candidate.magapbig > 0", streams=("ztf",), most=30)[0].height == 30
+
+
+def test_fields_are_those_of_surveys_and_of_notices_in_json(parts: Parts) -> None:
+    frame, _ = ask(parts, "TRUE")
+    read = 0
+    for alert_id, stream in frame.select("alert_id", "stream").iter_rows():
+        told = packet(parts, alert_id)
+        if stream == "ztf":
+            assert fields(parts, alert_id)["objectId"]
+        elif told.lstrip().startswith(b"{"):
+            assert fields(parts, alert_id) == json.loads(told)
+            read += 1
+        else:
+            with pytest.raises(NotFoundError, match="not in JSON"):
+                fields(parts, alert_id)
+    assert read > 0
 
 
 def test_a_fresh_folder_has_the_columns_of_its_catalogues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

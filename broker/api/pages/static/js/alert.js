@@ -58,13 +58,21 @@ async function show() {
   await Promise.all([curve(alert), where(alert)]);
 }
 
-/** What a packet says: of a notice its own text, of a survey's the packet decoded. */
+/** What a packet says: a notice's own text, or the packet decoded, in which no digit is lost. */
 async function told() {
   const packet = await fetch(address("alerts", id, "packet"));
   const kind = packet.headers.get("Content-Type") ?? "";
-  if (packet.ok && kind.startsWith("application/fits")) return "A sky map in FITS: its bytes can be had above.";
   if (packet.ok && (kind.startsWith("text/") || kind === "application/xml")) return shortened(await packet.text(), 200_000);
-  const fields = packet.ok && kind === "application/json" ? await packet.json() : await get(address("alerts", id, "fields"));
+  if (packet.ok && kind === "application/json") {
+    const text = await packet.text();
+    return decoded().catch(() => shortened(text, 200_000));  // what only looks like JSON
+  }
+  await packet.body?.cancel();
+  return kind.startsWith("application/fits") ? "A sky map in FITS: its bytes can be had above." : decoded();
+}
+
+async function decoded() {
+  const fields = await get(address("alerts", id, "fields"));
   // Images and maps are long and say nothing to the eye.
   return JSON.stringify(fields, (_, value) => (typeof value === "string" ? shortened(value, 2000) : value), 2);
 }
