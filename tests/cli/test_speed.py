@@ -55,7 +55,7 @@ def test_a_map_is_measured_without_what_serves(tmp_path: Path) -> None:
     assert not {"fastapi", "sqlalchemy", "mocpy", "polars"} & set(done.stdout.splitlines()[-1].split())
 
 
-def test_a_filter_is_checked_without_what_compiles_and_draws() -> None:
+def test_a_filter_is_checked_without_what_serves_reads_maps_and_draws() -> None:
     words = ["filter", "check", str(ROOT / "filters" / "ztf_bright_transients.toml")]
     done = subprocess.run([sys.executable, "-c", TOLD, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

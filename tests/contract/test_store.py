@@ -89,6 +89,12 @@ class TestMigrations:
         scripts = ScriptDirectory.from_config(migration_config())
         assert revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
+    def test_several_revisions_at_once_are_told(self, store: Store) -> None:
+        with transaction(store) as conn:
+            conn.exec_driver_sql("INSERT INTO alembic_version (version_num) VALUES ('r0001')")
+        with pytest.raises(UsageError, match=r"at several revisions, .*r0001"):
+            migrate(store)
+
     def test_can_be_undone(self, store: Store) -> None:
         with transaction(store) as conn:
             command.downgrade(migration_config(conn), "base")
